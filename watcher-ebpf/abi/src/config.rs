@@ -1,0 +1,78 @@
+//! Load-time constants. User space fills them in before loading; the kernel then freezes them, so that the verifier
+//! knows their values and drops the branches that this kernel does not need.
+
+/// [`Config::pid_ns_inum`] of a daemon in the initial pid namespace: the kernel's own pids are the daemon's pids.
+pub const NO_PID_NAMESPACE: u32 = 0;
+
+/// What the programs must know of the running kernel: switches, and offsets of structure members in bytes.
+///
+/// Every offset comes from the BTF of the running kernel. None is known when the object is built.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// 1 when `sched_process_exit` has the argument `group_dead`, else 0.
+    pub has_group_dead: u32,
+    /// Inode of the daemon's pid namespace, or [`NO_PID_NAMESPACE`].
+    pub pid_ns_inum: u32,
+    /// `task_struct.group_leader`
+    pub task_group_leader: u32,
+    /// `task_struct.signal`
+    pub task_signal: u32,
+    /// `task_struct.start_boottime` (`real_start_time` before Linux 5.5)
+    pub task_start_boottime: u32,
+    /// `task_struct.exit_code`
+    pub task_exit_code: u32,
+    /// `task_struct.comm`
+    pub task_comm: u32,
+    /// `signal_struct.live`
+    pub signal_live: u32,
+    /// `signal_struct.flags`
+    pub signal_flags: u32,
+    /// `signal_struct.group_exit_code`
+    pub signal_group_exit_code: u32,
+    /// `signal_struct.pids[PIDTYPE_TGID]`
+    pub signal_tgid_pid: u32,
+    /// `pid.level`
+    pub pid_level: u32,
+    /// `pid.numbers`
+    pub pid_numbers: u32,
+    /// Size of `struct upid`, one element of `pid.numbers`
+    pub upid_size: u32,
+    /// `upid.nr`
+    pub upid_nr: u32,
+    /// `upid.ns`
+    pub upid_ns: u32,
+    /// `pid_namespace.ns.inum`
+    pub pid_ns_inum_offset: u32,
+    /// Always 0: keeps the size a multiple of eight bytes without hidden padding.
+    pub reserved: u32,
+}
+
+impl Config {
+    /// Nothing known yet: what the object holds before user space fills it in.
+    pub const UNKNOWN: Self = Self {
+        has_group_dead: 0,
+        pid_ns_inum: NO_PID_NAMESPACE,
+        task_group_leader: 0,
+        task_signal: 0,
+        task_start_boottime: 0,
+        task_exit_code: 0,
+        task_comm: 0,
+        signal_live: 0,
+        signal_flags: 0,
+        signal_group_exit_code: 0,
+        signal_tgid_pid: 0,
+        pid_level: 0,
+        pid_numbers: 0,
+        upid_size: 0,
+        upid_nr: 0,
+        upid_ns: 0,
+        pid_ns_inum_offset: 0,
+        reserved: 0,
+    };
+}
+
+const _: () = {
+    assert!(size_of::<Config>() == 18 * 4);
+    assert!(align_of::<Config>() == 4);
+};

@@ -1,0 +1,36 @@
+//! Records in the ring buffer.
+
+/// [`ExitRecord::kind`].
+pub const KIND_EXIT: u32 = 1;
+
+/// Length of a command name with its closing NUL (`TASK_COMM_LEN`).
+pub const COMM_LEN: usize = 16;
+
+/// The last thread of a watched process has begun to exit.
+///
+/// *Dying*, not *gone*: memory, files and sockets are still held when the record is written.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExitRecord {
+    /// [`KIND_EXIT`].
+    pub kind: u32,
+    /// Pid, as the daemon's pid namespace numbers it.
+    pub pid: u32,
+    /// `CLOCK_MONOTONIC` when the record was written.
+    pub stamp_ns: u64,
+    /// Start time of the process, `CLOCK_BOOTTIME`.
+    pub start_ns: u64,
+    /// Generation of the rules that asked for the process.
+    pub generation: u64,
+    /// What `waitpid` will say: `code << 8`, or signal number plus 0x80 when a core was dumped.
+    pub wait_status: u32,
+    /// Thread that went last, as the initial pid namespace numbers it.
+    pub last_tid: u32,
+    /// Command name of the thread-group leader; bytes after the first NUL mean nothing.
+    pub comm: [u8; COMM_LEN],
+}
+
+const _: () = {
+    assert!(size_of::<ExitRecord>() == 56);
+    assert!(align_of::<ExitRecord>() == 8);
+};

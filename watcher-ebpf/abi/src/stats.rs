@@ -1,0 +1,18 @@
+//! Counters that the kernel programs keep and user space reads through a shared page.
+
+/// Counters since the programs were loaded. Each only grows.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Records handed to the ring buffer.
+    pub emitted: u64,
+    /// Deaths of watched processes that could not be delivered: the ring buffer was full or the task unreadable.
+    pub lost: u64,
+    /// Deaths that were held back because another process had reused a watched pid.
+    pub stale: u64,
+}
+
+const _: () = {
+    assert!(size_of::<Stats>() == 24);
+    assert!(align_of::<Stats>() == 8);
+};

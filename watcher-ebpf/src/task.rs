@@ -1,0 +1,87 @@
+//! The only reads of kernel memory. Offsets come from the BTF of the running kernel, by way of [`CONFIG`].
+//!
+//! [`CONFIG`]: crate::maps::CONFIG
+
+use aya_ebpf::{helpers::bpf_probe_read_kernel, programs::RawTracePointContext};
+
+use crate::maps::config;
+
+/// `signal_struct.flags`: the whole group exits with `group_exit_code`.
+/// <https://github.com/torvalds/linux/blob/v6.12/include/linux/sched/signal.h#L253>
+const SIGNAL_GROUP_EXIT: u32 = 4;
+
+/// Pid namespaces nest up to 32 deep (`MAX_PID_NS_LEVEL`); nobody watches from deeper than this.
+const DEEPEST_LEVEL: u32 = 8;
+
+/// Address of a `struct task_struct`.
+pub struct Task(u64);
+
+impl Task {
+    /// The exiting thread: first argument of the tracepoint.
+    #[inline(always)]
+    pub fn current(ctx: &RawTracePointContext) -> Self {
+        Self(ctx.arg::<u64>(0))
+    }
+
+    #[inline(always)]
+    pub fn leader(&self) -> Option<Self> {
+        read(self.0, config!(task_group_leader)).map(Self)
+    }
+
+    #[inline(always)]
+    pub fn start_ns(&self) -> Option<u64> {
+        read(self.0, config!(task_start_boottime))
+    }
+
+    #[inline(always)]
+    pub fn live_threads(&self) -> Option<u32> {
+        read(self.signal()?, config!(signal_live))
+    }
+
+    /// What `waitpid` will say, by the rule of `wait_task_zombie`.
+    /// <https://github.com/torvalds/linux/blob/v6.12/kernel/exit.c#L1146>
+    #[inline(always)]
+    pub fn wait_status(&self, leader: &Self) -> Option<u32> {
+        let signal = self.signal()?;
+        let flags: u32 = read(signal, config!(signal_flags))?;
+        if flags & SIGNAL_GROUP_EXIT != 0 {
+            read(signal, config!(signal_group_exit_code))
+        } else {
+            read(leader.0, config!(task_exit_code))
+        }
+    }
+
+    /// Where the command name lies.
+    #[inline(always)]
+    pub fn comm_address(&self) -> u64 {
+        self.0 + u64::from(config!(task_comm))
+    }
+
+    /// Pid of the process in the pid namespace with this inode; `None` when it is not visible there.
+    #[inline(always)]
+    pub fn pid_in_namespace(&self, inum: u32) -> Option<u32> {
+        let pid: u64 = read(self.signal()?, config!(signal_tgid_pid))?;
+        let level: u32 = read(pid, config!(pid_level))?;
+        let mut depth = 1;
+        while depth < DEEPEST_LEVEL && depth <= level {
+            let upid = pid + u64::from(config!(pid_numbers)) + u64::from(depth * config!(upid_size));
+            let namespace: u64 = read(upid, config!(upid_ns))?;
+            if read::<u32>(namespace, config!(pid_ns_inum_offset))? == inum {
+                return read(upid, config!(upid_nr));
+            }
+            depth += 1;
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn signal(&self) -> Option<u64> {
+        read(self.0, config!(task_signal))
+    }
+}
+
+#[inline(always)]
+fn read<T>(base: u64, offset: u32) -> Option<T> {
+    // SAFETY: the helper checks the address and fails instead of faulting; every `T` used here is a plain integer.
+    unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const T) }.ok()
+}
