@@ -1,1 +1,12 @@
+//! watcher keeps services on a Linux host alive. The rooms of this crate, and which way the data flows, are drawn in
+//! `ARCHITECTURE.md`; what is public here is what the tests reach.
 
+pub mod cli;
+pub mod doctor;
+pub mod engine;
+pub mod executor;
+pub mod kernel;
+pub mod sources;
+pub mod start;
+pub mod sys;
+pub mod telemetry;

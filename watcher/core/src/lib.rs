@@ -1,1 +1,35 @@
-//! x
+//! What watcher decides.
+//!
+//! # Theory of operation
+//!
+//! The core is told what happened ([`Event`]) and at what time ([`Mono`]), and answers with what is to be done
+//! ([`Action`], in order). It does nothing by itself: it has no clock, file, socket, thread or randomness, so the same
+//! events give the same actions, in a test, in a replay and in service.
+//!
+//! ```text
+//! machine.step(now, event, &mut outbox)      outbox.drain() → actions
+//! ```
+//!
+//! A record from the kernel is a *hint* with a cause: it tells that a process is dying and why. That it is *gone* is a
+//! fact, which comes from a pidfd or from `/proc`. A hint may hasten or explain; where hints get lost the facts decide,
+//! only later.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod action;
+mod ending;
+mod event;
+mod id;
+mod signal;
+mod tier;
+mod time;
+mod vigil;
+
+pub use action::{Action, Outbox};
+pub use ending::Ending;
+pub use event::{Death, Event, ExitNotice};
+pub use id::{Comm, Pid, ProcId, StartTicks};
+pub use signal::Signal;
+pub use tier::{Choice, PassedOver, Tier, choose};
+pub use time::{Mono, Span};
+pub use vigil::Vigil;

@@ -1,0 +1,61 @@
+//! Embeds the BPF object in the binary: one that is given, or one built here, or an explicit stub that says what was
+//! missing. A build that was started and fails is an error, never a stub.
+
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use watcher_ebpf_build::{Toolchain, build};
+
+/// A ready object to embed.
+const GIVEN: &str = "WATCHER_BPF_OBJECT";
+
+/// Set to anything: embed the stub, for a quick check without BPF tools.
+const SKIP: &str = "WATCHER_BPF_SKIP";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let workspace = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..").canonicalize()?;
+    for variable in [GIVEN, SKIP].into_iter().chain(Toolchain::variables()) {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
+    for path in ["watcher-ebpf/src", "watcher-ebpf/Cargo.toml", "watcher-ebpf/abi", "watcher-ebpf/build", "Cargo.lock"] {
+        println!("cargo::rerun-if-changed={}", workspace.join(path).display());
+    }
+    let embedded = out.join("watcher-ebpf.o");
+    let missing = match obtain(&workspace, &out)? {
+        Obtained::Object(object) => {
+            println!("cargo::rerun-if-changed={}", object.display());
+            fs::copy(object, embedded)?;
+            String::new()
+        }
+        Obtained::Stub(missing) => {
+            println!("cargo::warning=watcher is built without its BPF object: {missing}; `cargo xtask setup` helps");
+            fs::write(embedded, "")?;
+            missing
+        }
+    };
+    println!("cargo::rustc-env=WATCHER_BPF_MISSING={missing}");
+    Ok(())
+}
+
+enum Obtained {
+    Object(PathBuf),
+    Stub(String),
+}
+
+fn obtain(workspace: &Path, out: &Path) -> Result<Obtained, Box<dyn Error>> {
+    if let Some(given) = env::var_os(GIVEN) {
+        return Ok(Obtained::Object(given.into()));
+    }
+    if env::var_os(SKIP).is_some() {
+        return Ok(Obtained::Stub(format!("{SKIP} was set")));
+    }
+    match Toolchain::find() {
+        Ok(toolchain) => Ok(Obtained::Object(build(&toolchain, workspace, &out.join("target"))?)),
+        Err(missing) => Ok(Obtained::Stub(missing.to_string())),
+    }
+}

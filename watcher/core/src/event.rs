@@ -1,0 +1,55 @@
+//! What the core can be told.
+
+use crate::{Comm, Ending, Mono, ProcId, Signal, Span};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The kernel reported that a process is dying.
+    Exit(ExitNotice),
+    /// A process has gone: its pidfd says so, or `/proc` has no such process any more.
+    Gone {
+        /// Which.
+        proc: ProcId,
+        /// How it ended, where that could still be found out.
+        ending: Ending,
+    },
+    /// The kernel side could not deliver this many records.
+    Lost {
+        /// How many since the last such event.
+        records: u64,
+    },
+    /// The operator asked to stop.
+    Stop {
+        /// By this signal.
+        signal: Signal,
+    },
+}
+
+/// The last thread of a process has begun to exit. Memory, files and sockets may still be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExitNotice {
+    /// Which process.
+    pub proc: ProcId,
+    /// How it ends.
+    pub ending: Ending,
+    /// When the kernel noticed.
+    pub at: Mono,
+    /// Its command name at that moment.
+    pub comm: Comm,
+}
+
+/// A death, as it is reported: once for each process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Death {
+    /// Which process.
+    pub proc: ProcId,
+    /// How it ended.
+    pub ending: Ending,
+    /// When: by the kernel's stamp, or when it was found out where there is none.
+    pub at: Mono,
+    /// From the kernel's stamp to the decision; unknown where the kernel sent no stamp.
+    pub latency: Option<Span>,
+    /// Its command name when it died, where the kernel told.
+    pub comm: Option<Comm>,
+}

@@ -1,0 +1,69 @@
+//! `watcher doctor`: the report as text or JSON.
+
+use std::{fmt::Write as _, process::ExitCode};
+
+use super::{args, exit, output};
+use crate::doctor::{Capability, Report, TierReport};
+
+/// Runs the command.
+pub(super) fn run(arguments: &args::Doctor) -> ExitCode {
+    let report = match Report::make() {
+        Ok(report) => report,
+        Err(error) => return exit::trouble(&error.to_string()),
+    };
+    let printed = if arguments.json { output::json(&report) } else { output::line(&text(&report)) };
+    match printed {
+        Ok(()) if report.is_well() => ExitCode::from(exit::DONE),
+        Ok(()) => ExitCode::from(exit::TROUBLE),
+        Err(error) => exit::trouble(&error.to_string()),
+    }
+}
+
+fn text(report: &Report) -> String {
+    let mut rows = vec![
+        ("kernel", format!("Linux {} on {}", report.kernel.release, report.kernel.machine)),
+        ("pid namespace", match report.initial_pid_namespace {
+            Some(true) => "the initial one: every process of the host is visible".to_owned(),
+            Some(false) => "not the initial one: only the processes of this container are visible".to_owned(),
+            None => "unknown: /proc cannot be read".to_owned(),
+        }),
+        ("type information", match report.btf.bytes {
+            Some(bytes) => format!("{} ({bytes} bytes)", report.btf.path),
+            None => format!("{} cannot be read", report.btf.path),
+        }),
+        ("ring buffer", if report.ring_buffer { "yes" } else { "no" }.to_owned()),
+        ("tracefs", format!("{} (not needed)", report.tracefs.unwrap_or("not mounted"))),
+        ("lockdown", report.lockdown.clone().unwrap_or_else(|| "not shown by this kernel".to_owned())),
+        ("capabilities", capabilities(&report.capabilities)),
+        ("descriptors", report.descriptors.map_or_else(|| "any number".to_owned(), |limit| format!("{limit} allowed"))),
+        ("BPF object", match report.bpf_object.missing {
+            None => format!("in this binary, {} bytes", report.bpf_object.bytes),
+            Some(missing) => format!("not in this binary: {missing}"),
+        }),
+    ];
+    let tiers: Vec<_> = report.tiers.iter().map(|tier| (format!("tier {}", tier.name), verdict(tier))).collect();
+    rows.extend(tiers.iter().map(|(name, verdict)| (name.as_str(), verdict.clone())));
+    rows.push(("auto takes", report.auto.unwrap_or("nothing: no tier works here").to_owned()));
+    let mut text = String::new();
+    for (name, value) in rows {
+        // Writing to a string cannot fail.
+        let _written = writeln!(text, "{name:<17} {value}");
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+fn capabilities(all: &[Capability]) -> String {
+    let name = |capability: &Capability| {
+        let sign = if capability.effective { "" } else { "no " };
+        format!("{sign}{}", capability.name)
+    };
+    all.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+fn verdict(tier: &TierReport) -> String {
+    match &tier.reason {
+        None => "yes".to_owned(),
+        Some(reason) => format!("no: {reason}"),
+    }
+}

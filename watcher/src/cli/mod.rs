@@ -1,0 +1,26 @@
+//! The command line: what people type, and what they are shown.
+
+mod args;
+mod doctor;
+pub mod exit;
+mod output;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::telemetry;
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args::Arguments { verbose, command } = args::Arguments::parse();
+    if let Err(error) = telemetry::init(verbose) {
+        return exit::usage(&error);
+    }
+    match command {
+        args::Command::Doctor(arguments) => doctor::run(&arguments),
+        args::Command::Watch(arguments) => watch::run(&arguments),
+    }
+}

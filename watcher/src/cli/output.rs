@@ -1,0 +1,30 @@
+//! The only place that prints: data on standard output, talk on standard error.
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+/// Says something to the operator.
+pub(super) fn say(sentence: &str) {
+    // If standard error is gone there is nobody left to tell.
+    let _told = writeln!(io::stderr(), "watcher: {sentence}");
+}
+
+/// Prints a line of text.
+pub(super) fn line(text: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{text}")
+}
+
+/// Prints a value as one line of JSON.
+pub(super) fn json_line(value: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_string(value)?;
+    text.push('\n');
+    io::stdout().write_all(text.as_bytes())
+}
+
+/// Prints a value as JSON for reading.
+pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    io::stdout().write_all(text.as_bytes())
+}

@@ -1,0 +1,150 @@
+//! What this host allows, found out by trying.
+
+use std::{fs, io};
+
+use aya::{maps::MapType, sys::is_map_supported};
+use rustix::thread::CapabilitySet;
+use serde::Serialize;
+use watcher_core::Tier;
+
+use crate::{
+    kernel, start,
+    sys::{host, limits},
+};
+
+/// What was found. Documented in `docs/json.md`; members are added, never changed.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Version of this layout.
+    pub schema: u32,
+    /// The running kernel.
+    pub kernel: Kernel,
+    /// Whether this process sees all pids of the host.
+    pub initial_pid_namespace: Option<bool>,
+    /// The kernel's type information.
+    pub btf: Btf,
+    /// Whether the kernel makes ring buffers for us.
+    pub ring_buffer: bool,
+    /// Where tracefs is mounted. The kernel programs do not need it.
+    pub tracefs: Option<&'static str>,
+    /// Lockdown mode, where the kernel shows it.
+    pub lockdown: Option<String>,
+    /// Capabilities that watcher can use.
+    pub capabilities: Vec<Capability>,
+    /// Open descriptors that are allowed; null: any number.
+    pub descriptors: Option<u64>,
+    /// The object in this binary.
+    pub bpf_object: BpfObject,
+    /// Every tier, best first.
+    pub tiers: Vec<TierReport>,
+    /// The tier that `auto` takes, if any works.
+    pub auto: Option<&'static str>,
+}
+
+/// The running kernel.
+#[derive(Debug, Serialize)]
+pub struct Kernel {
+    /// As `uname -r` says.
+    pub release: String,
+    /// As `uname -m` says.
+    pub machine: String,
+}
+
+/// The kernel's type information.
+#[derive(Debug, Serialize)]
+pub struct Btf {
+    /// Where it is looked for.
+    pub path: &'static str,
+    /// Its size, if it can be read.
+    pub bytes: Option<u64>,
+}
+
+/// A capability that watcher can use.
+#[derive(Debug, Serialize)]
+pub struct Capability {
+    /// Its name.
+    pub name: &'static str,
+    /// What for.
+    pub purpose: &'static str,
+    /// Whether it is in effect.
+    pub effective: bool,
+}
+
+impl Capability {
+    fn all() -> Vec<Self> {
+        let effective = host::capabilities();
+        [
+            (CapabilitySet::BPF, "CAP_BPF", "kernel programs"),
+            (CapabilitySet::PERFMON, "CAP_PERFMON", "kernel programs"),
+            (CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN", "kernel programs, in place of the two above"),
+            (CapabilitySet::SYS_RESOURCE, "CAP_SYS_RESOURCE", "kernel programs before Linux 5.11"),
+            (CapabilitySet::SYS_PTRACE, "CAP_SYS_PTRACE", "how processes of other users ended, without eBPF"),
+        ]
+        .map(|(capability, name, purpose)| Self { name, purpose, effective: effective.contains(capability) })
+        .into()
+    }
+}
+
+/// The BPF object in this binary.
+#[derive(Debug, Serialize)]
+pub struct BpfObject {
+    /// Its size; 0 for the stub.
+    pub bytes: usize,
+    /// What was missing when this binary was built with a stub.
+    pub missing: Option<&'static str>,
+}
+
+/// One tier.
+#[derive(Debug, Serialize)]
+pub struct TierReport {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it works here.
+    pub works: bool,
+    /// Whether deaths are told by events.
+    pub event_driven: bool,
+    /// Why it does not work.
+    pub reason: Option<String>,
+}
+
+impl Report {
+    /// Finds out everything. Tries the tiers, which takes a runtime.
+    ///
+    /// # Errors
+    /// When the runtime cannot be made.
+    pub fn make() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let tiers: Vec<_> = runtime.block_on(async { Tier::ALL.into_iter().map(TierReport::of).collect() });
+        let auto = tiers.iter().find(|tier: &&TierReport| tier.works).map(|tier| tier.name);
+        Ok(Self {
+            schema: 1,
+            kernel: Kernel { release: host::kernel_release(), machine: host::machine() },
+            initial_pid_namespace: host::own_pid_namespace().ok().map(|namespace| namespace.is_none()),
+            btf: Btf {
+                path: host::KERNEL_BTF,
+                bytes: fs::File::open(host::KERNEL_BTF).and_then(|file| file.metadata()).ok().map(|data| data.len()),
+            },
+            ring_buffer: is_map_supported(MapType::RingBuf).unwrap_or(false),
+            tracefs: host::tracefs(),
+            lockdown: host::lockdown(),
+            capabilities: Capability::all(),
+            descriptors: limits::raise_descriptors(),
+            bpf_object: BpfObject { bytes: kernel::OBJECT.len(), missing: kernel::missing() },
+            tiers,
+            auto,
+        })
+    }
+
+    /// Whether any event-driven tier works.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.tiers.iter().any(|tier| tier.works && tier.event_driven)
+    }
+}
+
+impl TierReport {
+    fn of(tier: Tier) -> Self {
+        let reason = start::tier(Some(tier), 1).err().and_then(|tried| tried.into_iter().next()).map(|over| over.reason);
+        Self { name: tier.name(), works: reason.is_none(), event_driven: tier.is_event_driven(), reason }
+    }
+}

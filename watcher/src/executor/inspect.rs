@@ -1,0 +1,99 @@
+//! One process: who it is, and whether it lives.
+
+use std::io;
+
+use thiserror::Error;
+use watcher_core::{Ending, Pid, ProcId};
+
+use crate::sys::{pidfd, proc, proc::Facts};
+
+/// Why a number given by somebody does not name a process that can be watched.
+#[derive(Debug, Error)]
+pub enum NotWatchable {
+    /// There is none.
+    #[error("there is no process {pid}")]
+    NoSuchProcess {
+        /// The number.
+        pid: Pid,
+    },
+    /// It is dead already.
+    #[error("process {pid} ({comm}) is dead already: a zombie that its parent {parent} has not reaped")]
+    Zombie {
+        /// The number.
+        pid: Pid,
+        /// Its name.
+        comm: String,
+        /// Who has to reap it.
+        parent: u32,
+    },
+    /// It is a thread.
+    #[error("{tid} is not a process but a thread of process {pid}; watch that instead")]
+    Thread {
+        /// The number.
+        tid: Pid,
+        /// The process that it belongs to.
+        pid: Pid,
+    },
+    /// `/proc` cannot be read.
+    #[error("process {pid} cannot be looked at: {error}")]
+    Unreadable {
+        /// The number.
+        pid: Pid,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// The living process with this number.
+///
+/// # Errors
+/// When there is none, or it is a thread, or dead already.
+pub fn identify(pid: Pid) -> Result<Facts, NotWatchable> {
+    let facts = proc::facts(pid)
+        .map_err(|error| NotWatchable::Unreadable { pid, error })?
+        .ok_or(NotWatchable::NoSuchProcess { pid })?;
+    // `/proc/TID/stat` can be read like that of a process; a pidfd cannot be opened for a thread.
+    if pidfd::open(pid).is_err() {
+        match proc::process_of_thread(pid) {
+            Some(process) if process != pid => return Err(NotWatchable::Thread { tid: pid, pid: process }),
+            Some(_) => {}
+            None => return Err(NotWatchable::NoSuchProcess { pid }),
+        }
+    }
+    if facts.leader_zombie && !proc::has_live_followers(pid) {
+        return Err(NotWatchable::Zombie { pid, comm: facts.comm, parent: facts.parent });
+    }
+    Ok(facts)
+}
+
+/// How a process that is being watched stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It lives.
+    Alive,
+    /// Its leading thread has begun to exit: the process may be on its way out, or other threads live on.
+    Dying,
+    /// It has gone, or is a zombie.
+    Gone(Ending),
+}
+
+/// Looks at one process. What cannot be read counts as alive: a death is never concluded from a failure to look.
+#[must_use]
+pub fn look(watched: ProcId) -> Look {
+    match proc::facts(watched.pid) {
+        Err(_) => Look::Alive,
+        Ok(None) => Look::Gone(Ending::Unknown),
+        Ok(Some(facts)) if facts.proc != watched => Look::Gone(Ending::Unknown),
+        Ok(Some(facts)) if facts.leader_zombie && !proc::has_live_followers(watched.pid) => {
+            Look::Gone(ending_of_zombie(&facts))
+        }
+        Ok(Some(facts)) if facts.leader_exiting => Look::Dying,
+        Ok(Some(_)) => Look::Alive,
+    }
+}
+
+/// The wait status in `/proc` is for root, or whoever may trace the process; others see 0.
+pub(super) fn ending_of_zombie(facts: &Facts) -> Ending {
+    let privileged = crate::sys::host::capabilities().contains(rustix::thread::CapabilitySet::SYS_PTRACE);
+    proc::ending_of_zombie(facts, privileged)
+}

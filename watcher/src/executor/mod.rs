@@ -1,0 +1,5 @@
+//! What is done when the core asks for it. The executor does; it never decides.
+
+pub mod inspect;
+pub mod pidfds;
+pub mod watch;

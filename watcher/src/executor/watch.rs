@@ -1,0 +1,133 @@
+//! Watching processes, by whatever tier works on this host.
+
+use std::{collections::BTreeSet, io};
+
+use tracing::warn;
+use watcher_core::{Ending, Event, ProcId, Tier};
+
+use super::{
+    inspect::{Look, look},
+    pidfds::{Held, Pidfds},
+};
+use crate::kernel::{Interest, Programs};
+
+/// The watched processes, and what is needed to learn of their ends.
+#[derive(Debug)]
+pub struct Watch {
+    means: Means,
+    pidfds: Pidfds,
+    /// Those that can only be looked at, time and again.
+    looked_at: BTreeSet<ProcId>,
+}
+
+/// The means of a tier.
+#[derive(Debug)]
+pub enum Means {
+    /// Kernel programs.
+    Ebpf {
+        /// The set that they filter by.
+        interest: Interest,
+        /// They live as long as this.
+        programs: Programs,
+    },
+    /// A pidfd each.
+    Pidfd,
+    /// `/proc`.
+    Poll,
+}
+
+impl Watch {
+    /// # Errors
+    /// When no epoll set can be made.
+    pub fn new(means: Means) -> io::Result<Self> {
+        Ok(Self { means, pidfds: Pidfds::new()?, looked_at: BTreeSet::new() })
+    }
+
+    /// The tier that is in use.
+    #[must_use]
+    pub const fn tier(&self) -> Tier {
+        match self.means {
+            Means::Ebpf { .. } => Tier::Ebpf,
+            Means::Pidfd => Tier::Pidfd,
+            Means::Poll => Tier::Poll,
+        }
+    }
+
+    /// Watches a process. One that has gone meanwhile is told of at once.
+    pub fn begin(&mut self, proc: ProcId, events: &mut Vec<Event>) {
+        match &mut self.means {
+            Means::Ebpf { interest, .. } => match interest.watch(proc, 0) {
+                // It may have died, or begun to, before the kernel programs knew it.
+                Ok(()) => self.check(proc, events),
+                Err(error) => {
+                    warn!(%error, pid = %proc.pid, "not watched by the kernel programs, but by its pidfd");
+                    self.hold(proc, events);
+                }
+            },
+            Means::Pidfd => self.hold(proc, events),
+            Means::Poll => {
+                self.looked_at.insert(proc);
+            }
+        }
+    }
+
+    /// Watches a process no longer.
+    pub fn end(&mut self, proc: ProcId) {
+        if let Means::Ebpf { interest, .. } = &mut self.means {
+            interest.unwatch(proc);
+        }
+        self.looked_at.remove(&proc);
+    }
+
+    /// Looks at a process that events should tell of, since one may have been missed.
+    pub fn check(&mut self, proc: ProcId, events: &mut Vec<Event>) {
+        match look(proc) {
+            Look::Alive => {}
+            Look::Dying => self.hold(proc, events),
+            Look::Gone(ending) => events.push(Event::Gone { proc, ending }),
+        }
+    }
+
+    /// Whether some processes have to be looked at time and again.
+    #[must_use]
+    pub fn must_look(&self) -> bool {
+        !self.looked_at.is_empty()
+    }
+
+    /// Looks at those processes.
+    pub fn look_again(&self, events: &mut Vec<Event>) {
+        for &proc in &self.looked_at {
+            match look(proc) {
+                Look::Alive | Look::Dying => {}
+                Look::Gone(ending) => events.push(Event::Gone { proc, ending }),
+            }
+        }
+    }
+
+    /// Waits until a process whose pidfd is held has gone.
+    ///
+    /// # Errors
+    /// When descriptors cannot be watched any more.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.pidfds.readable().await
+    }
+
+    /// Tells of the processes whose pidfds are held and which have gone.
+    ///
+    /// # Errors
+    /// When descriptors cannot be read any more.
+    pub fn drain(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
+        self.pidfds.drain(events)
+    }
+
+    fn hold(&mut self, proc: ProcId, events: &mut Vec<Event>) {
+        match self.pidfds.hold(proc) {
+            Ok(Held::Yes) => {}
+            Ok(Held::Gone) => events.push(Event::Gone { proc, ending: Ending::Unknown }),
+            Err(error) => {
+                warn!(%error, pid = %proc.pid, "no pidfd for this process: it is looked at instead");
+                self.looked_at.insert(proc);
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The set of watched processes, as the kernel programs see it.
+
+use std::sync::atomic::Ordering;
+
+use aya::maps::{HashMap, MapData, MapError};
+use watcher_abi::{Watched, bit_of, word_of};
+use watcher_core::{Pid, ProcId};
+
+use crate::sys::{pod::Plain, shared_array::SharedArray};
+
+/// The table and the bitmap in front of it.
+#[derive(Debug)]
+pub struct Interest {
+    table: HashMap<MapData, u32, Plain<Watched>>,
+    bits: SharedArray,
+}
+
+impl Interest {
+    pub(super) const fn new(table: HashMap<MapData, u32, Plain<Watched>>, bits: SharedArray) -> Self {
+        Self { table, bits }
+    }
+
+    /// From now on the death of this process is reported. Whether it lived to see that is for the caller to check
+    /// afterwards: a death before this moment is not reported.
+    ///
+    /// # Errors
+    /// When the table is full.
+    pub fn watch(&mut self, ProcId { pid, start }: ProcId, generation: u64) -> Result<(), MapError> {
+        let watched = Watched { start_ticks: start.0, generation };
+        self.table.insert(pid.number(), Plain(watched), 0)?;
+        self.set_bit(pid, true);
+        Ok(())
+    }
+
+    /// From now on the death of this process is not reported.
+    pub fn unwatch(&mut self, ProcId { pid, .. }: ProcId) {
+        self.set_bit(pid, false);
+        // Not there after a death: the program that reported it has taken it out.
+        let _was_there = self.table.remove(&pid.number());
+    }
+
+    fn set_bit(&self, pid: Pid, watched: bool) {
+        // A pid beyond the bitmap does not exist on any kernel: see `PID_LIMIT`.
+        let Some(word) = self.bits.word(word_of(pid.number()) as usize) else { return };
+        let bit = bit_of(pid.number());
+        if watched {
+            word.fetch_or(bit, Ordering::SeqCst);
+        } else {
+            word.fetch_and(!bit, Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What the kernel programs must know of the running kernel, from its type information.
+
+use watcher_abi::{Config, NO_PID_NAMESPACE};
+
+use super::btf::{Btf, BtfError};
+
+/// Index of the process (thread group) in `signal_struct.pids` (`PIDTYPE_TGID`).
+/// <https://github.com/torvalds/linux/blob/v6.12/include/linux/pid_types.h#L5>
+const PIDTYPE_TGID: u32 = 1;
+
+/// Size of a pointer on every machine that runs the object.
+const POINTER: u32 = 8;
+
+/// Parameters of the tracepoint's prototype with `group_dead`: the data pointer, the task, the flag.
+const PARAMETERS_WITH_GROUP_DEAD: usize = 3;
+
+/// Reads the layout of this kernel; `pid_ns_inum` is the daemon's own pid namespace unless that is the initial one.
+pub(super) fn read(bytes: &[u8], pid_ns_inum: Option<u32>) -> Result<Config, BtfError> {
+    let btf = Btf::parse(bytes)?;
+    let start = btf.offset_of("task_struct", "start_boottime");
+    Ok(Config {
+        has_group_dead: u32::from(has_group_dead(&btf)),
+        pid_ns_inum: pid_ns_inum.unwrap_or(NO_PID_NAMESPACE),
+        task_group_leader: btf.offset_of("task_struct", "group_leader")?,
+        task_signal: btf.offset_of("task_struct", "signal")?,
+        task_start_boottime: start.or_else(|_older| btf.offset_of("task_struct", "real_start_time"))?,
+        task_exit_code: btf.offset_of("task_struct", "exit_code")?,
+        task_comm: btf.offset_of("task_struct", "comm")?,
+        signal_live: btf.offset_of("signal_struct", "live")?,
+        signal_flags: btf.offset_of("signal_struct", "flags")?,
+        signal_group_exit_code: btf.offset_of("signal_struct", "group_exit_code")?,
+        signal_tgid_pid: btf.offset_of("signal_struct", "pids")? + PIDTYPE_TGID * POINTER,
+        pid_level: btf.offset_of("pid", "level")?,
+        pid_numbers: btf.offset_of("pid", "numbers")?,
+        upid_size: btf.size_of("upid")?,
+        upid_nr: btf.offset_of("upid", "nr")?,
+        upid_ns: btf.offset_of("upid", "ns")?,
+        pid_ns_inum_offset: btf.offset_of("pid_namespace", "ns.inum")?,
+        reserved: 0,
+    })
+}
+
+/// Linux 6.16 gave the tracepoint its second argument. A kernel that does not say counts as older: always correct.
+fn has_group_dead(btf: &Btf<'_>) -> bool {
+    btf.parameters_of("btf_trace_sched_process_exit") == Ok(PARAMETERS_WITH_GROUP_DEAD)
+}

@@ -1,0 +1,199 @@
+//! Why the kernel programs cannot be used on this host, as a sentence that says what is missing.
+
+use std::{error::Error, fmt, io};
+
+use aya::{
+    EbpfError,
+    maps::MapError,
+    programs::ProgramError,
+};
+use rustix::thread::CapabilitySet;
+use thiserror::Error;
+use tracing::debug;
+use watcher_abi::name;
+
+use super::btf::BtfError;
+use crate::sys::host;
+
+/// Why the kernel programs cannot be used.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// The binary carries no object.
+    #[error("this binary was built without its BPF object: {missing}")]
+    Stub {
+        /// What was missing at build time.
+        missing: &'static str,
+    },
+    /// There is no type information, or it cannot be read.
+    #[error("{}", no_btf(.0))]
+    Btf(#[source] io::Error),
+    /// The type information lacks something.
+    #[error("the kernel's type information {file} cannot be used: {0}", file = host::KERNEL_BTF)]
+    Layout(#[from] BtfError),
+    /// The kernel refused a map, a program or the attachment.
+    #[error("{}", refused(.0))]
+    Kernel(#[source] Box<EbpfError>),
+    /// A BPF array could not be mapped into memory.
+    #[error("the kernel does not let BPF arrays be mapped into memory, which needs Linux 5.5 ({0})")]
+    Mapping(#[source] io::Error),
+    /// The object is not the one that this program was made for.
+    #[error("the BPF object in this binary has no {missing}: binary and object do not belong together")]
+    WrongObject {
+        /// What was looked for.
+        missing: &'static str,
+    },
+    /// `/proc` cannot be read.
+    #[error("/proc cannot be read: {0}")]
+    Proc(#[source] io::Error),
+    /// No child could be made for the self-test.
+    #[error("no child could be made for the self-test: {0}")]
+    SelfTestChild(#[source] io::Error),
+    /// Everything loaded, but what was reported is not what happened.
+    #[error("the kernel programs loaded, but their self-test failed: {what}")]
+    SelfTest {
+        /// What was wrong.
+        what: String,
+    },
+}
+
+impl From<EbpfError> for Refusal {
+    fn from(error: EbpfError) -> Self {
+        Self::Kernel(Box::new(error))
+    }
+}
+
+impl From<MapError> for Refusal {
+    fn from(error: MapError) -> Self {
+        EbpfError::from(error).into()
+    }
+}
+
+impl From<ProgramError> for Refusal {
+    fn from(error: ProgramError) -> Self {
+        EbpfError::from(error).into()
+    }
+}
+
+fn no_btf(error: &io::Error) -> String {
+    let file = host::KERNEL_BTF;
+    match error.kind() {
+        io::ErrorKind::NotFound => format!(
+            "the kernel offers no type information: {file} does not exist (built without CONFIG_DEBUG_INFO_BTF, or \
+             /sys is hidden here)"
+        ),
+        _ => format!("the kernel's type information {file} cannot be read: {error}"),
+    }
+}
+
+/// What the kernel's answer means. The same number means different things for different calls.
+fn refused(error: &EbpfError) -> String {
+    let what = step(error);
+    let chain = Chain(error);
+    match chain.errno() {
+        Some(libc::EPERM | libc::EACCES) => format!("{} ({what} was refused)", not_permitted()),
+        Some(libc::ENOSYS) => {
+            format!("there is no bpf() system call: the kernel lacks it, or a seccomp filter hides it ({what} failed)")
+        }
+        Some(libc::EINVAL) if what.is_map(name::EVENTS) => {
+            "this kernel is too old for the BPF ring buffer, which came with Linux 5.8".to_owned()
+        }
+        Some(libc::ENOMEM) => format!(
+            "there is not enough memory for {what}; before Linux 5.11 it counts against the limit on locked memory \
+             (raise it: ulimit -l, or LimitMEMLOCK= in a unit)"
+        ),
+        Some(libc::E2BIG) => format!("the table of watched processes is full ({what} failed)"),
+        _ => match verifier_log(error) {
+            Some(log) => {
+                debug!(%log, "the verifier's log");
+                format!("the kernel's verifier refused the program: {}", log.lines().next().unwrap_or_default())
+            }
+            None => format!("{what} failed: {chain}"),
+        },
+    }
+}
+
+fn not_permitted() -> String {
+    let effective = host::capabilities();
+    let enough = CapabilitySet::BPF | CapabilitySet::PERFMON;
+    if effective.contains(enough) || effective.contains(CapabilitySet::SYS_ADMIN) {
+        let reason = match host::lockdown().as_deref() {
+            Some("confidentiality") => "the kernel is locked down in mode confidentiality",
+            _ => "a seccomp filter, a security module or the container runtime forbids it",
+        };
+        return format!("BPF is not permitted although the capabilities for it are there: {reason}");
+    }
+    let lacking: Vec<_> = [(CapabilitySet::BPF, "CAP_BPF"), (CapabilitySet::PERFMON, "CAP_PERFMON")]
+        .into_iter()
+        .filter(|(capability, _)| !effective.contains(*capability))
+        .map(|(_, name)| name)
+        .collect();
+    format!("BPF is not permitted: this process lacks {}; run it as root or grant them", lacking.join(" and "))
+}
+
+/// What was being done.
+#[derive(Debug)]
+enum Step {
+    Map(String),
+    Program,
+    Attach,
+    Other,
+}
+
+impl Step {
+    fn is_map(&self, name: &str) -> bool {
+        matches!(self, Self::Map(map) if map == name)
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Map(name) => write!(f, "the BPF map {name}"),
+            Self::Program => f.write_str("loading a BPF program"),
+            Self::Attach => f.write_str("attaching a BPF program"),
+            Self::Other => f.write_str("setting up BPF"),
+        }
+    }
+}
+
+fn step(error: &EbpfError) -> Step {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum of which three variants matter")]
+    match error {
+        EbpfError::MapError(MapError::CreateError { name, .. }) => Step::Map(name.clone()),
+        EbpfError::ProgramError(ProgramError::LoadError { .. }) => Step::Program,
+        EbpfError::ProgramError(ProgramError::SyscallError(_)) => Step::Attach,
+        _ => Step::Other,
+    }
+}
+
+fn verifier_log(error: &EbpfError) -> Option<String> {
+    match error {
+        EbpfError::ProgramError(ProgramError::LoadError { verifier_log, .. }) => Some(verifier_log.to_string()),
+        #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum of which one variant matters")]
+        _ => None,
+    }
+    .filter(|log| !log.is_empty())
+}
+
+/// An error with all its causes. aya keeps the number that the kernel gave out of its own texts.
+struct Chain<'a>(&'a (dyn Error + 'static));
+
+impl<'a> Chain<'a> {
+    fn causes(&self) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+        std::iter::successors(Some(self.0), |&error| error.source())
+    }
+
+    fn errno(&self) -> Option<i32> {
+        self.causes().find_map(|error| error.downcast_ref::<io::Error>()).and_then(io::Error::raw_os_error)
+    }
+}
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, cause) in self.causes().enumerate() {
+            let separator = if index == 0 { "" } else { ": " };
+            write!(f, "{separator}{cause}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+//! Wiring, once: which tier, then its sources and its executor.
+
+use std::io;
+
+use watcher_core::{Choice, PassedOver, Tier, choose};
+
+use crate::{
+    executor::watch::{Means, Watch},
+    kernel::{Handles, Sizes},
+    sources::ring::RingSource,
+    sys::{limits, own, pidfd, proc},
+};
+
+/// The parts of a tier that works.
+#[derive(Debug)]
+pub struct Started {
+    /// What the kernel programs tell, on the tier that has them.
+    pub ring: Option<RingSource>,
+    /// What watches.
+    pub watch: Watch,
+}
+
+/// Starts the best tier that works, or the one that was asked for, for this many processes.
+///
+/// # Errors
+/// When none works: every tier that was tried, with the reason.
+pub fn tier(wanted: Option<Tier>, processes: usize) -> Result<Choice<Started>, Vec<PassedOver>> {
+    let tiers = wanted.map_or_else(|| Tier::ALL.to_vec(), |tier| vec![tier]);
+    choose(tiers, |tier| attempt(tier, processes))
+}
+
+fn attempt(tier: Tier, processes: usize) -> Result<Started, String> {
+    let sentence = |error: io::Error| error.to_string();
+    let (ring, means) = match tier {
+        Tier::Ebpf => {
+            let handles = Handles::load(Sizes::for_processes(processes)).map_err(|refusal| refusal.to_string())?;
+            let Handles { ring, interest, programs } = handles;
+            (Some(RingSource::new(ring).map_err(sentence)?), Means::Ebpf { interest, programs })
+        }
+        Tier::Pidfd => {
+            pidfd_works(processes)?;
+            (None, Means::Pidfd)
+        }
+        Tier::Connector => return Err("this version of watcher does not use the process connector".to_owned()),
+        Tier::Poll => {
+            poll_works()?;
+            (None, Means::Poll)
+        }
+    };
+    Ok(Started { ring, watch: Watch::new(means).map_err(sentence)? })
+}
+
+/// Descriptors that are wanted for other things than processes.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+fn pidfd_works(processes: usize) -> Result<(), String> {
+    pidfd::open(own::pid()).map_err(|error| match error.raw_os_error() {
+        Some(libc::ENOSYS) => {
+            "there are no pidfds: the kernel is older than Linux 5.3, or a seccomp filter hides them".to_owned()
+        }
+        Some(libc::EPERM) => "a seccomp filter forbids pidfds".to_owned(),
+        _ => format!("no pidfd can be opened: {error}"),
+    })?;
+    match limits::raise_descriptors() {
+        Some(limit) if limit < processes as u64 + OTHER_DESCRIPTORS => Err(format!(
+            "it needs a descriptor for each of the {processes} processes, but only {limit} are allowed (ulimit -n, or \
+             LimitNOFILE= in a unit)"
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn poll_works() -> Result<(), String> {
+    match proc::facts(own::pid()) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err("/proc does not show this process: it belongs to another pid namespace".to_owned()),
+        Err(error) => Err(format!("/proc cannot be read: {error}")),
+    }
+}

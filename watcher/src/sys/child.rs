@@ -1,0 +1,69 @@
+//! A child that does nothing but end when told to: what the self-test of the kernel programs sacrifices.
+
+use std::{
+    io,
+    os::fd::{AsRawFd as _, OwnedFd},
+};
+
+use rustix::{
+    pipe::{PipeFlags, pipe_with},
+    process::{WaitOptions, waitpid},
+};
+use watcher_core::Pid;
+
+/// A forked child, waiting. It is ended and reaped at the latest when this is dropped.
+#[derive(Debug)]
+pub struct WaitingChild {
+    pid: Pid,
+    release: OwnedFd,
+}
+
+impl WaitingChild {
+    /// Forks a child that will exit with `code` once it is released.
+    ///
+    /// # Errors
+    /// When no process or pipe can be made.
+    pub fn fork(code: u8) -> io::Result<Self> {
+        let (wait, release) = pipe_with(PipeFlags::CLOEXEC)?;
+        // SAFETY: the child calls nothing but `read` and `_exit`, which are safe after a fork at any moment.
+        match unsafe { libc::fork() } {
+            -1 => Err(io::Error::last_os_error()),
+            0 => {
+                let mut byte = 0_u8;
+                // SAFETY: one byte into one byte; `_exit` does not return.
+                unsafe {
+                    libc::read(wait.as_raw_fd(), (&raw mut byte).cast(), 1);
+                    libc::_exit(i32::from(code))
+                }
+            }
+            child => {
+                let pid = u32::try_from(child).ok().and_then(Pid::new).ok_or(io::ErrorKind::InvalidData)?;
+                Ok(Self { pid, release })
+            }
+        }
+    }
+
+    /// Its pid.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Lets it exit. It stays a zombie until this value is dropped.
+    ///
+    /// # Errors
+    /// When the child is not there any more.
+    pub fn release(&self) -> io::Result<()> {
+        rustix::io::write(&self.release, &[0])?;
+        Ok(())
+    }
+}
+
+impl Drop for WaitingChild {
+    fn drop(&mut self) {
+        // It may have been released before; a second byte does no harm, and a child that is gone needs none.
+        let _released = self.release();
+        let raw = i32::try_from(self.pid.number()).ok().and_then(rustix::process::Pid::from_raw);
+        let _reaped = waitpid(raw, WaitOptions::empty());
+    }
+}

@@ -1,0 +1,26 @@
+//! The clocks.
+
+use rustix::time::{ClockId, Timespec, clock_gettime};
+use watcher_core::{Mono, Span};
+
+/// Now, on the monotonic clock: the only clock that decides anything.
+#[must_use]
+pub fn now() -> Mono {
+    Mono(nanoseconds(clock_gettime(ClockId::Monotonic)))
+}
+
+/// Time since boot, suspends included: the clock of process start times.
+#[must_use]
+pub fn since_boot() -> Span {
+    Span(nanoseconds(clock_gettime(ClockId::Boottime)))
+}
+
+/// Seconds since 1970, for people and logs only.
+#[must_use]
+pub fn unix_seconds() -> f64 {
+    Span(nanoseconds(clock_gettime(ClockId::Realtime))).seconds()
+}
+
+fn nanoseconds(Timespec { tv_sec, tv_nsec }: Timespec) -> u64 {
+    u64::try_from(tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(tv_nsec).unwrap_or(0)
+}

@@ -1,0 +1,66 @@
+//! Facts about the host and about what this process may do on it.
+
+use std::{fs, io, path::Path};
+
+use rustix::thread::CapabilitySet;
+
+/// Inode of the initial pid namespace, fixed in the kernel (`PROC_PID_INIT_INO`).
+/// <https://github.com/torvalds/linux/blob/v6.12/include/linux/proc_ns.h#L46>
+const INITIAL_PID_NAMESPACE: u32 = 0xEFFF_FFFC;
+
+/// Type information of the running kernel.
+pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Release of the running kernel, as `uname -r` prints it.
+#[must_use]
+pub fn kernel_release() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// Machine type, as `uname -m` prints it.
+#[must_use]
+pub fn machine() -> String {
+    rustix::system::uname().machine().to_string_lossy().into_owned()
+}
+
+/// Inode of the pid namespace of this process, unless it is the initial one.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn own_pid_namespace() -> io::Result<Option<u32>> {
+    let link = fs::read_link("/proc/self/ns/pid")?;
+    let text = link.to_string_lossy();
+    let number = text.strip_prefix("pid:[").and_then(|rest| rest.strip_suffix(']'));
+    let inode = number.and_then(|number| number.parse().ok()).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("/proc/self/ns/pid is not readable as a number: {text}"))
+    })?;
+    Ok((inode != INITIAL_PID_NAMESPACE).then_some(inode))
+}
+
+/// Capabilities in effect for this process; none when they cannot be read.
+#[must_use]
+pub fn capabilities() -> CapabilitySet {
+    rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective)
+}
+
+/// Kernel lockdown mode, where the kernel has one and shows it.
+#[must_use]
+pub fn lockdown() -> Option<String> {
+    let text = fs::read_to_string("/sys/kernel/security/lockdown").ok()?;
+    let (_, rest) = text.split_once('[')?;
+    rest.split_once(']').map(|(mode, _)| mode.to_owned())
+}
+
+/// Where tracefs is mounted, if it is.
+#[must_use]
+pub fn tracefs() -> Option<&'static str> {
+    ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]
+        .into_iter()
+        .find(|folder| Path::new(folder).join("available_events").exists())
+}
+
+/// Highest pid that this kernel hands out.
+#[must_use]
+pub fn pid_max() -> Option<u32> {
+    fs::read_to_string("/proc/sys/kernel/pid_max").ok()?.trim().parse().ok()
+}

@@ -1,0 +1,14 @@
+//! System calls and everything `unsafe`: thin, typed, without policy.
+#![expect(unsafe_code, reason = "the one room of user space where `unsafe` lives; each block says why it holds")]
+
+pub mod child;
+pub mod clock;
+pub mod heap;
+pub mod host;
+pub mod limits;
+pub mod own;
+pub mod pidfd;
+pub mod pod;
+pub mod proc;
+pub mod readable;
+pub mod shared_array;

@@ -1,0 +1,84 @@
+//! `/proc/PID`: one process, as text.
+
+use std::{fs, io, io::Read as _};
+
+use procfs_core::{FromRead as _, process::Stat};
+use watcher_core::{Ending, Pid, ProcId, StartTicks};
+
+/// `task_struct.flags`: the thread has begun to exit. Set before `sched_process_exit` fires.
+/// <https://github.com/torvalds/linux/blob/v6.12/include/linux/sched.h#L1659>
+const PF_EXITING: u32 = 4;
+
+/// What `/proc/PID/stat` says of a process, by its leading thread.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Its identity.
+    pub proc: ProcId,
+    /// Command name.
+    pub comm: String,
+    /// Parent.
+    pub parent: u32,
+    /// The leading thread has begun to exit, or has done so. Others may live on.
+    pub leader_exiting: bool,
+    /// The leading thread is a zombie. Others may live on.
+    pub leader_zombie: bool,
+    /// Wait status of a zombie; 0 also when this user may not know.
+    pub wait_status: u32,
+}
+
+/// Reads `/proc/PID/stat`; `None` when there is no such process.
+///
+/// # Errors
+/// When `/proc` cannot be read or understood.
+pub fn facts(pid: Pid) -> io::Result<Option<Facts>> {
+    let mut line = [0; 1024];
+    let length = match fs::File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut line)) {
+        // The file is there, but the process has been reaped since it was opened.
+        Ok(0) => return Ok(None),
+        Ok(length) => length,
+        Err(error) if no_such_process(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat: {error}"));
+    let stat = Stat::from_read(line.get(..length).unwrap_or_default()).map_err(invalid)?;
+    Ok(Some(Facts {
+        proc: ProcId { pid, start: StartTicks(stat.starttime) },
+        comm: stat.comm,
+        parent: u32::try_from(stat.ppid).unwrap_or(0),
+        leader_exiting: stat.flags & PF_EXITING != 0,
+        leader_zombie: matches!(stat.state, 'Z' | 'X'),
+        wait_status: stat.exit_code.and_then(|code| u32::try_from(code).ok()).unwrap_or(0),
+    }))
+}
+
+/// Ending of a zombie. Who may not know sees 0 in `/proc`, which is then no answer.
+#[must_use]
+pub fn ending_of_zombie(facts: &Facts, may_know: bool) -> Ending {
+    match facts.wait_status {
+        0 if !may_know => Ending::Unknown,
+        status => Ending::from_wait_status(status),
+    }
+}
+
+/// The process that a thread belongs to; `None` when there is no thread with this number.
+#[must_use]
+pub fn process_of_thread(tid: Pid) -> Option<Pid> {
+    let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
+    line.trim().parse().ok().and_then(Pid::new)
+}
+
+/// Whether a thread of this process lives that is not its leader.
+#[must_use]
+pub fn has_live_followers(pid: Pid) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    threads.flatten().any(|thread| {
+        let name = thread.file_name();
+        let Some(tid) = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::new) else { return false };
+        tid != pid && matches!(facts(tid), Ok(Some(Facts { leader_zombie: false, .. })))
+    })
+}
+
+fn no_such_process(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
+}
