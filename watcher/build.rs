@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for variable in [GIVEN, SKIP].into_iter().chain(Toolchain::variables()) {
         println!("cargo::rerun-if-env-changed={variable}");
     }
-    for path in ["watcher-ebpf/src", "watcher-ebpf/Cargo.toml", "watcher-ebpf/abi", "watcher-ebpf/build", "Cargo.lock"] {
+    for path in ["watcher-ebpf/src", "watcher-ebpf/Cargo.toml", "watcher-ebpf/abi", "watcher-ebpf/build", "Cargo.lock"]
+    {
         println!("cargo::rerun-if-changed={}", workspace.join(path).display());
     }
     let embedded = out.join("watcher-ebpf.o");

@@ -1,1 +1,6 @@
+//! Harness: victims that do as they are told, the program under test, and waiting with a deadline.
 
+pub mod program;
+pub mod script;
+pub mod victim;
+pub mod wait;

@@ -2,9 +2,7 @@
 
 use core::{arch::asm, mem::offset_of};
 
-use aya_ebpf::{
-    helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel_buf},
-};
+use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel_buf};
 use watcher_abi::{COMM_LEN, ExitRecord, Stats};
 
 use crate::maps::{EVENTS, STATS};

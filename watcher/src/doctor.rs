@@ -144,7 +144,8 @@ impl Report {
 
 impl TierReport {
     fn of(tier: Tier) -> Self {
-        let reason = start::tier(Some(tier), 1).err().and_then(|tried| tried.into_iter().next()).map(|over| over.reason);
+        let reason =
+            start::tier(Some(tier), 1).err().and_then(|tried| tried.into_iter().next()).map(|over| over.reason);
         Self { name: tier.name(), works: reason.is_none(), event_driven: tier.is_event_driven(), reason }
     }
 }

@@ -7,8 +7,8 @@ use tracing::{debug, info};
 use watcher_core::{Action, Death, Event, Outbox, Signal, Vigil};
 
 use crate::{
-    executor::watch::Watch,
     sources::{os_signals::OsSignals, ring::RingSource},
+    start::Started,
     sys::clock,
 };
 
@@ -32,44 +32,48 @@ pub enum Outcome {
 /// Everything that one vigil needs.
 #[derive(Debug)]
 pub struct Engine {
-    /// What decides.
-    pub vigil: Vigil,
-    /// What the kernel programs tell, on the tier that has them.
-    pub ring: Option<RingSource>,
-    /// What the operator says.
-    pub signals: OsSignals,
-    /// What watches.
-    pub watch: Watch,
-    /// How often processes that cannot tell of themselves are looked at.
-    pub look_every: Duration,
+    vigil: Vigil,
+    tier: Started,
+    signals: OsSignals,
+    look_every: Duration,
+    /// What was found while the vigil began.
+    found: Vec<Event>,
 }
 
 impl Engine {
+    /// Begins to watch: from here on no death is missed. Processes that cannot tell of themselves are looked at every
+    /// `look_every`.
+    #[must_use]
+    pub fn begin(vigil: Vigil, mut tier: Started, signals: OsSignals, look_every: Duration) -> Self {
+        let mut found = Vec::new();
+        for proc in vigil.alive() {
+            tier.watch.begin(proc, &mut found);
+        }
+        Self { vigil, tier, signals, look_every, found }
+    }
+
     /// Runs until all processes have gone or the operator stops it. `report` is called once for each death.
     ///
     /// # Errors
     /// When a source fails for good, or `report` does.
     pub async fn run(mut self, mut report: impl FnMut(&Death) -> io::Result<()>) -> io::Result<Outcome> {
-        let mut events = Vec::new();
-        for proc in self.vigil.alive().collect::<Vec<_>>() {
-            self.watch.begin(proc, &mut events);
-        }
         let mut looks = ticks(self.look_every);
         let mut sweeps = ticks(SLOW_SWEEP);
+        let mut events = std::mem::take(&mut self.found);
         loop {
             if let Some(outcome) = self.turn(&mut events, &mut report)? {
                 return Ok(outcome);
             }
             tokio::select! {
                 biased;
-                readable = readable(self.ring.as_ref()) => readable?,
-                readable = self.watch.readable() => {
+                readable = readable(self.tier.ring.as_ref()) => readable?,
+                readable = self.tier.watch.readable() => {
                     readable?;
-                    self.watch.drain(&mut events)?;
+                    self.tier.watch.drain(&mut events)?;
                 }
                 stop = self.signals.next() => events.push(stop),
-                _ = looks.tick(), if self.watch.must_look() => self.watch.look_again(&mut events),
-                _ = sweeps.tick(), if self.ring.is_some() => self.sweep(&mut events),
+                _ = looks.tick(), if self.tier.watch.must_look() => self.tier.watch.look_again(&mut events),
+                _ = sweeps.tick(), if self.tier.ring.is_some() => self.sweep(&mut events),
             }
         }
     }
@@ -85,7 +89,7 @@ impl Engine {
             // The kernel's records go before the facts that were gathered: they explain what those only state. A
             // process that is seen to be gone has left its record before, unless that was lost.
             let mut events = Vec::new();
-            if let Some(ring) = &mut self.ring {
+            if let Some(ring) = &mut self.tier.ring {
                 ring.drain(&mut events);
             }
             events.append(facts);
@@ -99,7 +103,7 @@ impl Engine {
             }
             for action in out.drain() {
                 match action {
-                    Action::Unwatch(proc) => self.watch.end(proc),
+                    Action::Unwatch(proc) => self.tier.watch.end(proc),
                     Action::Report(death) => report(&death)?,
                     Action::Sweep { lost } => {
                         info!(lost, "the kernel side could not deliver some records: looking at every process");
@@ -116,7 +120,7 @@ impl Engine {
 
     fn sweep(&mut self, facts: &mut Vec<Event>) {
         for proc in self.vigil.alive() {
-            self.watch.check(proc, facts);
+            self.tier.watch.check(proc, facts);
         }
     }
 }

@@ -57,10 +57,8 @@ impl Toolchain {
     /// # Errors
     /// Says what is missing when there is none.
     pub fn find() -> Result<Self, Missing> {
-        let (rustc, core) = candidates()
-            .into_iter()
-            .find_map(|rustc| core_of(&rustc).map(|core| (rustc, core)))
-            .ok_or_else(|| {
+        let (rustc, core) =
+            candidates().into_iter().find_map(|rustc| core_of(&rustc).map(|core| (rustc, core))).ok_or_else(|| {
                 Missing(format!(
                     "no Rust compiler for {TARGET} was found (neither a rustup nightly with the component rust-src, \
                      nor a compiler with a prebuilt core for that target)"

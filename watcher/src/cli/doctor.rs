@@ -22,24 +22,33 @@ pub(super) fn run(arguments: &args::Doctor) -> ExitCode {
 fn text(report: &Report) -> String {
     let mut rows = vec![
         ("kernel", format!("Linux {} on {}", report.kernel.release, report.kernel.machine)),
-        ("pid namespace", match report.initial_pid_namespace {
-            Some(true) => "the initial one: every process of the host is visible".to_owned(),
-            Some(false) => "not the initial one: only the processes of this container are visible".to_owned(),
-            None => "unknown: /proc cannot be read".to_owned(),
-        }),
-        ("type information", match report.btf.bytes {
-            Some(bytes) => format!("{} ({bytes} bytes)", report.btf.path),
-            None => format!("{} cannot be read", report.btf.path),
-        }),
+        (
+            "pid namespace",
+            match report.initial_pid_namespace {
+                Some(true) => "the initial one: every process of the host is visible".to_owned(),
+                Some(false) => "not the initial one: only the processes of this container are visible".to_owned(),
+                None => "unknown: /proc cannot be read".to_owned(),
+            },
+        ),
+        (
+            "type information",
+            match report.btf.bytes {
+                Some(bytes) => format!("{} ({bytes} bytes)", report.btf.path),
+                None => format!("{} cannot be read", report.btf.path),
+            },
+        ),
         ("ring buffer", if report.ring_buffer { "yes" } else { "no" }.to_owned()),
         ("tracefs", format!("{} (not needed)", report.tracefs.unwrap_or("not mounted"))),
         ("lockdown", report.lockdown.clone().unwrap_or_else(|| "not shown by this kernel".to_owned())),
         ("capabilities", capabilities(&report.capabilities)),
         ("descriptors", report.descriptors.map_or_else(|| "any number".to_owned(), |limit| format!("{limit} allowed"))),
-        ("BPF object", match report.bpf_object.missing {
-            None => format!("in this binary, {} bytes", report.bpf_object.bytes),
-            Some(missing) => format!("not in this binary: {missing}"),
-        }),
+        (
+            "BPF object",
+            match report.bpf_object.missing {
+                None => format!("in this binary, {} bytes", report.bpf_object.bytes),
+                Some(missing) => format!("not in this binary: {missing}"),
+            },
+        ),
     ];
     let tiers: Vec<_> = report.tiers.iter().map(|tier| (format!("tier {}", tier.name), verdict(tier))).collect();
     rows.extend(tiers.iter().map(|(name, verdict)| (name.as_str(), verdict.clone())));

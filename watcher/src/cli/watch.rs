@@ -14,7 +14,7 @@ use crate::{
     engine::{Engine, Outcome},
     executor::inspect::{NotWatchable, identify},
     sources::os_signals::OsSignals,
-    start::{self, Started},
+    start,
     sys::{clock, proc::Facts},
 };
 
@@ -44,20 +44,18 @@ type Found = BTreeMap<ProcId, Facts>;
 async fn watch(arguments: &args::Watch, found: &Found) -> io::Result<ExitCode> {
     // Before anything is started: from here on Ctrl-C is an event.
     let signals = OsSignals::listen()?;
-    let Choice { tier, started: Started { ring, watch }, passed_over } =
-        match start::tier(arguments.tier.wanted(), found.len()) {
-            Ok(choice) => choice,
-            Err(tried) => {
-                tell_passed_over(&tried);
-                return Ok(exit::trouble("no way to learn of deaths works here; `watcher doctor` shows more"));
-            }
-        };
+    let Choice { tier, started, passed_over } = match start::tier(arguments.tier.wanted(), found.len()) {
+        Ok(choice) => choice,
+        Err(tried) => {
+            tell_passed_over(&tried);
+            return Ok(exit::trouble("no way to learn of deaths works here; `watcher doctor` shows more"));
+        }
+    };
+    let engine = Engine::begin(Vigil::new(found.keys().copied()), started, signals, arguments.interval);
     if !arguments.quiet {
         tell_passed_over(&passed_over);
         output::say(&format!("watching {} by tier {tier}", processes(found.len())));
     }
-    let vigil = Vigil::new(found.keys().copied());
-    let engine = Engine { vigil, ring, signals, watch, look_every: arguments.interval };
     let outcome = engine.run(|death| report(death, found, tier, arguments.json)).await?;
     Ok(match outcome {
         Outcome::AllGone => ExitCode::from(exit::DONE),

@@ -1,10 +1,6 @@
 //! The sole owner of pidfds: becomes readable when a process that it holds has gone.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    os::fd::OwnedFd,
-};
+use std::{collections::BTreeMap, io, os::fd::OwnedFd};
 
 use rustix::event::epoll;
 use watcher_core::{Ending, Event, ProcId};

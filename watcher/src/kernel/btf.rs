@@ -215,13 +215,43 @@ mod tests {
     fn sample() -> Vec<u8> {
         let strings = b"\0int\0outer\0first\0inner\0callback\0";
         let types: [u32; 37] = [
-            1, kind::INT << 24, 4, 32, // 1: int
-            0, kind::STRUCT << 24 | 1, 4, 17, 1, 0, // 2: struct { int inner; }
-            5, kind::STRUCT << 24 | 2, 8, 11, 1, 0, 0, 2, 32, // 3: struct outer
-            0, kind::FUNC_PROTO << 24 | 3, 0, 0, 1, 0, 1, 0, 1, // 4: int (*)(int, int, int), less the pointer
-            0, 2 << 24, 4, // 5: pointer to 4
-            23, kind::TYPEDEF << 24, 5, // 6: callback
-            0, kind::CONST << 24, 1, // 7: const int
+            1,
+            kind::INT << 24,
+            4,
+            32, // 1: int
+            0,
+            kind::STRUCT << 24 | 1,
+            4,
+            17,
+            1,
+            0, // 2: struct { int inner; }
+            5,
+            kind::STRUCT << 24 | 2,
+            8,
+            11,
+            1,
+            0,
+            0,
+            2,
+            32, // 3: struct outer
+            0,
+            kind::FUNC_PROTO << 24 | 3,
+            0,
+            0,
+            1,
+            0,
+            1,
+            0,
+            1, // 4: int (*)(int, int, int), less the pointer
+            0,
+            2 << 24,
+            4, // 5: pointer to 4
+            23,
+            kind::TYPEDEF << 24,
+            5, // 6: callback
+            0,
+            kind::CONST << 24,
+            1, // 7: const int
         ];
         let types: Vec<u8> = types.iter().flat_map(|word| word.to_ne_bytes()).collect();
         let header = [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32];

@@ -125,10 +125,8 @@ fn map_array(map: Map, words: usize) -> Result<SharedArray, Refusal> {
 }
 
 fn attach(ebpf: &mut Ebpf) -> Result<(), Refusal> {
-    let program: &mut RawTracePoint = ebpf
-        .program_mut(name::ON_EXIT)
-        .ok_or(Refusal::WrongObject { missing: name::ON_EXIT })?
-        .try_into()?;
+    let program: &mut RawTracePoint =
+        ebpf.program_mut(name::ON_EXIT).ok_or(Refusal::WrongObject { missing: name::ON_EXIT })?.try_into()?;
     program.load()?;
     program.attach(name::ON_EXIT_TRACEPOINT)?;
     Ok(())

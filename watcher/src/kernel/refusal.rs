@@ -2,11 +2,7 @@
 
 use std::{error::Error, fmt, io};
 
-use aya::{
-    EbpfError,
-    maps::MapError,
-    programs::ProgramError,
-};
+use aya::{EbpfError, maps::MapError, programs::ProgramError};
 use rustix::thread::CapabilitySet;
 use thiserror::Error;
 use tracing::debug;

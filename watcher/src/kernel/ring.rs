@@ -62,9 +62,7 @@ impl Counters {
     }
 
     fn read(&self) -> Stats {
-        let at = |offset: usize| {
-            self.0.word(offset / size_of::<u64>()).map_or(0, |word| word.load(Ordering::Acquire))
-        };
+        let at = |offset: usize| self.0.word(offset / size_of::<u64>()).map_or(0, |word| word.load(Ordering::Acquire));
         Stats {
             emitted: at(offset_of!(Stats, emitted)),
             lost: at(offset_of!(Stats, lost)),

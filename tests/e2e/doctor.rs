@@ -1,0 +1,36 @@
+//! `watcher doctor` on this host, which has everything.
+
+use serde_json::{Value, json};
+use watcher_tests::program::{run, watcher};
+
+#[test]
+fn doctor_finds_that_every_tier_works_here() {
+    let ended = run(&mut watcher(["doctor", "--json"]));
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((&report["schema"], &report["auto"]), (&json!(1), &json!("ebpf")));
+    assert_eq!(report["bpf_object"]["missing"], Value::Null);
+    assert!(report["bpf_object"]["bytes"].as_u64() > Some(1_000));
+    assert_eq!(report["ring_buffer"], json!(true));
+    let tiers: Vec<_> =
+        report["tiers"].as_array().unwrap().iter().map(|tier| (&tier["name"], &tier["works"])).collect();
+    let works = |name, works| (Value::from(name), Value::from(works));
+    let wanted = [works("ebpf", true), works("pidfd", true), works("connector", false), works("poll", true)];
+    assert_eq!(tiers, wanted.iter().map(|(name, works)| (name, works)).collect::<Vec<_>>());
+}
+
+#[test]
+fn doctor_in_text_says_which_tier_auto_takes() {
+    let ended = run(&mut watcher(["doctor"]));
+    assert!(ended.stdout.contains("tier ebpf         yes\n"), "{}", ended.stdout);
+    assert!(ended.stdout.ends_with("auto takes        ebpf\n"), "{}", ended.stdout);
+}
+
+#[test]
+fn every_command_has_help() {
+    for command in [&["--help"][..], &["doctor", "--help"], &["watch", "--help"]] {
+        let ended = run(&mut watcher(command));
+        assert_eq!(ended.code, Some(0), "{command:?}");
+        assert!(ended.stdout.contains("Usage: watcher"), "{}", ended.stdout);
+    }
+}

@@ -1,0 +1,68 @@
+//! Records that cannot be delivered: counted in the kernel, and mended by looking.
+
+use std::{collections::BTreeMap, process::Command};
+
+use watcher::{
+    engine::{Engine, Outcome},
+    executor::watch::{Means, Watch},
+    kernel::{Handles, Sizes},
+    sources::{os_signals::OsSignals, ring::RingSource},
+    start::Started,
+    sys::proc,
+};
+use watcher_core::{Pid, Vigil};
+use watcher_tests::{
+    program::built,
+    victim::{Victim, identity},
+    wait,
+};
+
+const HERD: usize = 1_000;
+
+/// The smallest ring there is holds 64 records.
+const SMALL: Sizes = Sizes { processes: HERD as u32, ring_bytes: 4096 };
+
+#[test]
+fn deaths_that_overflow_the_ring_are_counted_and_found_by_looking() {
+    let mut herd = Victim::run(Command::new(built("herd")).arg(HERD.to_string()));
+    let pids: Vec<_> = herd.next_word().split(' ').map(|pid| Pid::new(pid.parse().unwrap()).unwrap()).collect();
+    let Handles { ring, interest, programs } = Handles::load(SMALL).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (mut told, mut with_stamp) = (BTreeMap::new(), 0);
+    let outcome = runtime.block_on(async {
+        let tier = Started {
+            ring: Some(RingSource::new(ring).unwrap()),
+            watch: Watch::new(Means::Ebpf { interest, programs }).unwrap(),
+        };
+        let vigil = Vigil::new(pids.iter().map(|pid| identity(*pid)));
+        let engine = Engine::begin(vigil, tier, OsSignals::listen().unwrap(), wait::DEADLINE);
+        kill(pids[0]);
+        engine
+            .run(|death| {
+                if told.is_empty() {
+                    // While the first death is being told nobody reads the ring: most of these do not fit.
+                    pids.iter().skip(1).for_each(|pid| kill(*pid));
+                    wait::until("all are dead", || pids.iter().all(|pid| is_zombie(*pid)));
+                }
+                *told.entry(death.proc.pid).or_insert(0) += 1;
+                with_stamp += usize::from(death.latency.is_some());
+                Ok(())
+            })
+            .await
+    });
+    assert_eq!(outcome.unwrap(), Outcome::AllGone);
+    let mut all = pids.clone();
+    all.sort();
+    assert_eq!(told.keys().copied().collect::<Vec<_>>(), all, "each of them, and nobody else");
+    assert!(told.values().all(|times| *times == 1), "none twice");
+    assert!(with_stamp < HERD, "the ring was meant to overflow");
+}
+
+fn kill(pid: Pid) {
+    // SAFETY: no memory is involved.
+    assert_eq!(unsafe { libc::kill(pid.number() as i32, libc::SIGKILL) }, 0);
+}
+
+fn is_zombie(pid: Pid) -> bool {
+    proc::facts(pid).unwrap().is_some_and(|facts| facts.leader_zombie)
+}

@@ -1,0 +1,6 @@
+//! The program as a user runs it: real processes, real kernel, real refusals.
+
+mod doctor;
+mod hostile;
+mod loss;
+mod watch;

@@ -1,0 +1,81 @@
+//! A pid alone names nobody: what the programs and the executor make of a pid that was reused.
+
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+};
+
+use watcher::{
+    executor::inspect::{Look, look},
+    sys::clock,
+};
+use watcher_abi::NS_PER_TICK;
+use watcher_core::{Ending, Pid, ProcId, StartTicks};
+use watcher_tests::{
+    victim::{Victim, identity},
+    wait,
+};
+
+use crate::probe::Probe;
+
+#[test]
+fn the_death_of_a_process_with_another_start_time_is_held_back() {
+    let mut probe = Probe::load();
+    let mut victim = Victim::start("vforks");
+    let ProcId { pid, start } = victim.id();
+    let earlier = ProcId { pid, start: StartTicks(start.0 - 1) };
+    probe.watch(earlier);
+    assert_eq!(look(earlier), Look::Gone(Ending::Unknown));
+    victim.kill();
+    victim.wait();
+    assert_eq!(probe.record_by_now(), None, "another process was taken for the watched one");
+    assert_eq!(probe.counters().stale, 1);
+}
+
+#[test]
+fn a_pid_that_was_really_reused_is_never_mistaken() {
+    let mut probe = Probe::load();
+    let mut victim = Victim::start("vforks");
+    let dead = victim.id();
+    victim.kill();
+    victim.wait();
+    // Twins within a hundredth of a second cannot be told apart by their start times.
+    wait::until("the next tick", || clock::since_boot().0 / NS_PER_TICK > dead.start.0);
+    let mut second = reuse(dead.pid);
+    let newcomer = identity(dead.pid);
+    assert_ne!(newcomer.start, dead.start);
+    probe.watch(dead);
+    second.kill().unwrap();
+    second.wait().unwrap();
+    assert_eq!(probe.record_by_now(), None, "the second owner of the pid was taken for the first");
+    assert_eq!(probe.counters().stale, 1);
+}
+
+/// Starts processes until one of them gets this pid.
+fn reuse(pid: Pid) -> Child {
+    for _ in 0..1_000 {
+        fs::write("/proc/sys/kernel/ns_last_pid", (pid.number() - 1).to_string()).expect("root may choose pids");
+        let mut child = Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().unwrap();
+        if child.id() == pid.number() {
+            return child;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    panic!("pid {pid} could not be had again");
+}
+
+#[test]
+fn who_is_watched_no_longer_is_not_reported() {
+    let mut probe = Probe::load();
+    let (mut first, mut second) = (Victim::start("vforks"), Victim::start("vforks"));
+    probe.watch(first.id());
+    probe.watch(second.id());
+    probe.unwatch(first.id());
+    first.kill();
+    first.wait();
+    second.kill();
+    second.wait();
+    assert_eq!(probe.record().pid, second.pid().number());
+    assert_eq!(probe.record_by_now(), None);
+}

@@ -1,0 +1,5 @@
+//! The kernel programs on the running kernel, seen from the handles that user space gets.
+
+mod exit;
+mod identity;
+mod probe;

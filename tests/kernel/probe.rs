@@ -1,0 +1,57 @@
+//! Loaded programs, and the records that they send.
+
+use std::os::fd::AsFd as _;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use watcher::kernel::{Handles, Interest, Programs, Ring, Sizes};
+use watcher_abi::{ExitRecord, Stats};
+use watcher_core::ProcId;
+use watcher_tests::wait::DEADLINE;
+
+pub(crate) struct Probe {
+    ring: Ring,
+    interest: Interest,
+    _programs: Programs,
+}
+
+impl Probe {
+    pub(crate) fn load() -> Self {
+        Self::with_sizes(Sizes::for_processes(64))
+    }
+
+    pub(crate) fn with_sizes(sizes: Sizes) -> Self {
+        let Handles { ring, interest, programs } = Handles::load(sizes).expect("these tests need root and eBPF");
+        Self { ring, interest, _programs: programs }
+    }
+
+    pub(crate) fn watch(&mut self, proc: ProcId) {
+        self.interest.watch(proc, GENERATION).expect("room in the table");
+    }
+
+    pub(crate) fn unwatch(&mut self, proc: ProcId) {
+        self.interest.unwatch(proc);
+    }
+
+    /// Waits for the next record.
+    pub(crate) fn record(&mut self) -> ExitRecord {
+        loop {
+            if let Some(record) = self.ring.take() {
+                return record;
+            }
+            let limit = Timespec { tv_sec: DEADLINE.as_secs() as i64, tv_nsec: 0 };
+            let mut polled = [PollFd::from_borrowed_fd(self.ring.as_fd(), PollFlags::IN)];
+            assert_eq!(poll(&mut polled, Some(&limit)), Ok(1), "no record came");
+        }
+    }
+
+    /// The record that is there by now, if any.
+    pub(crate) fn record_by_now(&mut self) -> Option<ExitRecord> {
+        self.ring.take()
+    }
+
+    pub(crate) fn counters(&self) -> Stats {
+        self.ring.counters()
+    }
+}
+
+pub(crate) const GENERATION: u64 = 77;

@@ -1,0 +1,87 @@
+//! The program under test, as a user runs it.
+
+use std::{
+    env,
+    ffi::OsStr,
+    io::BufReader,
+    path::PathBuf,
+    process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio},
+};
+
+/// A binary of this workspace, as it was built for these tests.
+pub fn built(name: &str) -> PathBuf {
+    let test = env::current_exe().expect("the test knows where it is");
+    let folder = test.parent().and_then(|deps| deps.parent()).expect("target/PROFILE/deps/TEST");
+    let binary = folder.join(name);
+    assert!(binary.exists(), "{} is missing: `cargo xtask test` builds it", binary.display());
+    binary
+}
+
+/// `watcher` with these arguments.
+pub fn watcher<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
+    let mut command = Command::new(built("watcher"));
+    command.args(arguments).env_remove("WATCHER_LOG");
+    command
+}
+
+/// What a command printed, and how it ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs a command to its end.
+pub fn run(command: &mut Command) -> Ended {
+    let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().expect("the command starts");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// A command that runs while the test goes on. It is killed when dropped.
+#[derive(Debug)]
+pub struct Running {
+    pub child: Child,
+    pub stdout: BufReader<ChildStdout>,
+    pub stderr: BufReader<ChildStderr>,
+}
+
+impl Running {
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let stderr = BufReader::new(child.stderr.take().expect("piped"));
+        Self { child, stdout, stderr }
+    }
+
+    /// The next line on standard output; empty at its end.
+    pub fn line(&mut self) -> String {
+        line_of(&mut self.stdout)
+    }
+
+    /// The next line on standard error; empty at its end.
+    pub fn talk(&mut self) -> String {
+        line_of(&mut self.stderr)
+    }
+
+    /// Waits for its end; its exit code.
+    pub fn end(&mut self) -> Option<i32> {
+        self.child.wait().expect("it is our child").code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail when it has been reaped already, which is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn line_of(stream: &mut impl std::io::BufRead) -> String {
+    let mut line = String::new();
+    stream.read_line(&mut line).expect("text");
+    line.truncate(line.trim_end().len());
+    line
+}
