@@ -3,11 +3,10 @@
 use std::{collections::BTreeMap, process::Command};
 
 use watcher::{
-    engine::{Engine, Outcome},
+    engine::{Engine, Outcome, Senses},
     executor::watch::{Means, Watch},
     kernel::{Handles, Sizes},
     sources::{os_signals::OsSignals, ring::RingSource},
-    start::Started,
     sys::proc,
 };
 use watcher_core::{Pid, Vigil};
@@ -30,7 +29,7 @@ fn deaths_that_overflow_the_ring_are_counted_and_found_by_looking() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (mut told, mut with_stamp) = (BTreeMap::new(), 0);
     let outcome = runtime.block_on(async {
-        let tier = Started {
+        let tier = Senses {
             ring: Some(RingSource::new(ring).unwrap()),
             watch: Watch::new(Means::Ebpf { interest, programs }).unwrap(),
         };

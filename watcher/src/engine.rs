@@ -7,8 +7,8 @@ use tracing::{debug, info};
 use watcher_core::{Action, Death, Event, Outbox, Signal, Vigil};
 
 use crate::{
+    executor::watch::Watch,
     sources::{os_signals::OsSignals, ring::RingSource},
-    start::Started,
     sys::clock,
 };
 
@@ -29,11 +29,20 @@ pub enum Outcome {
     },
 }
 
+/// What a tier that works has to offer.
+#[derive(Debug)]
+pub struct Senses {
+    /// What the kernel programs tell, on the tier that has them.
+    pub ring: Option<RingSource>,
+    /// What watches.
+    pub watch: Watch,
+}
+
 /// Everything that one vigil needs.
 #[derive(Debug)]
 pub struct Engine {
     vigil: Vigil,
-    tier: Started,
+    senses: Senses,
     signals: OsSignals,
     look_every: Duration,
     /// What was found while the vigil began.
@@ -44,12 +53,12 @@ impl Engine {
     /// Begins to watch: from here on no death is missed. Processes that cannot tell of themselves are looked at every
     /// `look_every`.
     #[must_use]
-    pub fn begin(vigil: Vigil, mut tier: Started, signals: OsSignals, look_every: Duration) -> Self {
+    pub fn begin(vigil: Vigil, mut senses: Senses, signals: OsSignals, look_every: Duration) -> Self {
         let mut found = Vec::new();
         for proc in vigil.alive() {
-            tier.watch.begin(proc, &mut found);
+            senses.watch.begin(proc, &mut found);
         }
-        Self { vigil, tier, signals, look_every, found }
+        Self { vigil, senses, signals, look_every, found }
     }
 
     /// Runs until all processes have gone or the operator stops it. `report` is called once for each death.
@@ -66,14 +75,14 @@ impl Engine {
             }
             tokio::select! {
                 biased;
-                readable = readable(self.tier.ring.as_ref()) => readable?,
-                readable = self.tier.watch.readable() => {
+                readable = readable(self.senses.ring.as_ref()) => readable?,
+                readable = self.senses.watch.readable() => {
                     readable?;
-                    self.tier.watch.drain(&mut events)?;
+                    self.senses.watch.drain(&mut events)?;
                 }
                 stop = self.signals.next() => events.push(stop),
-                _ = looks.tick(), if self.tier.watch.must_look() => self.tier.watch.look_again(&mut events),
-                _ = sweeps.tick(), if self.tier.ring.is_some() => self.sweep(&mut events),
+                _ = looks.tick(), if self.senses.watch.must_look() => self.senses.watch.look_again(&mut events),
+                _ = sweeps.tick(), if self.senses.ring.is_some() => self.sweep(&mut events),
             }
         }
     }
@@ -89,7 +98,7 @@ impl Engine {
             // The kernel's records go before the facts that were gathered: they explain what those only state. A
             // process that is seen to be gone has left its record before, unless that was lost.
             let mut events = Vec::new();
-            if let Some(ring) = &mut self.tier.ring {
+            if let Some(ring) = &mut self.senses.ring {
                 ring.drain(&mut events);
             }
             events.append(facts);
@@ -103,7 +112,7 @@ impl Engine {
             }
             for action in out.drain() {
                 match action {
-                    Action::Unwatch(proc) => self.tier.watch.end(proc),
+                    Action::Unwatch(proc) => self.senses.watch.end(proc),
                     Action::Report(death) => report(&death)?,
                     Action::Sweep { lost } => {
                         info!(lost, "the kernel side could not deliver some records: looking at every process");
@@ -120,7 +129,7 @@ impl Engine {
 
     fn sweep(&mut self, facts: &mut Vec<Event>) {
         for proc in self.vigil.alive() {
-            self.tier.watch.check(proc, facts);
+            self.senses.watch.check(proc, facts);
         }
     }
 }

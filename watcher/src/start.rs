@@ -5,31 +5,23 @@ use std::io;
 use watcher_core::{Choice, PassedOver, Tier, choose};
 
 use crate::{
+    engine::Senses,
     executor::watch::{Means, Watch},
     kernel::{Handles, Sizes},
     sources::ring::RingSource,
     sys::{limits, own, pidfd, proc},
 };
 
-/// The parts of a tier that works.
-#[derive(Debug)]
-pub struct Started {
-    /// What the kernel programs tell, on the tier that has them.
-    pub ring: Option<RingSource>,
-    /// What watches.
-    pub watch: Watch,
-}
-
 /// Starts the best tier that works, or the one that was asked for, for this many processes.
 ///
 /// # Errors
 /// When none works: every tier that was tried, with the reason.
-pub fn tier(wanted: Option<Tier>, processes: usize) -> Result<Choice<Started>, Vec<PassedOver>> {
+pub fn tier(wanted: Option<Tier>, processes: usize) -> Result<Choice<Senses>, Vec<PassedOver>> {
     let tiers = wanted.map_or_else(|| Tier::ALL.to_vec(), |tier| vec![tier]);
     choose(tiers, |tier| attempt(tier, processes))
 }
 
-fn attempt(tier: Tier, processes: usize) -> Result<Started, String> {
+fn attempt(tier: Tier, processes: usize) -> Result<Senses, String> {
     let sentence = |error: io::Error| error.to_string();
     let (ring, means) = match tier {
         Tier::Ebpf => {
@@ -47,7 +39,7 @@ fn attempt(tier: Tier, processes: usize) -> Result<Started, String> {
             (None, Means::Poll)
         }
     };
-    Ok(Started { ring, watch: Watch::new(means).map_err(sentence)? })
+    Ok(Senses { ring, watch: Watch::new(means).map_err(sentence)? })
 }
 
 /// Descriptors that are wanted for other things than processes.
