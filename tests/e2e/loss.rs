@@ -31,7 +31,7 @@ fn deaths_that_overflow_the_ring_are_counted_and_found_by_looking() {
     let outcome = runtime.block_on(async {
         let tier = Senses {
             ring: Some(RingSource::new(ring).unwrap()),
-            watch: Watch::new(Means::Ebpf { interest, programs }).unwrap(),
+            watch: Watch::new(Means::Ebpf { interest: interest.into(), programs }).unwrap(),
         };
         let vigil = Vigil::new(pids.iter().map(|pid| identity(*pid)));
         let engine = Engine::begin(vigil, tier, OsSignals::listen().unwrap(), wait::DEADLINE);

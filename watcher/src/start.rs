@@ -27,7 +27,7 @@ fn attempt(tier: Tier, processes: usize) -> Result<Senses, String> {
         Tier::Ebpf => {
             let handles = Handles::load(Sizes::for_processes(processes)).map_err(|refusal| refusal.to_string())?;
             let Handles { ring, interest, programs } = handles;
-            (Some(RingSource::new(ring).map_err(sentence)?), Means::Ebpf { interest, programs })
+            (Some(RingSource::new(ring).map_err(sentence)?), Means::Ebpf { interest: interest.into(), programs })
         }
         Tier::Pidfd => {
             pidfd_works(processes)?;

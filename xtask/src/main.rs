@@ -1,6 +1,85 @@
-fn main() {
-    let t = watcher_ebpf_build::Toolchain::find().unwrap();
-    println!("{t:?}");
-    let ws = std::env::current_dir().unwrap();
-    println!("{:?}", watcher_ebpf_build::build(&t, &ws, &ws.join("target/ebpf")).map_err(|e| println!("{e}")));
+//! The build tool. `cargo xtask help` lists the tasks; each says what it does while it does it.
+#![expect(clippy::print_stderr, reason = "talking to the developer is its trade")]
+
+mod bench;
+mod build;
+mod demo;
+mod dist;
+mod ebpf;
+mod lint;
+mod setup;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, tests and measures watcher
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Check for all that building and testing need, and install what is missing (Debian family; elsewhere: say how)
+    Setup(setup::Arguments),
+    /// Build the kernel programs and watcher with them inside
+    Build(build::Arguments),
+    /// Set up, lint, build and run every test: what CI runs
+    Test(test::Arguments),
+    /// Formatting, clippy for user space and kernel, dependencies, rules of the house
+    Lint,
+    /// What CI runs, then a short bench and the packages: before a release
+    Ci,
+    /// Measure beside peers, in one run
+    Bench(bench::Arguments),
+    /// See it work: a service is started, watched and killed
+    Demo,
+    /// Look at the kernel programs
+    Ebpf(ebpf::Arguments),
+    /// Pack a release under target/dist
+    Dist,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: &Task) -> anyhow::Result<()> {
+    let shell = workspace::shell()?;
+    match task {
+        Task::Setup(arguments) => setup::run(&shell, arguments),
+        Task::Build(arguments) => build::run(&shell, arguments),
+        Task::Test(arguments) => test::run(&shell, arguments),
+        Task::Lint => lint::run(&shell),
+        Task::Ci => {
+            test::run(&shell, &test::Arguments::default())?;
+            bench::run(&shell, &bench::Arguments::quick())?;
+            dist::run(&shell)
+        }
+        Task::Bench(arguments) => bench::run(&shell, arguments),
+        Task::Demo => demo::run(&shell),
+        Task::Ebpf(arguments) => ebpf::run(&shell, arguments),
+        Task::Dist => dist::run(&shell),
+    }
+}
+
+/// Says what comes next.
+fn step(what: &str) {
+    eprintln!("\n== {what}");
+}
+
+/// Says something within a step.
+fn say(what: &str) {
+    eprintln!("   {what}");
 }

@@ -8,7 +8,7 @@
 mod object;
 mod toolchain;
 
-pub use object::{BuildError, build};
+pub use object::{BuildError, build, lint};
 pub use toolchain::{BPF_LINKER_LLVM, BPF_LINKER_VERSION, Core, Missing, Toolchain};
 
 /// Target of the kernel programs on little-endian machines, which is all that watcher supports.

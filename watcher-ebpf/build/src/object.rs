@@ -50,8 +50,27 @@ impl std::error::Error for BuildError {}
 /// # Errors
 /// When cargo cannot be started or the build fails.
 pub fn build(toolchain: &Toolchain, workspace: &Path, target_dir: &Path) -> Result<PathBuf, BuildError> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    finish(cargo(toolchain, workspace, target_dir).arg("build"), toolchain)?;
+    Ok(target_dir.join(TARGET).join("release").join(PACKAGE))
+}
+
+/// Runs clippy over the kernel programs, with the clippy that stands beside the compiler. Every warning is an error.
+///
+/// # Errors
+/// When cargo or clippy cannot be started, or clippy finds something.
+pub fn lint(toolchain: &Toolchain, workspace: &Path, target_dir: &Path) -> Result<(), BuildError> {
+    let clippy = toolchain.rustc.with_file_name("clippy-driver");
+    if !clippy.is_file() {
+        return Err(BuildError::Failed(format!("{} does not exist", clippy.display())));
+    }
+    let mut command = cargo(toolchain, workspace, target_dir);
+    command.arg("check").env("RUSTC_WORKSPACE_WRAPPER", clippy).env("CLIPPY_ARGS", "-Dwarnings");
+    finish(&mut command, toolchain)
+}
+
+/// cargo with everything but the verb.
+fn cargo(toolchain: &Toolchain, workspace: &Path, target_dir: &Path) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for variable in INHERITED {
         command.env_remove(variable);
     }
@@ -63,22 +82,24 @@ pub fn build(toolchain: &Toolchain, workspace: &Path, target_dir: &Path) -> Resu
     ];
     command
         .current_dir(workspace)
-        .args(["build", "--quiet", "--release", "--package", PACKAGE, "--bin", PACKAGE, "--target", TARGET])
-        .arg("--target-dir")
-        .arg(target_dir)
+        .env("CARGO_TARGET_DIR", target_dir)
         .env("RUSTC", &toolchain.rustc)
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
         .env("CARGO_PROFILE_RELEASE_STRIP", "none")
         .env("CARGO_PROFILE_RELEASE_LTO", "fat");
-    match toolchain.core {
-        Core::BuildStd => command.arg("-Zbuild-std=core"),
-        Core::Prebuilt => &mut command,
-    };
+    command
+}
+
+fn finish(command: &mut Command, toolchain: &Toolchain) -> Result<(), BuildError> {
+    command.args(["--quiet", "--release", "--package", PACKAGE, "--bin", PACKAGE, "--target", TARGET]);
+    if toolchain.core == Core::BuildStd {
+        command.arg("-Zbuild-std=core");
+    }
     let output = command.output().map_err(BuildError::Start)?;
     if output.status.success() {
-        Ok(target_dir.join(TARGET).join("release").join(PACKAGE))
+        Ok(())
     } else {
         Err(BuildError::Failed(String::from_utf8_lossy(&output.stderr).into_owned()))
     }

@@ -57,18 +57,26 @@ impl Toolchain {
     /// # Errors
     /// Says what is missing when there is none.
     pub fn find() -> Result<Self, Missing> {
-        let (rustc, core) =
-            candidates().into_iter().find_map(|rustc| core_of(&rustc).map(|core| (rustc, core))).ok_or_else(|| {
-                Missing(format!(
-                    "no Rust compiler for {TARGET} was found (neither a rustup nightly with the component rust-src, \
-                     nor a compiler with a prebuilt core for that target)"
-                ))
-            })?;
+        let (rustc, core) = Self::find_compiler()?;
         let linker = in_path("bpf-linker").ok_or_else(|| {
             Missing(format!("bpf-linker was not found in PATH (version {BPF_LINKER_VERSION} is wanted)"))
         })?;
         let version = output(&rustc, &["--version"]).unwrap_or_else(|| "unknown".to_owned());
         Ok(Self { rustc, version, core, linker })
+    }
+
+    /// The first compiler on this machine that can make BPF code, and where its `core` comes from.
+    ///
+    /// # Errors
+    /// Says so when there is none.
+    pub fn find_compiler() -> Result<(PathBuf, Core), Missing> {
+        let found = candidates().into_iter().find_map(|rustc| core_of(&rustc).map(|core| (rustc, core)));
+        found.ok_or_else(|| {
+            Missing(format!(
+                "no Rust compiler for {TARGET} was found (neither a rustup nightly with the component rust-src, nor a \
+                 compiler with a prebuilt core for that target)"
+            ))
+        })
     }
 
     /// Variables that change what [`Self::find`] finds, for a build script to watch.

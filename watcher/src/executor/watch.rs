@@ -26,7 +26,7 @@ pub enum Means {
     /// Kernel programs.
     Ebpf {
         /// The set that they filter by.
-        interest: Interest,
+        interest: Box<Interest>,
         /// They live as long as this.
         programs: Programs,
     },

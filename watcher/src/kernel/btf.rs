@@ -23,7 +23,7 @@ pub enum BtfError {
     },
 }
 
-const MAGIC: u16 = 0xeB9F;
+const MAGIC: u16 = 0xEB9F;
 
 /// Kinds of types that matter here; the others only have to be skipped.
 mod kind {
@@ -78,9 +78,9 @@ impl<'a> Btf<'a> {
         let [header_length, types_at, types_length, strings_at, strings_length] =
             [4, 8, 12, 16, 20].map(|at| header.get(at).map(|word| word as usize));
         let section = |at: Result<usize, BtfError>, length: Result<usize, BtfError>| {
-            let start = header_length.clone()?.checked_add(at?).ok_or(malformed(8))?;
-            let end = start.checked_add(length?).ok_or(malformed(12))?;
-            bytes.get(start..end).ok_or(malformed(end))
+            let start = header_length.clone()?.checked_add(at?).ok_or_else(|| malformed(8))?;
+            let end = start.checked_add(length?).ok_or_else(|| malformed(12))?;
+            bytes.get(start..end).ok_or_else(|| malformed(end))
         };
         let types = Words(section(types_at, types_length)?);
         let strings = section(strings_at, strings_length)?;
@@ -89,7 +89,7 @@ impl<'a> Btf<'a> {
         while at < btf.types.0.len() {
             btf.starts.push(u32::try_from(at).map_err(|_too_large| malformed(at))?);
             let Type { kind, count, .. } = btf.type_at(at)?;
-            at += 12 + trailing_bytes(kind, count).ok_or(malformed(at))?;
+            at += 12 + trailing_bytes(kind, count).ok_or_else(|| malformed(at))?;
         }
         Ok(btf)
     }

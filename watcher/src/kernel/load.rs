@@ -60,6 +60,13 @@ impl std::fmt::Debug for Programs {
 }
 
 impl Programs {
+    /// Numbers of the maps that the programs use, as the kernel counts maps.
+    #[must_use]
+    pub fn map_ids(&self) -> Vec<u32> {
+        let infos = self.0.programs().filter_map(|(_, program)| program.info().ok());
+        infos.filter_map(|info| info.map_ids().ok().flatten()).flatten().collect()
+    }
+
     /// The programs, for inspection.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &aya::programs::Program)> {
         self.0.programs()

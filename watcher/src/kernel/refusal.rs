@@ -72,12 +72,13 @@ impl From<ProgramError> for Refusal {
 
 fn no_btf(error: &io::Error) -> String {
     let file = host::KERNEL_BTF;
-    match error.kind() {
-        io::ErrorKind::NotFound => format!(
-            "the kernel offers no type information: {file} does not exist (built without CONFIG_DEBUG_INFO_BTF, or \
-             /sys is hidden here)"
-        ),
-        _ => format!("the kernel's type information {file} cannot be read: {error}"),
+    if error.kind() == io::ErrorKind::NotFound {
+        format!(
+            "the kernel offers no type information: {file} does not exist (built without CONFIG_DEBUG_INFO_BTF, or /sys \
+             is hidden here)"
+        )
+    } else {
+        format!("the kernel's type information {file} cannot be read: {error}")
     }
 }
 
@@ -163,12 +164,8 @@ fn step(error: &EbpfError) -> Step {
 }
 
 fn verifier_log(error: &EbpfError) -> Option<String> {
-    match error {
-        EbpfError::ProgramError(ProgramError::LoadError { verifier_log, .. }) => Some(verifier_log.to_string()),
-        #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum of which one variant matters")]
-        _ => None,
-    }
-    .filter(|log| !log.is_empty())
+    let EbpfError::ProgramError(ProgramError::LoadError { verifier_log, .. }) = error else { return None };
+    Some(verifier_log.to_string()).filter(|log| !log.is_empty())
 }
 
 /// An error with all its causes. aya keeps the number that the kernel gave out of its own texts.

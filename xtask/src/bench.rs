@@ -1,0 +1,43 @@
+//! `bench`: figures beside peers, in one run on one machine. Ratios count, not absolute times.
+
+use clap::ValueEnum;
+use xshell::{Shell, cmd};
+
+use crate::{setup, step};
+
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// What to measure
+    #[arg(value_enum)]
+    what: What,
+    /// A short run, to see that it works; its figures mean little
+    #[arg(long)]
+    quick: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum What {
+    /// From a death to knowing it, and what the kernel programs cost everybody else
+    Exit,
+}
+
+impl Arguments {
+    /// A short run of everything.
+    pub(crate) const fn quick() -> Self {
+        Self { what: What::Exit, quick: true }
+    }
+}
+
+/// Runs the task; takes root.
+pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
+    setup::ensure(shell)?;
+    let Arguments { what, quick } = arguments;
+    let binary = match what {
+        What::Exit => "bench_exit",
+    };
+    step(&format!("bench: {what:?}"));
+    cmd!(shell, "cargo build --quiet --release --package watcher-tests --package watcher --bins").quiet().run()?;
+    let quick = quick.then_some("--quick");
+    cmd!(shell, "cargo run --quiet --release --package watcher-tests --bin {binary} -- {quick...}").quiet().run()?;
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! `setup`: what building and testing need, in pinned versions. Looks first; installs only what is missing.
+
+use anyhow::{Context as _, bail};
+use watcher_ebpf_build::{BPF_LINKER_LLVM, BPF_LINKER_VERSION, Toolchain};
+use xshell::{Shell, cmd};
+
+use crate::{say, step};
+
+const CARGO_DENY_VERSION: &str = "0.20.2";
+
+/// Packages that bring a compiler for BPF with a prebuilt core, and its clippy.
+const COMPILER: [&str; 3] = ["rustc-web", "libstd-rust-web-dev-bpf", "rust-web-clippy"];
+
+/// Services that the tests and the demo watch.
+const SERVERS: [&str; 2] = ["nginx-light", "apache2"];
+
+/// Tools that the tests call.
+const TOOLS: [&str; 2] = ["util-linux", "libcap2-bin"];
+
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Only say what is missing
+    #[arg(long)]
+    check: bool,
+}
+
+/// Runs the task by itself.
+pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
+    if !arguments.check {
+        return ensure(shell);
+    }
+    let missing = missing(shell);
+    if missing.is_empty() {
+        say("nothing is missing");
+        return Ok(());
+    }
+    missing.iter().for_each(|thing| say(&format!("missing: {thing}")));
+    bail!("{} things are missing; `cargo xtask setup` installs them", missing.len())
+}
+
+/// Installs what is missing.
+pub(crate) fn ensure(shell: &Shell) -> anyhow::Result<()> {
+    step("setup");
+    let missing = missing(shell);
+    if missing.is_empty() {
+        say("everything is there");
+        return Ok(());
+    }
+    missing.iter().for_each(|thing| say(&format!("missing: {thing}")));
+    if !is_debian_family(shell) {
+        bail!("{}", instructions());
+    }
+    install_packages(shell, &packages(&missing))?;
+    for thing in &missing {
+        match thing {
+            Thing::Linker => install_linker(shell)?,
+            Thing::Deny => install_deny(shell)?,
+            Thing::Compiler | Thing::Package(_) => {}
+        }
+    }
+    let left = self::missing(shell);
+    if left.is_empty() { Ok(()) } else { bail!("still missing after installation: {left:?}") }
+}
+
+/// Something that is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Thing {
+    Compiler,
+    Linker,
+    Deny,
+    Package(&'static str),
+}
+
+impl std::fmt::Display for Thing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Compiler => f.write_str("a Rust compiler for BPF, with clippy"),
+            Self::Linker => write!(f, "bpf-linker {BPF_LINKER_VERSION}"),
+            Self::Deny => write!(f, "cargo-deny {CARGO_DENY_VERSION}"),
+            Self::Package(name) => write!(f, "the package {name}"),
+        }
+    }
+}
+
+fn missing(shell: &Shell) -> Vec<Thing> {
+    let mut missing = Vec::new();
+    let complete = |(rustc, _): (std::path::PathBuf, _)| rustc.with_file_name("clippy-driver").is_file();
+    if !Toolchain::find_compiler().is_ok_and(complete) {
+        missing.push(Thing::Compiler);
+    }
+    if !prints(shell, "bpf-linker --version", BPF_LINKER_VERSION) {
+        missing.push(Thing::Linker);
+    }
+    if !prints(shell, "cargo deny --version", CARGO_DENY_VERSION) {
+        missing.push(Thing::Deny);
+    }
+    if is_debian_family(shell) {
+        let wanted = SERVERS.into_iter().chain(TOOLS);
+        missing.extend(wanted.filter(|package| !is_installed(shell, package)).map(Thing::Package));
+    }
+    missing
+}
+
+fn prints(shell: &Shell, command: &str, wanted: &str) -> bool {
+    let mut words = command.split(' ');
+    let Some(program) = words.next() else { return false };
+    cmd!(shell, "{program} {words...}").quiet().ignore_stderr().read().is_ok_and(|text| text.contains(wanted))
+}
+
+fn is_installed(shell: &Shell, package: &str) -> bool {
+    let format = "${db:Status-Status}";
+    cmd!(shell, "dpkg-query -W -f={format} {package}")
+        .quiet()
+        .ignore_stderr()
+        .read()
+        .is_ok_and(|text| text == "installed")
+}
+
+fn is_debian_family(shell: &Shell) -> bool {
+    shell.path_exists("/usr/bin/apt-get")
+}
+
+/// Packages for what is missing.
+fn packages(missing: &[Thing]) -> Vec<String> {
+    let of = |thing: &Thing| match thing {
+        Thing::Compiler => COMPILER.map(str::to_owned).to_vec(),
+        Thing::Linker => {
+            let llvm = BPF_LINKER_LLVM;
+            let names =
+                [format!("llvm-{llvm}-dev"), format!("libpolly-{llvm}-dev"), "libzstd-dev".into(), "zlib1g-dev".into()];
+            names.to_vec()
+        }
+        Thing::Deny => Vec::new(),
+        Thing::Package(name) => vec![(*name).to_owned()],
+    };
+    missing.iter().flat_map(of).collect()
+}
+
+/// Packages may not start services: setting up a build must not open ports on this machine.
+fn install_packages(shell: &Shell, packages: &[String]) -> anyhow::Result<()> {
+    const POLICY: &str = "/usr/sbin/policy-rc.d";
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if cmd!(shell, "id -u").quiet().read()? != "0" {
+        bail!(
+            "this takes root: run as root, once:\n\n    apt-get update && apt-get install --no-install-recommends {}\n",
+            packages.join(" ")
+        );
+    }
+    say(&format!("installing {}", packages.join(" ")));
+    let guard = !shell.path_exists(POLICY);
+    if guard {
+        shell.write_file(POLICY, "#!/bin/sh\nexit 101\n")?;
+        cmd!(shell, "chmod 755 {POLICY}").quiet().run()?;
+    }
+    let _noninteractive = shell.push_env("DEBIAN_FRONTEND", "noninteractive");
+    let updated = cmd!(shell, "apt-get -q update").quiet().ignore_stdout().run();
+    let installed = updated.and_then(|()| {
+        cmd!(shell, "apt-get -q install -y --no-install-recommends {packages...}").quiet().ignore_stdout().run()
+    });
+    if guard {
+        shell.remove_path(POLICY)?;
+    }
+    installed.context("the packages could not be installed")
+}
+
+fn install_linker(shell: &Shell) -> anyhow::Result<()> {
+    say("building bpf-linker; this takes a minute or two");
+    let (version, feature) = (format!("={BPF_LINKER_VERSION}"), format!("llvm-{BPF_LINKER_LLVM}"));
+    let _llvm = shell.push_env("LLVM_PREFIX", format!("/usr/lib/llvm-{BPF_LINKER_LLVM}"));
+    cmd!(
+        shell,
+        "cargo install --quiet --locked bpf-linker --version {version} --no-default-features --features {feature}"
+    )
+    .quiet()
+    .run()?;
+    Ok(())
+}
+
+fn install_deny(shell: &Shell) -> anyhow::Result<()> {
+    say("building cargo-deny; this takes two or three minutes");
+    let version = format!("={CARGO_DENY_VERSION}");
+    cmd!(shell, "cargo install --quiet --locked cargo-deny --version {version}").quiet().run()?;
+    Ok(())
+}
+
+fn instructions() -> String {
+    format!(
+        "this is not a Debian-family system, so please install by hand:\n\n\
+         \x20   rustup toolchain install nightly --component rust-src --component clippy\n\
+         \x20   # LLVM {BPF_LINKER_LLVM} with development files, by your package manager, then:\n\
+         \x20   LLVM_PREFIX=/path/to/llvm cargo install --locked bpf-linker --version {BPF_LINKER_VERSION} \\\n\
+         \x20       --no-default-features --features llvm-{BPF_LINKER_LLVM}\n\
+         \x20   cargo install --locked cargo-deny --version {CARGO_DENY_VERSION}\n\
+         \x20   # for the tests also: nginx, apache2, setpriv and unshare\n\n\
+         (The compiler's LLVM must not be newer than the linker's: `rustc +nightly -vV` tells.)"
+    )
+}
