@@ -10,8 +10,9 @@ use std::{
 
 /// A binary of this workspace, as it was built for these tests.
 pub fn built(name: &str) -> PathBuf {
-    let test = env::current_exe().expect("the test knows where it is");
-    let folder = test.parent().and_then(|deps| deps.parent()).expect("target/PROFILE/deps/TEST");
+    let this = env::current_exe().expect("the test knows where it is");
+    // Tests lie in target/PROFILE/deps, binaries beside it.
+    let folder = this.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).expect("target/PROFILE");
     let binary = folder.join(name);
     assert!(binary.exists(), "{} is missing: `cargo xtask test` builds it", binary.display());
     binary

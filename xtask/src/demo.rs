@@ -64,7 +64,9 @@ struct Service(Child);
 impl Service {
     fn start(folder: &std::path::Path) -> anyhow::Result<Self> {
         let mut command = Command::new("/usr/sbin/nginx");
-        command.arg("-p").arg(folder).args(["-c", "nginx.conf", "-e", "error.log"]).stdin(Stdio::null());
+        command.arg("-p").arg(folder).args(["-c", "nginx.conf", "-e", "error.log"]);
+        // nginx takes the path of a socket from where it stands.
+        command.current_dir(folder).stdin(Stdio::null());
         let service = Self(command.spawn().context("nginx does not start")?);
         let socket = folder.join("socket");
         for _ in 0..1_000 {

@@ -1,0 +1,79 @@
+//! What an unrelated exit costs, by the kernel's own statistics.
+
+use std::{
+    os::fd::{AsFd as _, AsRawFd as _},
+    ptr,
+};
+
+use aya::sys::{Stats, enable_stats};
+use watcher::kernel::{Handles, Sizes};
+use watcher_core::{Pid, ProcId, StartTicks};
+
+use crate::{
+    Scale,
+    floor::{Floor, spent},
+    quantile,
+};
+
+/// Watched pids begin here: real processes of the bench have smaller ones.
+const FIRST_WATCHED: u32 = 1_000_000;
+
+const ROUNDS: usize = 5;
+
+pub(crate) fn run(scale: Scale) {
+    let _statistics = enable_stats(Stats::RunTime).expect("root, and Linux 5.8");
+    println!("## Kernel time of an unrelated exit: nanoseconds, median of {ROUNDS} × {} exits\n", scale.exits);
+    println!("| watched | empty program | on_exit | above empty (goal: at most 60) |\n| ---: | ---: | ---: | ---: |");
+    for watched in [0, 1, 1_000, 100_000] {
+        let mut rounds: Vec<_> = (0..ROUNDS).map(|_| round(watched, scale.exits)).collect();
+        rounds.sort_by_key(|(empty, ours)| ours.saturating_sub(*empty));
+        let median = |pick: fn(&(u64, u64)) -> u64| {
+            let mut values: Vec<_> = rounds.iter().map(pick).collect();
+            values.sort_unstable();
+            quantile(&values, 0.5)
+        };
+        let (empty, ours) = (median(|round| round.0), median(|round| round.1));
+        let above = ours as i64 - empty as i64;
+        println!("| {watched} | {empty} | {ours} | {above} |");
+    }
+    println!();
+}
+
+/// Mean nanoseconds of the empty program and of ours, one after the other, each alone.
+fn round(watched: u32, exits: usize) -> (u64, u64) {
+    let empty = {
+        let floor = Floor::attach(c"sched_process_exit");
+        churn(exits);
+        mean(floor.spent())
+    };
+    let Handles { ring, mut interest, programs } =
+        Handles::load(Sizes::for_processes(watched as usize)).expect("root, and eBPF");
+    for pid in FIRST_WATCHED..FIRST_WATCHED + watched {
+        let pid = Pid::new(pid).expect("a pid");
+        interest.watch(ProcId { pid, start: StartTicks(1) }, 0).expect("room");
+    }
+    let (_, program) = programs.iter().next().expect("one program");
+    let program = program.fd().expect("it is loaded");
+    let before = spent(program.as_fd().as_raw_fd());
+    churn(exits);
+    let after = spent(program.as_fd().as_raw_fd());
+    drop(ring);
+    (empty, mean((after.0 - before.0, after.1 - before.1)))
+}
+
+fn mean((nanoseconds, runs): (u64, u64)) -> u64 {
+    nanoseconds / runs.max(1)
+}
+
+/// Processes that come and go, and concern nobody.
+pub(crate) fn churn(exits: usize) {
+    for _ in 0..exits {
+        // SAFETY: the child does nothing but end; no memory is involved.
+        unsafe {
+            match libc::fork() {
+                0 => libc::_exit(0),
+                child => libc::waitpid(child, ptr::null_mut(), 0),
+            };
+        }
+    }
+}
