@@ -13,6 +13,7 @@ use crate::{build, say, setup, step};
 
 const CONFIGURATION: &str = "
 daemon off;
+master_process off;
 pid nginx.pid;
 error_log error.log;
 events {}
