@@ -252,3 +252,40 @@ fn inside_a_pid_namespace_its_own_numbers_are_used() {
     assert_eq!(told, numbers(&pids.concat()));
     assert_eq!(told.len(), 2);
 }
+
+#[test]
+fn inside_a_time_namespace_start_times_and_latencies_are_its_own() {
+    let script = r#"
+        sleep 600 & victim=$!
+        retry() { for try in $(seq 2000); do "$@" && return; sleep 0.01; done; exit 99; }
+        "$0" watch --tier ebpf --json $victim 2>"$1" & watch=$!
+        retry grep -q watching "$1"
+        kill -9 $victim
+        wait $watch; echo $?
+    "#;
+    let said = tempfile::NamedTempFile::new().unwrap();
+    let arguments = ["--time", "--monotonic", "5000", "--boottime", "86400", "--fork", "--", "sh", "-c", script];
+    let mut command = Command::new("unshare");
+    let mut running = Running::start(command.args(arguments).arg(built("watcher")).arg(said.path()));
+    let line = json(&running.line());
+    let (uptime, latency) = (line["uptime_s"].as_f64().unwrap(), line["latency_us"].as_f64().unwrap());
+    assert!((0.0..60.0).contains(&uptime), "{line}");
+    assert!((0.1..10_000_000.0).contains(&latency), "{line}");
+    assert_eq!(running.line(), "0");
+}
+
+#[test]
+fn a_hostile_name_forges_no_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let hostile = folder.path().join("a) Z\n1 b:\u{1b}[2J");
+    std::fs::copy("/bin/sleep", &hostile).unwrap();
+    for tier in TIERS {
+        let mut victim = Command::new(&hostile).arg("600").spawn().unwrap();
+        let mut running = watching(&mut watch(tier, &[&victim.id().to_string()]));
+        victim.kill().unwrap();
+        let line = running.line();
+        assert!(line.contains(r" a) Z\n1 b:\u{1b}[2J: killed by SIGKILL after "), "{tier}: {line}");
+        assert_eq!((running.line().as_str(), running.end()), ("", Some(0)), "{tier}");
+        victim.wait().unwrap();
+    }
+}

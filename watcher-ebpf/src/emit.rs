@@ -5,7 +5,7 @@ use core::{arch::asm, mem::offset_of};
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel_buf};
 use watcher_abi::{COMM_LEN, ExitRecord, Stats};
 
-use crate::maps::{EVENTS, STATS};
+use crate::maps::{EVENTS, STATS, config};
 
 /// A record before it is written: what the ring entry is filled from.
 pub struct Record {
@@ -27,7 +27,7 @@ pub fn emit(record: Record) {
     // SAFETY: the helper checks the address. Without a name the record still says who died.
     let _ = unsafe { bpf_probe_read_kernel_buf(comm as *const u8, &mut name) };
     // SAFETY: the helper has no precondition.
-    let stamp_ns = unsafe { bpf_ktime_get_ns() };
+    let stamp_ns = unsafe { bpf_ktime_get_ns() }.wrapping_add_signed(config!(monotonic_offset_ns));
     entry.write(ExitRecord { kind, pid, stamp_ns, start_ns, generation, wait_status, last_tid, comm: name });
     // No flags: wakes user space only when it had caught up.
     entry.submit(0);

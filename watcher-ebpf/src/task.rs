@@ -28,9 +28,11 @@ impl Task {
         read(self.0, config!(task_group_leader)).map(Self)
     }
 
+    /// Start time, as the daemon's time namespace shows it.
     #[inline(always)]
     pub fn start_ns(&self) -> Option<u64> {
-        read(self.0, config!(task_start_boottime))
+        let start: u64 = read(self.0, config!(task_start_boottime))?;
+        Some(start.wrapping_add_signed(config!(boottime_offset_ns)))
     }
 
     #[inline(always)]

@@ -44,8 +44,12 @@ pub struct Config {
     pub upid_ns: u32,
     /// `pid_namespace.ns.inum`
     pub pid_ns_inum_offset: u32,
-    /// Always 0: keeps the size a multiple of eight bytes without hidden padding.
+    /// Always 0: what follows is aligned without hidden padding.
     pub reserved: u32,
+    /// What the daemon's time namespace adds to `CLOCK_MONOTONIC`.
+    pub monotonic_offset_ns: i64,
+    /// What the daemon's time namespace adds to `CLOCK_BOOTTIME`, and so to the start times that it sees.
+    pub boottime_offset_ns: i64,
 }
 
 impl Config {
@@ -69,10 +73,12 @@ impl Config {
         upid_ns: 0,
         pid_ns_inum_offset: 0,
         reserved: 0,
+        monotonic_offset_ns: 0,
+        boottime_offset_ns: 0,
     };
 }
 
 const _: () = {
-    assert!(size_of::<Config>() == 18 * 4);
-    assert!(align_of::<Config>() == 4);
+    assert!(size_of::<Config>() == 18 * 4 + 2 * 8);
+    assert!(align_of::<Config>() == 8);
 };

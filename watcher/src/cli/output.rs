@@ -10,6 +10,16 @@ pub(super) fn say(sentence: &str) {
     let _told = writeln!(io::stderr(), "watcher: {sentence}");
 }
 
+/// Text from outside as it may be shown on a terminal: control characters are spelt out, so that a process cannot forge
+/// lines by its name.
+pub(super) fn harmless(text: &str) -> String {
+    let shown = |character: char| match character {
+        control if control.is_control() => control.escape_default().to_string(),
+        other => other.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
 /// Prints a line of text.
 pub(super) fn line(text: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{text}")
@@ -27,4 +37,14 @@ pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
     io::stdout().write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_spelt_out() {
+        assert_eq!(harmless("a\n1 b\u{1b}[31m é"), "a\\n1 b\\u{1b}[31m é");
+    }
 }

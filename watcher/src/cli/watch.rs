@@ -156,6 +156,7 @@ fn report(death: &Death, found: &Found, tier: Tier, json: bool) -> io::Result<()
     let uptime = uptime(death);
     if !json {
         let seen = latency.map_or_else(String::new, |latency| format!(" (known {latency} later)"));
+        let comm = output::harmless(comm);
         return output::line(&format!("{} {comm}: {ending} after {uptime}{seen}", proc.pid));
     }
     let (exit_code, killed) = match ending {

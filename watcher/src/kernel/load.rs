@@ -11,7 +11,12 @@ use tracing::debug;
 use watcher_abi::{BITMAP_WORDS, ExitRecord, Stats, name};
 
 use super::{Counters, Interest, OBJECT, Refusal, Ring, object, offsets, self_test};
-use crate::sys::{heap, host, pod::Plain, shared_array::SharedArray};
+use crate::sys::{
+    heap,
+    host::{self, TimeOffsets},
+    pod::Plain,
+    shared_array::SharedArray,
+};
 
 /// Bytes that the ring buffer puts before each record.
 const RING_HEADER: u32 = 8;
@@ -92,7 +97,7 @@ impl Handles {
         let namespace = host::own_pid_namespace().map_err(Refusal::Proc)?;
         let config = {
             let btf = fs::read(host::KERNEL_BTF).map_err(Refusal::Btf)?;
-            offsets::read(&btf, namespace)?
+            offsets::read(&btf, namespace, TimeOffsets::own())?
         };
         debug!(?config, ?sizes, "loading the kernel programs");
         let config = Plain(config);

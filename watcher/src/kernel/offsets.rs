@@ -3,6 +3,7 @@
 use watcher_abi::{Config, NO_PID_NAMESPACE};
 
 use super::btf::{Btf, BtfError};
+use crate::sys::host::TimeOffsets;
 
 /// Index of the process (thread group) in `signal_struct.pids` (`PIDTYPE_TGID`).
 /// <https://github.com/torvalds/linux/blob/v6.12/include/linux/pid_types.h#L5>
@@ -14,8 +15,9 @@ const POINTER: u32 = 8;
 /// Parameters of the tracepoint's prototype with `group_dead`: the data pointer, the task, the flag.
 const PARAMETERS_WITH_GROUP_DEAD: usize = 3;
 
-/// Reads the layout of this kernel; `pid_ns_inum` is the daemon's own pid namespace unless that is the initial one.
-pub(super) fn read(bytes: &[u8], pid_ns_inum: Option<u32>) -> Result<Config, BtfError> {
+/// Reads the layout of this kernel; `pid_ns_inum` is the daemon's own pid namespace unless that is the initial one,
+/// `clocks` what its time namespace adds.
+pub(super) fn read(bytes: &[u8], pid_ns_inum: Option<u32>, clocks: TimeOffsets) -> Result<Config, BtfError> {
     let btf = Btf::parse(bytes)?;
     let start = btf.offset_of("task_struct", "start_boottime");
     Ok(Config {
@@ -37,6 +39,8 @@ pub(super) fn read(bytes: &[u8], pid_ns_inum: Option<u32>) -> Result<Config, Btf
         upid_ns: btf.offset_of("upid", "ns")?,
         pid_ns_inum_offset: btf.offset_of("pid_namespace", "ns.inum")?,
         reserved: 0,
+        monotonic_offset_ns: clocks.monotonic_ns,
+        boottime_offset_ns: clocks.boottime_ns,
     })
 }
 

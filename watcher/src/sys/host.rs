@@ -37,6 +37,33 @@ pub fn own_pid_namespace() -> io::Result<Option<u32>> {
     Ok((inode != INITIAL_PID_NAMESPACE).then_some(inode))
 }
 
+/// What the time namespace of this process adds to the kernel's clocks, in nanoseconds; nothing in the initial one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeOffsets {
+    /// To `CLOCK_MONOTONIC`.
+    pub monotonic_ns: i64,
+    /// To `CLOCK_BOOTTIME`.
+    pub boottime_ns: i64,
+}
+
+impl TimeOffsets {
+    /// Those of this process. Kernels without time namespaces (before Linux 5.6) add nothing.
+    #[must_use]
+    pub fn own() -> Self {
+        fs::read_to_string("/proc/self/timens_offsets").map_or_else(|_none| Self::default(), |text| Self::parse(&text))
+    }
+
+    fn parse(text: &str) -> Self {
+        let of = |clock: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(clock)).unwrap_or_default();
+            let mut words = line.split_whitespace().map(|word| word.parse::<i64>().unwrap_or(0));
+            let (seconds, nanoseconds) = (words.next().unwrap_or(0), words.next().unwrap_or(0));
+            seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
+        };
+        Self { monotonic_ns: of("monotonic"), boottime_ns: of("boottime") }
+    }
+}
+
 /// Capabilities in effect for this process; none when they cannot be read.
 #[must_use]
 pub fn capabilities() -> CapabilitySet {
@@ -63,4 +90,16 @@ pub fn tracefs() -> Option<&'static str> {
 #[must_use]
 pub fn pid_max() -> Option<u32> {
     fs::read_to_string("/proc/sys/kernel/pid_max").ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_of_a_time_namespace_are_read() {
+        let offsets = TimeOffsets::parse("monotonic           0         0\nboottime        -7200         500\n");
+        assert_eq!(offsets, TimeOffsets { monotonic_ns: 0, boottime_ns: -7_199_999_999_500 });
+        assert_eq!(TimeOffsets::parse(""), TimeOffsets::default());
+    }
 }
