@@ -81,8 +81,8 @@ impl Toolchain {
 
     /// Variables that change what [`Self::find`] finds, for a build script to watch.
     #[must_use]
-    pub fn variables() -> [&'static str; 2] {
-        [RUSTC_VARIABLE, "PATH"]
+    pub fn variables() -> [&'static str; 3] {
+        [RUSTC_VARIABLE, "PATH", "RUSTC_BOOTSTRAP"]
     }
 }
 
@@ -100,7 +100,8 @@ fn core_of(rustc: &Path) -> Option<Core> {
     if sysroot.join(TARGET).join("lib").is_dir() {
         Some(Core::Prebuilt)
     } else if sysroot.join("src/rust/library/core/Cargo.toml").is_file() {
-        let unstable = output(rustc, &["--version"])?.contains("nightly");
+        // Building `core` takes unstable flags: a nightly has them, others when they are told to.
+        let unstable = output(rustc, &["--version"])?.contains("nightly") || env::var_os("RUSTC_BOOTSTRAP").is_some();
         unstable.then_some(Core::BuildStd)
     } else {
         None
