@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, process::Command};
 use watcher::{
     engine::{Engine, Outcome, Senses},
     executor::watch::{Means, Watch},
-    kernel::{Handles, Sizes},
+    kernel::{Exactness, Handles, Sizes},
     sources::{os_signals::OsSignals, ring::RingSource},
     sys::proc,
 };
@@ -25,7 +25,7 @@ const SMALL: Sizes = Sizes { processes: HERD as u32, ring_bytes: 4096 };
 fn deaths_that_overflow_the_ring_are_counted_and_found_by_looking() {
     let mut herd = Victim::run(Command::new(built("herd")).arg(HERD.to_string()));
     let pids: Vec<_> = herd.next_word().split(' ').map(|pid| Pid::new(pid.parse().unwrap()).unwrap()).collect();
-    let Handles { ring, interest, programs } = Handles::load(SMALL).unwrap();
+    let Handles { ring, interest, programs } = Handles::load(SMALL, Exactness::AsOffered).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (mut told, mut with_stamp) = (BTreeMap::new(), 0);
     let outcome = runtime.block_on(async {

@@ -40,17 +40,19 @@ fn check(record: &ExitRecord, proc: ProcId, wait_status: u32, comm: &str) {
 
 #[test]
 fn sigkill_of_a_process_with_many_threads() {
-    let mut victim = Victim::start("many_threads");
-    let status = dies_once(&mut Probe::load(), &mut victim, Victim::kill);
-    assert_eq!(status, libc::SIGKILL as u32);
+    for mut probe in Probe::both_ways() {
+        let mut victim = Victim::start("many_threads");
+        assert_eq!(dies_once(&mut probe, &mut victim, Victim::kill), libc::SIGKILL as u32);
+    }
 }
 
 #[test]
 fn all_threads_end_at_the_same_moment() {
-    let mut probe = Probe::load();
-    for _ in 0..20 {
-        let mut victim = Victim::start("many_threads");
-        assert_eq!(dies_once(&mut probe, &mut victim, Victim::go), 0);
+    for mut probe in Probe::both_ways() {
+        for _ in 0..50 {
+            let mut victim = Victim::start("many_threads");
+            assert_eq!(dies_once(&mut probe, &mut victim, Victim::go), 0);
+        }
     }
 }
 
@@ -68,81 +70,87 @@ fn sigsegv_in_a_thread_with_core() {
 
 #[test]
 fn exit_group_from_a_thread() {
-    let mut victim = Victim::start("exits_from_thread");
-    assert_eq!(dies_once(&mut Probe::load(), &mut victim, Victim::go), 9 << 8);
+    for mut probe in Probe::both_ways() {
+        let mut victim = Victim::start("exits_from_thread");
+        assert_eq!(dies_once(&mut probe, &mut victim, Victim::go), 9 << 8);
+    }
 }
 
 #[test]
 fn the_leader_exits_first_and_is_not_a_death() {
-    let mut probe = Probe::load();
-    let mut victim = Victim::start("leader_exits_first");
-    let proc = victim.id();
-    // Whether the leader has ended before or after it is watched must not matter: it is not the end.
-    probe.watch(proc);
-    wait::until("the leader is a zombie", || proc::facts(proc.pid).unwrap().unwrap().leader_zombie);
-    assert_eq!(look(proc), Look::Dying, "others live on, so it has not gone");
-    victim.go();
-    victim.expect("follower");
-    assert_eq!(probe.record_by_now(), None, "the leader's end was taken for the process's");
-    victim.go();
-    let status = victim.wait();
-    check(&probe.record(), proc, status, "leader_exits_fi");
-    assert_eq!(probe.record_by_now(), None);
-}
-
-#[test]
-fn exec_from_a_thread_is_not_a_death() {
-    let mut probe = Probe::load();
-    for leader_ends_first in [false, true] {
-        let mut command = Command::new(built("execs_from_thread"));
-        if leader_ends_first {
-            command.env("LEADER_ENDS_FIRST", "1");
-        }
-        let mut victim = Victim::run(&mut command);
+    for mut probe in Probe::both_ways() {
+        let mut victim = Victim::start("leader_exits_first");
         let proc = victim.id();
+        // Whether the leader has ended before or after it is watched must not matter: it is not the end.
         probe.watch(proc);
-        if leader_ends_first {
-            wait::until("the leader has ended", || proc::facts(proc.pid).unwrap().unwrap().leader_zombie);
-        }
+        wait::until("the leader is a zombie", || proc::facts(proc.pid).unwrap().unwrap().leader_zombie);
+        assert_eq!(look(proc), Look::Dying, "others live on, so it has not gone");
         victim.go();
-        victim.expect("another program");
-        assert_eq!(probe.record_by_now(), None, "an exec was taken for a death");
-        assert_eq!(victim.id(), proc, "an exec keeps pid and start time");
+        victim.expect("follower");
+        assert_eq!(probe.record_by_now(), None, "the leader's end was taken for the process's");
         victim.go();
         let status = victim.wait();
-        assert_eq!(status, 7 << 8);
-        check(&probe.record(), proc, status, "execs_from_thre");
+        check(&probe.record(), proc, status, "leader_exits_fi");
         assert_eq!(probe.record_by_now(), None);
     }
 }
 
 #[test]
+fn exec_from_a_thread_is_not_a_death() {
+    for mut probe in Probe::both_ways() {
+        for leader_ends_first in [false, true] {
+            let mut command = Command::new(built("execs_from_thread"));
+            if leader_ends_first {
+                command.env("LEADER_ENDS_FIRST", "1");
+            }
+            let mut victim = Victim::run(&mut command);
+            let proc = victim.id();
+            probe.watch(proc);
+            if leader_ends_first {
+                wait::until("the leader has ended", || proc::facts(proc.pid).unwrap().unwrap().leader_zombie);
+            }
+            victim.go();
+            victim.expect("another program");
+            assert_eq!(probe.record_by_now(), None, "an exec was taken for a death");
+            assert_eq!(victim.id(), proc, "an exec keeps pid and start time");
+            victim.go();
+            let status = victim.wait();
+            assert_eq!(status, 7 << 8);
+            check(&probe.record(), proc, status, "execs_from_thre");
+            assert_eq!(probe.record_by_now(), None);
+        }
+    }
+}
+
+#[test]
 fn the_ends_of_vforked_children_are_not_the_parents() {
-    let mut probe = Probe::load();
-    let mut victim = Victim::start("vforks");
-    let proc = victim.id();
-    probe.watch(proc);
-    victim.go();
-    victim.expect("vforked");
-    assert_eq!(probe.record_by_now(), None, "a child's end was taken for the parent's");
-    victim.go();
-    let status = victim.wait();
-    assert_eq!(status, 4 << 8);
-    check(&probe.record(), proc, status, "vforks");
+    for mut probe in Probe::both_ways() {
+        let mut victim = Victim::start("vforks");
+        let proc = victim.id();
+        probe.watch(proc);
+        victim.go();
+        victim.expect("vforked");
+        assert_eq!(probe.record_by_now(), None, "a child's end was taken for the parent's");
+        victim.go();
+        let status = victim.wait();
+        assert_eq!(status, 4 << 8);
+        check(&probe.record(), proc, status, "vforks");
+    }
 }
 
 #[test]
 fn a_process_in_another_pid_namespace_has_the_pid_that_the_daemon_sees() {
-    let mut probe = Probe::load();
-    let unshare = ["--pid", "--fork", "--kill-child", "--"];
-    let mut victim = Victim::run(Command::new("unshare").args(unshare).arg(built("vforks")));
-    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", victim.pid())).unwrap();
-    let inner = identity(children.trim().parse().ok().and_then(Pid::new).unwrap());
-    probe.watch(inner);
-    victim.go();
-    victim.expect("vforked");
-    victim.go();
-    assert_eq!(victim.wait(), 4 << 8, "unshare ends as its child did");
-    check(&probe.record(), inner, 4 << 8, "vforks");
-    assert_eq!(probe.record_by_now(), None);
+    for mut probe in Probe::both_ways() {
+        let unshare = ["--pid", "--fork", "--kill-child", "--"];
+        let mut victim = Victim::run(Command::new("unshare").args(unshare).arg(built("vforks")));
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", victim.pid())).unwrap();
+        let inner = identity(children.trim().parse().ok().and_then(Pid::new).unwrap());
+        probe.watch(inner);
+        victim.go();
+        victim.expect("vforked");
+        victim.go();
+        assert_eq!(victim.wait(), 4 << 8, "unshare ends as its child did");
+        check(&probe.record(), inner, 4 << 8, "vforks");
+        assert_eq!(probe.record_by_now(), None);
+    }
 }

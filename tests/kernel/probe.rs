@@ -3,7 +3,7 @@
 use std::os::fd::AsFd as _;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use watcher::kernel::{Handles, Interest, Programs, Ring, Sizes};
+use watcher::kernel::{Exactness, Handles, Interest, Programs, Ring, Sizes};
 use watcher_abi::{ExitRecord, Stats};
 use watcher_core::ProcId;
 use watcher_tests::wait::DEADLINE;
@@ -16,11 +16,17 @@ pub(crate) struct Probe {
 
 impl Probe {
     pub(crate) fn load() -> Self {
-        Self::with_sizes(Sizes::for_processes(64))
+        Self::load_with(Exactness::AsOffered)
     }
 
-    pub(crate) fn with_sizes(sizes: Sizes) -> Self {
-        let Handles { ring, interest, programs } = Handles::load(sizes).expect("these tests need root and eBPF");
+    /// As this kernel allows, and as an older one would: both must tell the same.
+    pub(crate) fn both_ways() -> [Self; 2] {
+        [Exactness::AsOffered, Exactness::AsOnOlderKernels].map(Self::load_with)
+    }
+
+    fn load_with(exactness: Exactness) -> Self {
+        let handles = Handles::load(Sizes::for_processes(64), exactness);
+        let Handles { ring, interest, programs } = handles.expect("these tests need root and eBPF");
         Self { ring, interest, _programs: programs }
     }
 

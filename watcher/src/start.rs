@@ -7,7 +7,7 @@ use watcher_core::{Choice, PassedOver, Tier, choose};
 use crate::{
     engine::Senses,
     executor::watch::{Means, Watch},
-    kernel::{Handles, Sizes},
+    kernel::{Exactness, Handles, Sizes},
     sources::ring::RingSource,
     sys::{limits, own, pidfd, proc},
 };
@@ -25,8 +25,8 @@ fn attempt(tier: Tier, processes: usize) -> Result<Senses, String> {
     let sentence = |error: io::Error| error.to_string();
     let (ring, means) = match tier {
         Tier::Ebpf => {
-            let handles = Handles::load(Sizes::for_processes(processes)).map_err(|refusal| refusal.to_string())?;
-            let Handles { ring, interest, programs } = handles;
+            let handles = Handles::load(Sizes::for_processes(processes), Exactness::AsOffered);
+            let Handles { ring, interest, programs } = handles.map_err(|refusal| refusal.to_string())?;
             (Some(RingSource::new(ring).map_err(sentence)?), Means::Ebpf { interest: interest.into(), programs })
         }
         Tier::Pidfd => {

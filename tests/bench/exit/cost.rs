@@ -6,7 +6,7 @@ use std::{
 };
 
 use aya::sys::{Stats, enable_stats};
-use watcher::kernel::{Handles, Sizes};
+use watcher::kernel::{Exactness, Handles, Sizes};
 use watcher_core::{Pid, ProcId, StartTicks};
 
 use crate::{
@@ -47,7 +47,7 @@ fn round(watched: u32, exits: usize) -> (u64, u64) {
         mean(floor.spent())
     };
     let Handles { ring, mut interest, programs } =
-        Handles::load(Sizes::for_processes(watched as usize)).expect("root, and eBPF");
+        Handles::load(Sizes::for_processes(watched as usize), Exactness::AsOffered).expect("root, and eBPF");
     for pid in FIRST_WATCHED..FIRST_WATCHED + watched {
         let pid = Pid::new(pid).expect("a pid");
         interest.watch(ProcId { pid, start: StartTicks(1) }, 0).expect("room");

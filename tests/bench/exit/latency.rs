@@ -6,7 +6,7 @@ use rustix::event::epoll;
 use watcher::{
     engine::{Engine, Senses},
     executor::watch::{Means, Watch},
-    kernel::{Handles, Sizes},
+    kernel::{Exactness, Handles, Sizes},
     sources::{os_signals::OsSignals, ring::RingSource},
     sys::clock,
 };
@@ -55,7 +55,8 @@ fn sorted(herd: &Herd, known: &Known) -> Vec<u64> {
 /// The engine as it ships, from ring to report.
 fn engine(deaths: usize) -> Vec<u64> {
     let herd = Herd::gather(deaths);
-    let Handles { ring, interest, programs } = Handles::load(Sizes::for_processes(deaths)).expect("root, and eBPF");
+    let Handles { ring, interest, programs } =
+        Handles::load(Sizes::for_processes(deaths), Exactness::AsOffered).expect("root, and eBPF");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut known = Known::new();
     runtime.block_on(async {
@@ -110,7 +111,7 @@ fn together(deaths: usize) -> [Vec<u64>; 3] {
     let herd = Herd::gather(deaths);
     let by_pid = by_pid(&herd);
     let Handles { mut ring, mut interest, programs } =
-        Handles::load(Sizes::for_processes(deaths)).expect("root, and eBPF");
+        Handles::load(Sizes::for_processes(deaths), Exactness::AsOffered).expect("root, and eBPF");
     for member in herd.members() {
         interest.watch(*member, 0).expect("room");
     }

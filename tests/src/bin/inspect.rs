@@ -1,9 +1,9 @@
 //! Loads the kernel programs and prints what the kernel says of them: `cargo xtask ebpf inspect`.
 
-use watcher::kernel::{Handles, Sizes};
+use watcher::kernel::{Exactness, Handles, Sizes};
 
 fn main() {
-    let handles = match Handles::load(Sizes::for_processes(1_000)) {
+    let handles = match Handles::load(Sizes::for_processes(1_000), Exactness::AsOffered) {
         Ok(handles) => handles,
         Err(refusal) => {
             eprintln!("{refusal}");

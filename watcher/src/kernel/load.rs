@@ -44,6 +44,15 @@ impl Sizes {
     }
 }
 
+/// Whether the programs use what newer kernels tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exactness {
+    /// Whatever this kernel offers.
+    AsOffered,
+    /// As on a kernel before Linux 6.16, whose tracepoint does not say whether the whole process dies.
+    AsOnOlderKernels,
+}
+
 /// The loaded and attached programs, as handles for the rooms that use them.
 #[derive(Debug)]
 pub struct Handles {
@@ -83,22 +92,25 @@ impl Handles {
     ///
     /// # Errors
     /// Says what this host lacks.
-    pub fn load(sizes: Sizes) -> Result<Self, Refusal> {
-        let mut handles = Self::load_untested(sizes)?;
+    pub fn load(sizes: Sizes, exactness: Exactness) -> Result<Self, Refusal> {
+        let mut handles = Self::load_untested(sizes, exactness)?;
         self_test::run(&mut handles.ring, &mut handles.interest)?;
         heap::give_back();
         Ok(handles)
     }
 
-    fn load_untested(sizes: Sizes) -> Result<Self, Refusal> {
+    fn load_untested(sizes: Sizes, exactness: Exactness) -> Result<Self, Refusal> {
         if let Some(missing) = object::missing() {
             return Err(Refusal::Stub { missing });
         }
         let namespace = host::own_pid_namespace().map_err(Refusal::Proc)?;
-        let config = {
+        let mut config = {
             let btf = fs::read(host::KERNEL_BTF).map_err(Refusal::Btf)?;
             offsets::read(&btf, namespace, TimeOffsets::own())?
         };
+        if exactness == Exactness::AsOnOlderKernels {
+            config.has_group_dead = 0;
+        }
         debug!(?config, ?sizes, "loading the kernel programs");
         let config = Plain(config);
         let mut ebpf = EbpfLoader::new()

@@ -10,7 +10,7 @@ mod ring;
 mod self_test;
 
 pub use interest::Interest;
-pub use load::{Handles, Programs, Sizes};
+pub use load::{Exactness, Handles, Programs, Sizes};
 pub use object::{OBJECT, missing};
 pub use refusal::Refusal;
 pub use ring::{Counters, Ring};
