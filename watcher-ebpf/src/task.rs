@@ -2,7 +2,7 @@
 //!
 //! [`CONFIG`]: crate::maps::CONFIG
 
-use aya_ebpf::{helpers::bpf_probe_read_kernel, programs::RawTracePointContext};
+use aya_ebpf::{cty::c_void, helpers::generated::bpf_probe_read_kernel, programs::RawTracePointContext};
 
 use crate::maps::config;
 
@@ -83,7 +83,10 @@ impl Task {
 }
 
 #[inline(always)]
-fn read<T>(base: u64, offset: u32) -> Option<T> {
+fn read<T: Default>(base: u64, offset: u32) -> Option<T> {
+    let mut value = T::default();
+    let address = (base + u64::from(offset)) as *const c_void;
     // SAFETY: the helper checks the address and fails instead of faulting; every `T` used here is a plain integer.
-    unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const T) }.ok()
+    let failed = unsafe { bpf_probe_read_kernel((&raw mut value).cast(), size_of::<T>() as u32, address) };
+    (failed == 0).then_some(value)
 }

@@ -86,6 +86,9 @@ fn no_btf(error: &io::Error) -> String {
 fn refused(error: &EbpfError) -> String {
     let what = step(error);
     let chain = Chain(error);
+    if let Some(verdict) = verifier_verdict(error) {
+        return verdict;
+    }
     match chain.errno() {
         Some(libc::EPERM | libc::EACCES) => format!("{} ({what} was refused)", not_permitted()),
         Some(libc::ENOSYS) => {
@@ -99,14 +102,25 @@ fn refused(error: &EbpfError) -> String {
              (raise it: ulimit -l, or LimitMEMLOCK= in a unit)"
         ),
         Some(libc::E2BIG) => format!("the table of watched processes is full ({what} failed)"),
-        _ => match verifier_log(error) {
-            Some(log) => {
-                debug!(%log, "the verifier's log");
-                format!("the kernel's verifier refused the program: {}", log.lines().next().unwrap_or_default())
-            }
-            None => format!("{what} failed: {chain}"),
-        },
+        _ => format!("{what} failed: {chain}"),
     }
+}
+
+/// What the verifier has against the program. (It answers `EACCES` or `EINVAL`; who may not load gets `EPERM`, and no log.)
+fn verifier_verdict(error: &EbpfError) -> Option<String> {
+    let EbpfError::ProgramError(ProgramError::LoadError { io_error, verifier_log }) = error else { return None };
+    if io_error.raw_os_error() == Some(libc::EPERM) {
+        return None;
+    }
+    let log = verifier_log.to_string();
+    debug!(%log, "the verifier's log");
+    let verdict = log.lines().rev().find(|line| !is_statistics(line)).unwrap_or("it does not say why");
+    Some(format!("the kernel's verifier refused the program ({verdict}); WATCHER_LOG=debug shows its whole log"))
+}
+
+/// Lines that the verifier ends every log with.
+fn is_statistics(line: &str) -> bool {
+    ["processed ", "verification time ", "stack depth "].iter().any(|start| line.starts_with(start)) || line.is_empty()
 }
 
 fn not_permitted() -> String {
@@ -161,11 +175,6 @@ fn step(error: &EbpfError) -> Step {
         EbpfError::ProgramError(ProgramError::SyscallError(_)) => Step::Attach,
         _ => Step::Other,
     }
-}
-
-fn verifier_log(error: &EbpfError) -> Option<String> {
-    let EbpfError::ProgramError(ProgramError::LoadError { verifier_log, .. }) = error else { return None };
-    Some(verifier_log.to_string()).filter(|log| !log.is_empty())
 }
 
 /// An error with all its causes. aya keeps the number that the kernel gave out of its own texts.
