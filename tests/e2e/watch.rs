@@ -165,7 +165,8 @@ fn interrupt(running: &Running) {
 
 #[test]
 fn ctrl_c_ends_it_cleanly() {
-    for (signal, name, code) in [(libc::SIGINT, "SIGINT", 130), (libc::SIGTERM, "SIGTERM", 143)] {
+    let signals = [(libc::SIGHUP, "SIGHUP", 129), (libc::SIGINT, "SIGINT", 130), (libc::SIGTERM, "SIGTERM", 143)];
+    for (signal, name, code) in signals {
         let victim = Victim::start("vforks");
         let mut running = watching(&mut watch("ebpf", &[&victim.pid().to_string()]));
         kill(running.child.id() as i32, signal);
@@ -214,7 +215,25 @@ fn missing_processes_can_be_ignored() {
     gone.kill();
     gone.wait();
     let ended = run(&mut watcher(["watch", "--ignore-missing", &gone.pid().to_string()]));
-    assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (Some(0), "", ""));
+    let said = "watcher: nothing to watch: none of the processes is there\n";
+    assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (Some(0), "", said));
+    let ended = run(&mut watcher(["watch", "-"]));
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
+    assert_eq!(ended.stderr, "watcher: no process number came on standard input\n");
+}
+
+#[test]
+fn lines_that_nobody_reads_or_that_cannot_be_written_are_not_taken_for_success() {
+    for (redirection, code, said) in [("| true", 141, ""), (">/dev/full", 1, "standard output cannot be written: ")] {
+        let mut victims = [Victim::start("vforks"), Victim::start("vforks")];
+        let script = format!(r#"set -o pipefail; "$0" watch "$@" {redirection}"#);
+        let mut command = Command::new("bash");
+        command.args(["-c", &script]).arg(built("watcher")).args(victims.iter().map(|victim| victim.pid().to_string()));
+        let mut running = watching(&mut command);
+        victims[0].kill();
+        assert_eq!(running.end(), Some(code), "{redirection}");
+        assert!(running.talk().contains(said), "{redirection}");
+    }
 }
 
 #[test]
@@ -222,7 +241,7 @@ fn what_is_no_number_is_a_usage_error() {
     for word in ["0", "-1", "abc", "99999999999", ""] {
         let ended = run(&mut watcher(["watch", "--", word]));
         assert_eq!(ended.code, Some(2), "{word}");
-        assert_eq!(ended.stderr, format!("watcher: {word:?} is not a process number\n"));
+        assert_eq!(ended.stderr, format!("watcher: {word:?} is not a process number; see `watcher watch --help`\n"));
     }
 }
 

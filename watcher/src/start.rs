@@ -23,6 +23,7 @@ pub fn tier(wanted: Option<Tier>, processes: usize) -> Result<Choice<Senses>, Ve
 
 fn attempt(tier: Tier, processes: usize) -> Result<Senses, String> {
     let sentence = |error: io::Error| error.to_string();
+    proc_works()?;
     let (ring, means) = match tier {
         Tier::Ebpf => {
             let handles = Handles::load(Sizes::for_processes(processes), Exactness::AsOffered);
@@ -33,11 +34,8 @@ fn attempt(tier: Tier, processes: usize) -> Result<Senses, String> {
             pidfd_works(processes)?;
             (None, Means::Pidfd)
         }
-        Tier::Connector => return Err("this version of watcher does not use the process connector".to_owned()),
-        Tier::Poll => {
-            poll_works()?;
-            (None, Means::Poll)
-        }
+        Tier::Connector => return Err("not built into this version of watcher yet".to_owned()),
+        Tier::Poll => (None, Means::Poll),
     };
     Ok(Senses { ring, watch: Watch::new(means).map_err(sentence)? })
 }
@@ -62,10 +60,14 @@ fn pidfd_works(processes: usize) -> Result<(), String> {
     }
 }
 
-fn poll_works() -> Result<(), String> {
+/// Whatever tells of a death: who somebody is, and whether he lives, stands in `/proc`.
+fn proc_works() -> Result<(), String> {
     match proc::facts(own::pid()) {
         Ok(Some(_)) => Ok(()),
-        Ok(None) => Err("/proc does not show this process: it belongs to another pid namespace".to_owned()),
+        Ok(None) if proc::is_mounted() => {
+            Err("/proc does not show this process: it belongs to another pid namespace".to_owned())
+        }
+        Ok(None) => Err("/proc is not mounted here".to_owned()),
         Err(error) => Err(format!("/proc cannot be read: {error}")),
     }
 }

@@ -17,7 +17,8 @@ pub fn init(verbose: bool) -> Result<(), String> {
         (Err(_), true) => "watcher=debug".to_owned(),
         (Err(_), false) => return Ok(()),
     };
-    let filter: Targets = wanted.parse().map_err(|error| format!("{VARIABLE}={wanted} is not understood: {error}"))?;
+    let filter: Targets =
+        wanted.parse().map_err(|error| format!("{VARIABLE}={wanted:?} is not understood: {error}"))?;
     let lines = fmt::layer().with_writer(io::stderr).with_filter(filter);
     tracing_subscriber::registry().with(lines).try_init().map_err(|error| error.to_string())
 }

@@ -41,7 +41,7 @@ impl fmt::Display for Ending {
             Self::Exited { code } => write!(f, "exited with code {code}"),
             Self::Killed { signal, core_dumped: false } => write!(f, "killed by {signal}"),
             Self::Killed { signal, core_dumped: true } => write!(f, "killed by {signal}, core dumped"),
-            Self::Unknown => f.write_str("ended, how is not known"),
+            Self::Unknown => f.write_str("ended"),
         }
     }
 }

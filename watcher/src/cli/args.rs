@@ -9,7 +9,7 @@ use watcher_core::Tier;
 #[derive(Debug, Parser)]
 #[command(name = "watcher", version, max_term_width = 100)]
 pub(super) struct Arguments {
-    /// Show diagnostics on standard error (or choose them: WATCHER_LOG=watcher::kernel=trace)
+    /// Show diagnostics on standard error (WATCHER_LOG=watcher::kernel=trace in the environment does so too, and chooses)
     #[arg(long, global = true)]
     pub(super) verbose: bool,
     #[command(subcommand)]
@@ -35,12 +35,13 @@ pub(super) struct Doctor {
 
 /// Wait for processes to end, and print one line for each
 ///
-/// Ends when all of them have gone. Exit code 0: all have gone. 1: a process cannot be watched. 2: the command line is
-/// wrong. 130, 143: stopped by Ctrl-C, by SIGTERM.
+/// Ends when all of them have gone, however they ended. Exit code 0: all have gone. 1: a process cannot be watched, or the
+/// lines cannot be written. 2: the command line is wrong. 129, 130, 141, 143: stopped by SIGHUP, by Ctrl-C, because
+/// nobody reads the lines any more, by SIGTERM.
 #[derive(Args, Debug)]
 pub(super) struct Watch {
     /// Process numbers; `-` reads them from standard input, separated by white space
-    #[arg(required = true, value_name = "PID")]
+    #[arg(required = true, value_name = "PID", allow_negative_numbers = true)]
     pub(super) pids: Vec<String>,
     /// Print one JSON object a line instead of text
     #[arg(long)]
@@ -52,7 +53,7 @@ pub(super) struct Watch {
     #[arg(long, value_enum, default_value_t = TierChoice::Auto)]
     pub(super) tier: TierChoice,
     /// How often to look at processes that cannot be watched by events, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds, allow_negative_numbers = true)]
     pub(super) interval: Duration,
     /// Say nothing on standard error but errors
     #[arg(long, short)]

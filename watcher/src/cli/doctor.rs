@@ -63,11 +63,12 @@ fn text(report: &Report) -> String {
 }
 
 fn capabilities(all: &[Capability]) -> String {
-    let name = |capability: &Capability| {
-        let sign = if capability.effective { "" } else { "no " };
-        format!("{sign}{}", capability.name)
+    let names = |effective: bool| {
+        let chosen = all.iter().filter(|capability| capability.effective == effective);
+        let names: Vec<_> = chosen.map(|capability| capability.name).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(" ") }
     };
-    all.iter().map(name).collect::<Vec<_>>().join(", ")
+    format!("here: {}; not here: {}", names(true), names(false))
 }
 
 fn verdict(tier: &TierReport) -> String {

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// Says something to the operator.
 pub(super) fn say(sentence: &str) {
     // If standard error is gone there is nobody left to tell.
-    let _told = writeln!(io::stderr(), "watcher: {sentence}");
+    let _told = writeln!(io::stderr(), "watcher: {}", harmless(sentence));
 }
 
 /// Text from outside as it may be shown on a terminal: control characters are spelt out, so that a process cannot forge
@@ -22,21 +22,27 @@ pub(super) fn harmless(text: &str) -> String {
 
 /// Prints a line of text.
 pub(super) fn line(text: &str) -> io::Result<()> {
-    writeln!(io::stdout(), "{text}")
+    write(&format!("{text}\n"))
 }
 
 /// Prints a value as one line of JSON.
 pub(super) fn json_line(value: &impl Serialize) -> io::Result<()> {
     let mut text = serde_json::to_string(value)?;
     text.push('\n');
-    io::stdout().write_all(text.as_bytes())
+    write(&text)
 }
 
 /// Prints a value as JSON for reading.
 pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
-    io::stdout().write_all(text.as_bytes())
+    write(&text)
+}
+
+fn write(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    written.map_err(|error| io::Error::new(error.kind(), format!("standard output cannot be written: {error}")))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
-use watcher_core::{Choice, Death, Ending, PassedOver, Pid, ProcId, Span, Tier, Vigil};
+use watcher_core::{Choice, Death, Ending, PassedOver, Pid, ProcId, Signal, Span, Tier, Vigil};
 
 use super::{args, exit, output};
 use crate::{
@@ -28,16 +28,22 @@ pub(super) fn run(arguments: &args::Watch) -> ExitCode {
         }
     };
     if found.is_empty() {
+        if !arguments.quiet {
+            output::say("nothing to watch: none of the processes is there");
+        }
         return ExitCode::from(exit::DONE);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.and_then(|runtime| runtime.block_on(watch(arguments, &found))) {
         Ok(code) => code,
         // Whoever read the lines has had enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(exit::DONE),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::stopped(BROKEN_PIPE),
         Err(error) => exit::trouble(&error.to_string()),
     }
 }
+
+/// What ends programs whose reader is gone.
+const BROKEN_PIPE: Signal = Signal(libc::SIGPIPE as u8);
 
 type Found = BTreeMap<ProcId, Facts>;
 
@@ -46,10 +52,7 @@ async fn watch(arguments: &args::Watch, found: &Found) -> io::Result<ExitCode> {
     let signals = OsSignals::listen()?;
     let Choice { tier, started, passed_over } = match start::tier(arguments.tier.wanted(), found.len()) {
         Ok(choice) => choice,
-        Err(tried) => {
-            tell_passed_over(&tried);
-            return Ok(exit::trouble("no way to learn of deaths works here; `watcher doctor` shows more"));
-        }
+        Err(tried) => return Ok(no_tier(arguments.tier.wanted(), &tried)),
     };
     let engine = Engine::begin(Vigil::new(found.keys().copied()), started, signals, arguments.interval);
     if !arguments.quiet {
@@ -66,6 +69,18 @@ async fn watch(arguments: &args::Watch, found: &Found) -> io::Result<ExitCode> {
             exit::stopped(signal)
         }
     })
+}
+
+fn no_tier(wanted: Option<Tier>, tried: &[PassedOver]) -> ExitCode {
+    match (wanted, tried) {
+        (Some(_), [PassedOver { tier, reason }]) => exit::trouble(&format!(
+            "tier {tier} was asked for and does not work here: {reason}; --tier auto takes the best that does"
+        )),
+        (Some(_) | None, tried) => {
+            tell_passed_over(tried);
+            exit::trouble("no way to learn of deaths works here; `watcher doctor` shows more")
+        }
+    }
 }
 
 fn tell_passed_over(tiers: &[PassedOver]) {
@@ -97,6 +112,9 @@ fn numbers(words: &[String]) -> Result<Vec<Pid>, Refused> {
             let mut text = String::new();
             let read = io::stdin().read_to_string(&mut text);
             read.map_err(|error| Refused::usage(format!("standard input cannot be read: {error}")))?;
+            if text.trim().is_empty() {
+                return Err(Refused::usage("no process number came on standard input".to_owned()));
+            }
             for word in text.split_whitespace() {
                 pids.push(number(word)?);
             }
@@ -109,7 +127,7 @@ fn numbers(words: &[String]) -> Result<Vec<Pid>, Refused> {
 
 fn number(word: &str) -> Result<Pid, Refused> {
     let number = word.parse().ok().and_then(Pid::new);
-    number.ok_or_else(|| Refused::usage(format!("{word:?} is not a process number")))
+    number.ok_or_else(|| Refused::usage(format!("{word:?} is not a process number; see `watcher watch --help`")))
 }
 
 /// All or nothing, unless missing ones may be ignored: a vigil that silently lacks one would end too early.
@@ -156,8 +174,9 @@ fn report(death: &Death, found: &Found, tier: Tier, json: bool) -> io::Result<()
     let uptime = uptime(death);
     if !json {
         let seen = latency.map_or_else(String::new, |latency| format!(" (known {latency} later)"));
+        let unknown = if ending == Ending::Unknown { " (how is not known)" } else { "" };
         let comm = output::harmless(comm);
-        return output::line(&format!("{} {comm}: {ending} after {uptime}{seen}", proc.pid));
+        return output::line(&format!("{} {comm}: {ending} after {uptime}{unknown}{seen}", proc.pid));
     }
     let (exit_code, killed) = match ending {
         Ending::Exited { code } => (Some(code), None),

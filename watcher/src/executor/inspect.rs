@@ -16,6 +16,12 @@ pub enum NotWatchable {
         /// The number.
         pid: Pid,
     },
+    /// There is one, but this user may not see it.
+    #[error("process {pid} exists, but /proc does not show it to this user (it may be mounted with hidepid)")]
+    Hidden {
+        /// The number.
+        pid: Pid,
+    },
     /// It is dead already.
     #[error("process {pid} ({comm}) is dead already: a zombie that its parent {parent} has not reaped")]
     Zombie {
@@ -49,9 +55,12 @@ pub enum NotWatchable {
 /// # Errors
 /// When there is none, or it is a thread, or dead already.
 pub fn identify(pid: Pid) -> Result<Facts, NotWatchable> {
-    let facts = proc::facts(pid)
-        .map_err(|error| NotWatchable::Unreadable { pid, error })?
-        .ok_or(NotWatchable::NoSuchProcess { pid })?;
+    let facts = match proc::facts(pid) {
+        Ok(Some(facts)) => facts,
+        Ok(None) if pidfd::open(pid).is_ok() => return Err(NotWatchable::Hidden { pid }),
+        Ok(None) => return Err(NotWatchable::NoSuchProcess { pid }),
+        Err(error) => return Err(NotWatchable::Unreadable { pid, error }),
+    };
     // `/proc/TID/stat` can be read like that of a process; a pidfd cannot be opened for a thread.
     if pidfd::open(pid).is_err() {
         match proc::process_of_thread(pid) {

@@ -90,7 +90,8 @@ fn refused(error: &EbpfError) -> String {
         return verdict;
     }
     match chain.errno() {
-        Some(libc::EPERM | libc::EACCES) => format!("{} ({what} was refused)", not_permitted()),
+        // Which map it was is chance: the first is refused, and they come in no order.
+        Some(libc::EPERM | libc::EACCES) => not_permitted(),
         Some(libc::ENOSYS) => {
             format!("there is no bpf() system call: the kernel lacks it, or a seccomp filter hides it ({what} failed)")
         }
@@ -138,7 +139,11 @@ fn not_permitted() -> String {
         .filter(|(capability, _)| !effective.contains(*capability))
         .map(|(_, name)| name)
         .collect();
-    format!("BPF is not permitted: this process lacks {}; run it as root or grant them", lacking.join(" and "))
+    format!(
+        "BPF is not permitted: this process lacks {}; run it as root, or grant both (setcap cap_bpf,cap_perfmon+ep on the \
+         program, AmbientCapabilities= in a unit)",
+        lacking.join(" and ")
+    )
 }
 
 /// What was being done.

@@ -8,6 +8,7 @@ use watcher_core::{Event, Signal};
 /// The signals that this process listens to.
 #[derive(Debug)]
 pub struct OsSignals {
+    hangup: Stream,
     interrupt: Stream,
     terminate: Stream,
 }
@@ -16,12 +17,17 @@ impl OsSignals {
     /// # Errors
     /// When a handler cannot be installed.
     pub fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     /// Waits for the next one.
     pub async fn next(&mut self) -> Event {
         let signal = tokio::select! {
+            _ = self.hangup.recv() => libc::SIGHUP,
             _ = self.interrupt.recv() => libc::SIGINT,
             _ = self.terminate.recv() => libc::SIGTERM,
         };

@@ -26,6 +26,12 @@ pub struct Facts {
     pub wait_status: u32,
 }
 
+/// Whether any procfs is mounted, be it of this pid namespace or of another.
+#[must_use]
+pub fn is_mounted() -> bool {
+    fs::exists("/proc/version").unwrap_or(false)
+}
+
 /// Reads `/proc/PID/stat`; `None` when there is no such process.
 ///
 /// # Errors
