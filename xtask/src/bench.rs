@@ -35,7 +35,7 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
     let binary = match what {
         What::Exit => "bench_exit",
     };
-    step(&format!("bench: {what:?}"));
+    step("bench");
     cmd!(shell, "cargo build --quiet --release --package watcher-tests --package watcher --bins").quiet().run()?;
     let quick = quick.then_some("--quick");
     cmd!(shell, "cargo run --quiet --release --package watcher-tests --bin {binary} -- {quick...}").quiet().run()?;

@@ -3,7 +3,7 @@
 use watcher_ebpf_build::Toolchain;
 use xshell::{Shell, cmd};
 
-use crate::{say, step, workspace};
+use crate::{say, setup, step, workspace};
 
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
     step("build");
     match Toolchain::find() {
-        Ok(Toolchain { version, core, .. }) => say(&format!("kernel programs by {version}, core {core:?}")),
+        Ok(toolchain) => say(&format!("kernel programs by {}", setup::describe(&toolchain))),
         Err(missing) => say(&format!("without kernel programs: {missing}; `cargo xtask setup` helps")),
     }
     let profile = arguments.release.then_some("--release");

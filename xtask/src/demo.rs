@@ -56,6 +56,7 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     ensure!(line.contains("nginx: killed by SIGKILL"), "the death was not told");
     ensure!(watch.0.wait()?.success(), "watcher did not end well");
     service.0.wait()?;
+    say(&format!("it is yours: {} --help", watcher.display()));
     Ok(())
 }
 

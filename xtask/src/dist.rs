@@ -19,9 +19,11 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     shell.remove_path(&folder)?;
     shell.create_dir(&folder)?;
     shell.copy_file(&binary, &folder)?;
-    for file in ["README.md", "LICENSE-APACHE", "LICENSE-MIT"] {
+    for file in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "LICENSE-APACHE", "LICENSE-MIT"] {
         shell.copy_file(file, &folder)?;
     }
+    shell.create_dir(folder.join("docs"))?;
+    shell.copy_file("docs/json.md", folder.join("docs"))?;
     let size = std::fs::metadata(&binary)?.len();
     ensure!(size <= LARGEST_BINARY, "the binary has {size} bytes; {LARGEST_BINARY} are allowed");
     cmd!(shell, "tar -C {dist} -czf {dist}/{name}.tar.gz {name}").quiet().run()?;

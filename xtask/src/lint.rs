@@ -29,5 +29,6 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
         .context("cargo deny found something")?;
     step("rules of the house");
     cmd!(shell, "cargo test --quiet --package xtask").quiet().run()?;
+    step("nothing to complain about");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `setup`: what building and testing need, in pinned versions. Looks first; installs only what is missing.
 
 use anyhow::{Context as _, bail};
-use watcher_ebpf_build::{BPF_LINKER_LLVM, BPF_LINKER_VERSION, Toolchain};
+use watcher_ebpf_build::{BPF_LINKER_LLVM, BPF_LINKER_VERSION, Core, Toolchain};
 use xshell::{Shell, cmd};
 
 use crate::{say, step};
@@ -29,13 +29,26 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
     if !arguments.check {
         return ensure(shell);
     }
+    if let Ok(toolchain) = Toolchain::find() {
+        say(&format!("there: {}, {}", describe(&toolchain), toolchain.linker.display()));
+    }
     let missing = missing(shell);
     if missing.is_empty() {
-        say("nothing is missing");
+        say(&format!("there: cargo-deny {CARGO_DENY_VERSION}, and what the tests call and watch; nothing is missing"));
         return Ok(());
     }
     missing.iter().for_each(|thing| say(&format!("missing: {thing}")));
     bail!("{} things are missing; `cargo xtask setup` installs them", missing.len())
+}
+
+/// A compiler for the kernel programs, for people.
+pub(crate) fn describe(toolchain: &Toolchain) -> String {
+    let Toolchain { rustc, version, core, linker: _ } = toolchain;
+    let core = match core {
+        Core::BuildStd => "which builds core itself",
+        Core::Prebuilt => "with a prebuilt core for BPF",
+    };
+    format!("{} ({version}), {core}", rustc.display())
 }
 
 /// Installs what is missing.

@@ -96,6 +96,16 @@ fn only_one_file_prints() {
 }
 
 #[test]
+fn documents_are_finished() {
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/json.md"] {
+        let text = fs::read_to_string(root().join(document)).expect("the document is there");
+        for placeholder in ["BENCH", "TODO", "TBD", "XXX"] {
+            assert!(!text.contains(placeholder), "{document} still says {placeholder}");
+        }
+    }
+}
+
+#[test]
 fn every_file_says_what_it_is_for() {
     let silent = everything().into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(path, _)| path);
     assert_none(&silent.collect::<Vec<_>>(), "the first line says what the file is for");
