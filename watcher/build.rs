@@ -50,13 +50,28 @@ enum Obtained {
 
 fn obtain(workspace: &Path, out: &Path) -> Result<Obtained, Box<dyn Error>> {
     if let Some(given) = env::var_os(GIVEN) {
-        return Ok(Obtained::Object(given.into()));
+        let given = PathBuf::from(given);
+        check_object(&given).map_err(|reason| format!("{GIVEN}={}: {reason}", given.display()))?;
+        return Ok(Obtained::Object(given));
     }
     if env::var_os(SKIP).is_some() {
         return Ok(Obtained::Stub(format!("{SKIP} was set")));
     }
     match Toolchain::find() {
         Ok(toolchain) => Ok(Obtained::Object(build(&toolchain, workspace, &out.join("target"))?)),
+        // Who names a compiler wants that one, or to hear why not.
+        Err(missing) if env::var_os(Toolchain::RUSTC_VARIABLE).is_some() => Err(missing.to_string().into()),
         Err(missing) => Ok(Obtained::Stub(missing.to_string())),
+    }
+}
+
+/// Whether a file looks like a BPF object: ELF, for the machine BPF.
+fn check_object(file: &Path) -> Result<(), String> {
+    const EM_BPF: u16 = 247;
+    let bytes = fs::read(file).map_err(|error| error.to_string())?;
+    let machine = bytes.get(18..20).and_then(|bytes| bytes.try_into().ok()).map(u16::from_le_bytes);
+    match (bytes.starts_with(b"\x7fELF"), machine) {
+        (true, Some(EM_BPF)) => Ok(()),
+        _ => Err("this is not a BPF object".to_owned()),
     }
 }

@@ -117,6 +117,54 @@ fn type_information_that_is_damaged_is_no_reason_to_fall() {
 }
 
 #[test]
+fn type_information_that_is_wrong_is_found_out_by_the_self_test() {
+    // The start time is looked for where something else lies.
+    let swap = r"LC_ALL=C sed 's/\x00start_boottime\x00/\x00xtart_boottime\x00/; s/\x00parent_exec_id\x00/\x00start_boottime\x00/'";
+    let script = format!(
+        "{swap} /sys/kernel/btf/vmlinux > /tmp/wrong-btf-$$ && mount -t tmpfs none /sys/kernel/btf && \
+         mv /tmp/wrong-btf-$$ /sys/kernel/btf/vmlinux"
+    );
+    let (said, told) = watch_behind(&mut with_mounts(&script));
+    assert_sentence(&said, "tier ebpf passed over: the kernel programs loaded, but their self-test failed");
+    assert_sentence(&said, "by tier pidfd");
+    assert!(told.contains("vforks: killed by SIGKILL"), "{told}");
+}
+
+#[test]
+fn proc_of_another_pid_namespace_is_refused() {
+    // Number 2 is a kernel thread there, and would be taken for the sleeper.
+    let script = r#"sleep 600 & exec "$0" watch $!"#;
+    for tier in ["auto", "ebpf", "pidfd", "poll"] {
+        let script = format!("{script} --tier {tier}");
+        let arguments = ["--pid", "--fork", "--kill-child", "--", "sh", "-c", &script];
+        let ended = run(Command::new("unshare").args(arguments).arg(built("watcher")));
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{tier}");
+        assert!(ended.stderr.contains("/proc belongs to another pid namespace"), "{tier}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_process_that_hides_is_not_dead() {
+    // It becomes invisible for its own user; `/proc` then says the same as of a process that has gone.
+    let hides = "import ctypes, sys; print(flush=True); sys.stdin.readline(); ctypes.CDLL(None).prctl(4, 0); \
+                 print(flush=True); sys.stdin.readline()";
+    let script = r#"
+        mount -t proc -o hidepid=2 none /proc && d=$(mktemp -d) && chmod 755 "$d" && cp "$0" "$d/watcher" || exit 90
+        mkfifo "$d/in" "$d/out"; chmod 666 "$d/in" "$d/out"
+        nobody="setpriv --reuid=65534 --regid=65534 --clear-groups"
+        $nobody /usr/bin/python3 -c "$1" <"$d/in" >"$d/out" & victim=$!
+        exec 3>"$d/in" 4<"$d/out"; read -r _ <&4
+        $nobody timeout 3 "$d/watcher" watch --tier poll --interval 0.05 $victim 2>"$d/said" & watch=$!
+        for try in $(seq 2000); do grep -q watching "$d/said" && break; sleep 0.01; done
+        echo >&3; read -r _ <&4
+        wait $watch; code=$?; kill -9 $victim; rm -r "$d"; exit $code
+    "#;
+    let mut command = Command::new("unshare");
+    let ended = run(command.args(["--mount", "bash", "-c", script]).arg(built("watcher")).arg(hides));
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(124), ""), "told dead while it lived: {}", ended.stderr);
+}
+
+#[test]
 fn tracefs_is_not_needed() {
     let hidden = "mount -t tmpfs none /sys/kernel/tracing && mount -t tmpfs none /sys/kernel/debug";
     let (said, _) = watch_behind(&mut with_mounts(hidden));
@@ -147,12 +195,12 @@ fn a_tier_that_is_asked_for_and_does_not_work_is_an_error() {
 fn without_proc_there_is_a_sentence() {
     let ended = run(with_mounts("mount -t tmpfs none /proc").args(["watch", "1"]));
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
-    assert!(ended.stderr.contains("process 1 exists, but /proc does not show it"), "{}", ended.stderr);
+    assert_eq!(ended.stderr, "watcher: /proc is not mounted here, or does not show this process\n");
     let ended = run(with_mounts("mount -t tmpfs none /proc").arg("doctor"));
     assert_eq!(ended.code, Some(1), "{}", ended.stdout);
     for tier in ["ebpf ", "pidfd", "poll "] {
         assert!(
-            ended.stdout.contains(&format!("tier {tier}        no: /proc is not mounted here")),
+            ended.stdout.contains(&format!("tier {tier}        no: /proc is not mounted here, or")),
             "{}",
             ended.stdout
         );

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     io::Write as _,
+    os::unix::process::ExitStatusExt as _,
     process::{Command, Stdio},
 };
 
@@ -11,6 +12,7 @@ use watcher_core::Pid;
 use watcher_tests::{
     program::{Running, built, run, watcher},
     victim::Victim,
+    wait::until,
 };
 
 const TIERS: [&str; 3] = ["ebpf", "pidfd", "poll"];
@@ -179,9 +181,7 @@ fn ctrl_c_ends_it_cleanly() {
 fn what_cannot_be_watched_is_a_sentence_and_nothing_is_watched() {
     let mut zombie = Victim::start("vforks");
     zombie.kill();
-    watcher_tests::wait::until("it is a zombie", || {
-        watcher::sys::proc::facts(zombie.pid()).unwrap().unwrap().leader_zombie
-    });
+    until("it is a zombie", || watcher::sys::proc::facts(zombie.pid()).unwrap().unwrap().leader_zombie);
     let mut gone = Victim::start("vforks");
     gone.kill();
     gone.wait();
@@ -307,4 +307,21 @@ fn a_hostile_name_forges_no_line() {
         assert_eq!((running.line().as_str(), running.end()), ("", Some(0)), "{tier}");
         victim.wait().unwrap();
     }
+}
+
+#[test]
+fn a_second_signal_ends_it_even_while_nobody_takes_its_lines() {
+    let mut herd = Victim::run(Command::new(built("herd")).arg("3000"));
+    let pids = herd.next_word();
+    let arguments: Vec<_> = ["--json"].into_iter().chain(pids.split(' ')).collect();
+    let mut running = watching(&mut watch("ebpf", &arguments));
+    herd.kill();
+    let waits_at = format!("/proc/{}/wchan", running.child.id());
+    until("its lines fill the pipe", || std::fs::read_to_string(&waits_at).unwrap().contains("pipe_write"));
+    interrupt(&running);
+    until("the second one works", || {
+        interrupt(&running);
+        running.child.try_wait().unwrap().is_some()
+    });
+    assert_eq!(running.child.wait().unwrap().signal(), Some(libc::SIGINT));
 }

@@ -6,7 +6,14 @@ use std::{
     io::BufReader,
     path::PathBuf,
     process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
 };
+
+use watcher::sys::pidfd;
+use watcher_core::Pid;
+
+use crate::wait::DEADLINE;
 
 /// A binary of this workspace, as it was built for these tests.
 pub fn built(name: &str) -> PathBuf {
@@ -40,10 +47,12 @@ pub fn run(command: &mut Command) -> Ended {
     Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
-/// A command that runs while the test goes on. It is killed when dropped.
+/// A command that runs while the test goes on. It is killed when dropped, or when it takes far too long: a hang is a
+/// failure.
 #[derive(Debug)]
 pub struct Running {
     pub child: Child,
+    _watchdog: Watchdog,
     pub stdout: BufReader<ChildStdout>,
     pub stderr: BufReader<ChildStderr>,
 }
@@ -53,7 +62,7 @@ impl Running {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
-        Self { child, stdout, stderr }
+        Self { _watchdog: Watchdog::of(&child), child, stdout, stderr }
     }
 
     /// The next line on standard output; empty at its end.
@@ -77,6 +86,24 @@ impl Drop for Running {
         // Both fail when it has been reaped already, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Kills a child after the deadline, unless it is dropped before.
+#[derive(Debug)]
+struct Watchdog(#[expect(dead_code, reason = "its end calls the dog off")] mpsc::Sender<()>);
+
+impl Watchdog {
+    fn of(child: &Child) -> Self {
+        let pidfd = pidfd::open(Pid::new(child.id()).expect("a pid")).expect("it is our child");
+        let (call_off, called_off) = mpsc::channel();
+        thread::spawn(move || {
+            if called_off.recv_timeout(DEADLINE) == Err(RecvTimeoutError::Timeout) {
+                // It may have ended by itself, unreaped.
+                let _ = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
+            }
+        });
+        Self(call_off)
     }
 }
 

@@ -21,6 +21,7 @@ pub struct Record {
 
 #[inline(always)]
 pub fn emit(record: Record) {
+    count(offset_of!(Stats, claimed));
     let Some(mut entry) = EVENTS.reserve::<ExitRecord>(0) else { return count_lost() };
     let Record { kind, pid, start_ns, generation, wait_status, last_tid, comm } = record;
     let mut name = [0; COMM_LEN];
@@ -31,11 +32,17 @@ pub fn emit(record: Record) {
     entry.write(ExitRecord { kind, pid, stamp_ns, start_ns, generation, wait_status, last_tid, comm: name });
     // No flags: wakes user space only when it had caught up.
     entry.submit(0);
-    count(offset_of!(Stats, emitted));
+}
+
+/// A death of which nothing can be told.
+#[inline(always)]
+pub fn count_unreadable() {
+    count(offset_of!(Stats, claimed));
+    count_lost();
 }
 
 #[inline(always)]
-pub fn count_lost() {
+fn count_lost() {
     count(offset_of!(Stats, lost));
 }
 

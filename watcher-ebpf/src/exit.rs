@@ -45,9 +45,9 @@ fn pid_seen_by_daemon(ctx: &RawTracePointContext, task: &Task) -> Option<u32> {
 #[inline(always)]
 fn report(pid: u32, task: &Task) {
     // One after the other, each leaving at once: a verifier before Linux 6.3 must see every value set before its use.
-    let Some(leader) = task.leader() else { return emit::count_lost() };
-    let Some(start_ns) = leader.start_ns() else { return emit::count_lost() };
-    let Some(wait_status) = task.wait_status(&leader) else { return emit::count_lost() };
+    let Some(leader) = task.leader() else { return emit::count_unreadable() };
+    let Some(start_ns) = leader.start_ns() else { return emit::count_unreadable() };
+    let Some(wait_status) = task.wait_status(&leader) else { return emit::count_unreadable() };
     match interest::claim(pid, start_ns / NS_PER_TICK) {
         Claim::Ours { generation } => emit::emit(Record {
             kind: KIND_EXIT,

@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tracing::{debug, info};
 use watcher_core::{Action, Death, Event, Outbox, Signal, Vigil};
 
@@ -11,6 +11,9 @@ use crate::{
     sources::{os_signals::OsSignals, ring::RingSource},
     sys::clock,
 };
+
+/// When to look again at a ring whose counters do not add up yet.
+const SETTLE: Duration = Duration::from_millis(20);
 
 /// However well events arrive, every watched process is looked at this often.
 const SLOW_SWEEP: Duration = Duration::from_secs(300);
@@ -73,6 +76,7 @@ impl Engine {
             if let Some(outcome) = self.turn(&mut events, &mut report)? {
                 return Ok(outcome);
             }
+            let unsettled = self.senses.ring.as_ref().is_some_and(RingSource::is_unsettled);
             tokio::select! {
                 biased;
                 readable = readable(self.senses.ring.as_ref()) => readable?,
@@ -80,6 +84,7 @@ impl Engine {
                     readable?;
                     self.senses.watch.drain(&mut events)?;
                 }
+                () = sleep(SETTLE), if unsettled => {}
                 stop = self.signals.next() => events.push(stop),
                 _ = looks.tick(), if self.senses.watch.must_look() => self.senses.watch.look_again(&mut events),
                 _ = sweeps.tick(), if self.senses.ring.is_some() => self.sweep(&mut events),

@@ -9,7 +9,7 @@ use crate::{
     executor::watch::{Means, Watch},
     kernel::{Exactness, Handles, Sizes},
     sources::ring::RingSource,
-    sys::{limits, own, pidfd, proc},
+    sys::{limits, own, pidfd},
 };
 
 /// Starts the best tier that works, or the one that was asked for, for this many processes.
@@ -60,14 +60,18 @@ fn pidfd_works(processes: usize) -> Result<(), String> {
     }
 }
 
-/// Whatever tells of a death: who somebody is, and whether he lives, stands in `/proc`.
-fn proc_works() -> Result<(), String> {
-    match proc::facts(own::pid()) {
-        Ok(Some(_)) => Ok(()),
-        Ok(None) if proc::is_mounted() => {
-            Err("/proc does not show this process: it belongs to another pid namespace".to_owned())
+/// Whether `/proc` is there, and is that of this pid namespace: who somebody is, and whether he lives, stands there. The
+/// numbers of another namespace would name strangers.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn proc_works() -> Result<(), String> {
+    match own::pid_by_proc() {
+        Ok(Some(pid)) if pid == own::pid() => Ok(()),
+        Ok(Some(_)) => {
+            Err("/proc belongs to another pid namespace: mount that of this one (unshare --mount-proc)".into())
         }
-        Ok(None) => Err("/proc is not mounted here".to_owned()),
+        Ok(None) => Err("/proc is not mounted here, or does not show this process".to_owned()),
         Err(error) => Err(format!("/proc cannot be read: {error}")),
     }
 }

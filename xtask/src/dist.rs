@@ -12,6 +12,8 @@ const LARGEST_BINARY: u64 = 6 * 1024 * 1024;
 pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     let binary = build::release(shell)?;
     step("dist");
+    let doctor = cmd!(shell, "{binary} doctor --json").quiet().ignore_status().read()?;
+    ensure!(doctor.contains("\"missing\": null"), "this binary carries no kernel programs; `cargo xtask setup` helps");
     let version = env!("CARGO_PKG_VERSION");
     let name = format!("watcher-{version}-{}-linux", std::env::consts::ARCH);
     let dist = workspace::target()?.join("dist");

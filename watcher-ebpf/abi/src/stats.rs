@@ -4,8 +4,8 @@
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Records handed to the ring buffer.
-    pub emitted: u64,
+    /// Deaths that were to be reported, counted before room for the record was asked for.
+    pub claimed: u64,
     /// Deaths of watched processes that could not be delivered: the ring buffer was full or the task unreadable.
     pub lost: u64,
     /// Deaths that were held back because another process had reused a watched pid.

@@ -16,9 +16,6 @@ pub const BPF_LINKER_VERSION: &str = "0.13.0";
 /// Major version of LLVM that `bpf-linker` is to be linked with: not older than that of the compiler.
 pub const BPF_LINKER_LLVM: u32 = 22;
 
-/// Names the compiler to use, for whoever has it in an unusual place.
-const RUSTC_VARIABLE: &str = "WATCHER_BPF_RUSTC";
-
 /// Where `core` for BPF comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Core {
@@ -52,6 +49,9 @@ impl fmt::Display for Missing {
 }
 
 impl Toolchain {
+    /// Variable that names the compiler to use, for whoever has it in an unusual place.
+    pub const RUSTC_VARIABLE: &str = "WATCHER_BPF_RUSTC";
+
     /// The first complete set of tools on this machine.
     ///
     /// # Errors
@@ -82,12 +82,12 @@ impl Toolchain {
     /// Variables that change what [`Self::find`] finds, for a build script to watch.
     #[must_use]
     pub fn variables() -> [&'static str; 3] {
-        [RUSTC_VARIABLE, "PATH", "RUSTC_BOOTSTRAP"]
+        [Self::RUSTC_VARIABLE, "PATH", "RUSTC_BOOTSTRAP"]
     }
 }
 
 fn candidates() -> Vec<PathBuf> {
-    if let Some(named) = env::var_os(RUSTC_VARIABLE) {
+    if let Some(named) = env::var_os(Toolchain::RUSTC_VARIABLE) {
         return vec![named.into()];
     }
     let nightly = output(Path::new("rustup"), &["which", "--toolchain", "nightly", "rustc"]).map(PathBuf::from);

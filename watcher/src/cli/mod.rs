@@ -10,7 +10,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::telemetry;
+use crate::{sys::limits, telemetry};
+
+/// Descriptors without which nothing starts.
+const FEWEST_DESCRIPTORS: u64 = 32;
 
 /// Runs the command line of this process.
 #[must_use]
@@ -18,6 +21,11 @@ pub fn main() -> ExitCode {
     let args::Arguments { verbose, command } = args::Arguments::parse();
     if let Err(error) = telemetry::init(verbose) {
         return exit::usage(&error);
+    }
+    if let Some(limit) = limits::raise_descriptors().filter(|limit| *limit < FEWEST_DESCRIPTORS) {
+        return exit::trouble(&format!(
+            "only {limit} open descriptors are allowed, and {FEWEST_DESCRIPTORS} are needed (ulimit -n)"
+        ));
     }
     match command {
         args::Command::Doctor(arguments) => doctor::run(&arguments),

@@ -10,12 +10,12 @@ pub(super) fn say(sentence: &str) {
     let _told = writeln!(io::stderr(), "watcher: {}", harmless(sentence));
 }
 
-/// Text from outside as it may be shown on a terminal: control characters are spelt out, so that a process cannot forge
-/// lines by its name.
+/// Text from outside as it may be shown on a terminal: what is not printable (control characters, changes of direction) is
+/// spelt out, so that a process cannot forge lines by its name.
 pub(super) fn harmless(text: &str) -> String {
     let shown = |character: char| match character {
-        control if control.is_control() => control.escape_default().to_string(),
-        other => other.to_string(),
+        plain @ ('"' | '\'' | '\\') => plain.to_string(),
+        other => other.escape_debug().to_string(),
     };
     text.chars().map(shown).collect()
 }
@@ -52,5 +52,6 @@ mod tests {
     #[test]
     fn control_characters_are_spelt_out() {
         assert_eq!(harmless("a\n1 b\u{1b}[31m é"), "a\\n1 b\\u{1b}[31m é");
+        assert_eq!(harmless("it's \"so\" \u{202e}\u{2028}"), "it's \"so\" \\u{202e}\\u{2028}");
     }
 }

@@ -20,6 +20,9 @@ use crate::{
 
 /// Runs the command.
 pub(super) fn run(arguments: &args::Watch) -> ExitCode {
+    if let Err(reason) = start::proc_works() {
+        return exit::trouble(&reason);
+    }
     let found = match numbers(&arguments.pids).and_then(|pids| find(&pids, arguments.ignore_missing)) {
         Ok(found) => found,
         Err(Refused { code, sentences }) => {

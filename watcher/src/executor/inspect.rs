@@ -5,7 +5,7 @@ use std::io;
 use thiserror::Error;
 use watcher_core::{Ending, Pid, ProcId};
 
-use crate::sys::{pidfd, proc, proc::Facts};
+use crate::sys::{own, pidfd, proc, proc::Facts};
 
 /// Why a number given by somebody does not name a process that can be watched.
 #[derive(Debug, Error)]
@@ -13,6 +13,12 @@ pub enum NotWatchable {
     /// There is none.
     #[error("there is no process {pid}")]
     NoSuchProcess {
+        /// The number.
+        pid: Pid,
+    },
+    /// It is this process.
+    #[error("process {pid} is this watcher itself")]
+    Own {
         /// The number.
         pid: Pid,
     },
@@ -55,9 +61,12 @@ pub enum NotWatchable {
 /// # Errors
 /// When there is none, or it is a thread, or dead already.
 pub fn identify(pid: Pid) -> Result<Facts, NotWatchable> {
+    if pid == own::pid() {
+        return Err(NotWatchable::Own { pid });
+    }
     let facts = match proc::facts(pid) {
         Ok(Some(facts)) => facts,
-        Ok(None) if pidfd::open(pid).is_ok() => return Err(NotWatchable::Hidden { pid }),
+        Ok(None) if proc::exists(pid) => return Err(NotWatchable::Hidden { pid }),
         Ok(None) => return Err(NotWatchable::NoSuchProcess { pid }),
         Err(error) => return Err(NotWatchable::Unreadable { pid, error }),
     };
@@ -69,7 +78,8 @@ pub fn identify(pid: Pid) -> Result<Facts, NotWatchable> {
             None => return Err(NotWatchable::NoSuchProcess { pid }),
         }
     }
-    if facts.leader_zombie && !proc::has_live_followers(pid) {
+    let unreadable = |error| NotWatchable::Unreadable { pid, error };
+    if facts.leader_zombie && !proc::has_live_followers(pid).map_err(unreadable)? {
         return Err(NotWatchable::Zombie { pid, comm: facts.comm, parent: facts.parent });
     }
     Ok(facts)
@@ -90,14 +100,22 @@ pub enum Look {
 #[must_use]
 pub fn look(watched: ProcId) -> Look {
     match proc::facts(watched.pid) {
-        Err(_) => Look::Alive,
-        Ok(None) => Look::Gone(Ending::Unknown),
         Ok(Some(facts)) if facts.proc != watched => Look::Gone(Ending::Unknown),
-        Ok(Some(facts)) if facts.leader_zombie && !proc::has_live_followers(watched.pid) => {
-            Look::Gone(ending_of_zombie(&facts))
-        }
-        Ok(Some(facts)) if facts.leader_exiting => Look::Dying,
-        Ok(Some(_)) => Look::Alive,
+        Ok(Some(facts)) if facts.leader_exiting => look_closer(&facts),
+        Ok(None) if !proc::exists(watched.pid) => Look::Gone(Ending::Unknown),
+        Ok(_) | Err(_) => Look::Alive,
+    }
+}
+
+/// The leader has begun to exit, or has done so: what about the others?
+fn look_closer(facts: &Facts) -> Look {
+    if !facts.leader_zombie {
+        return Look::Dying;
+    }
+    match proc::has_live_followers(facts.proc.pid) {
+        Ok(false) => Look::Gone(ending_of_zombie(facts)),
+        Ok(true) => Look::Dying,
+        Err(_) => Look::Alive,
     }
 }
 

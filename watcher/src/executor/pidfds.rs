@@ -14,6 +14,7 @@ pub struct Pidfds {
     epoll: OwnedFd,
     readable: Readable,
     held: BTreeMap<u64, (ProcId, OwnedFd)>,
+    tokens: BTreeMap<ProcId, u64>,
     next_token: u64,
 }
 
@@ -31,7 +32,13 @@ impl Pidfds {
     /// When no epoll set can be made.
     pub fn new() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Self { readable: Readable::of(&epoll)?, epoll, held: BTreeMap::new(), next_token: 0 })
+        Ok(Self {
+            readable: Readable::of(&epoll)?,
+            epoll,
+            held: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            next_token: 0,
+        })
     }
 
     /// Holds a process: its end will be told by [`Self::drain`].
@@ -39,6 +46,9 @@ impl Pidfds {
     /// # Errors
     /// When the kernel has no pidfds, or no descriptor is left.
     pub fn hold(&mut self, proc: ProcId) -> io::Result<Held> {
+        if self.tokens.contains_key(&proc) {
+            return Ok(Held::Yes);
+        }
         let pidfd = match pidfd::open(proc.pid) {
             Ok(pidfd) => pidfd,
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(Held::Gone),
@@ -47,13 +57,23 @@ impl Pidfds {
         // Opened by number: only now, with the descriptor in hand, the start time tells whose it is.
         match proc::facts(proc.pid)? {
             Some(facts) if facts.proc == proc => {}
-            Some(_) | None => return Ok(Held::Gone),
+            Some(_) => return Ok(Held::Gone),
+            None if pidfd::has_gone(&pidfd) => return Ok(Held::Gone),
+            None => return Err(io::Error::other("/proc does not show it any more")),
         }
         let token = self.next_token;
         epoll::add(&self.epoll, &pidfd, epoll::EventData::new_u64(token), epoll::EventFlags::IN)?;
         self.next_token += 1;
         self.held.insert(token, (proc, pidfd));
+        self.tokens.insert(proc, token);
         Ok(Held::Yes)
+    }
+
+    /// Holds a process no longer.
+    pub fn let_go(&mut self, proc: ProcId) {
+        if let Some(token) = self.tokens.remove(&proc) {
+            self.held.remove(&token);
+        }
     }
 
     /// Waits until a held process has gone.
@@ -79,6 +99,7 @@ impl Pidfds {
             }
             for event in &ready {
                 if let Some((proc, pidfd)) = self.held.remove(&event.data.u64()) {
+                    self.tokens.remove(&proc);
                     events.push(Event::Gone { proc, ending: ending(proc, &pidfd) });
                 }
             }
@@ -91,5 +112,45 @@ fn ending(proc: ProcId, pidfd: &OwnedFd) -> Ending {
     match proc::facts(proc.pid) {
         Ok(Some(facts)) if facts.proc == proc && facts.leader_zombie => inspect::ending_of_zombie(&facts),
         Ok(_) | Err(_) => pidfd::ending_after_reap(pidfd),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use watcher_core::StartTicks;
+
+    use super::*;
+    use crate::sys::{child::WaitingChild, own};
+
+    #[tokio::test]
+    async fn a_process_is_held_once_and_told_of_when_it_has_gone() {
+        let child = WaitingChild::fork(3).unwrap();
+        let proc = proc::facts(child.pid()).unwrap().unwrap().proc;
+        let mut pidfds = Pidfds::new().unwrap();
+        assert_eq!(pidfds.hold(proc).unwrap(), Held::Yes);
+        assert_eq!(pidfds.hold(proc).unwrap(), Held::Yes);
+        assert_eq!((pidfds.held.len(), pidfds.tokens.len()), (1, 1));
+        child.release().unwrap();
+        pidfds.readable().await.unwrap();
+        let mut events = Vec::new();
+        pidfds.drain(&mut events).unwrap();
+        assert!(matches!(events[..], [Event::Gone { proc: gone, .. }] if gone == proc), "{events:?}");
+        assert_eq!((pidfds.held.len(), pidfds.tokens.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn who_has_reused_the_pid_is_not_held() {
+        let this = proc::facts(own::pid()).unwrap().unwrap().proc;
+        let earlier = ProcId { start: StartTicks(this.start.0 - 1), ..this };
+        assert_eq!(Pidfds::new().unwrap().hold(earlier).unwrap(), Held::Gone);
+    }
+
+    #[tokio::test]
+    async fn what_is_let_go_is_not_told_of() {
+        let this = proc::facts(own::pid()).unwrap().unwrap().proc;
+        let mut pidfds = Pidfds::new().unwrap();
+        assert_eq!(pidfds.hold(this).unwrap(), Held::Yes);
+        pidfds.let_go(this);
+        assert_eq!((pidfds.held.len(), pidfds.tokens.len()), (0, 0));
     }
 }

@@ -76,6 +76,7 @@ impl Watch {
         if let Means::Ebpf { interest, .. } = &mut self.means {
             interest.unwatch(proc);
         }
+        self.pidfds.let_go(proc);
         self.looked_at.remove(&proc);
     }
 

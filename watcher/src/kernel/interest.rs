@@ -33,10 +33,18 @@ impl Interest {
     }
 
     /// From now on the death of this process is not reported.
-    pub fn unwatch(&mut self, ProcId { pid, .. }: ProcId) {
+    pub fn unwatch(&mut self, ProcId { pid, start }: ProcId) {
+        match self.table.get(&pid.number(), 0) {
+            // Somebody else has the pid now, and is watched.
+            Ok(Plain(watched)) if watched.start_ticks != start.0 => return,
+            Ok(_) => {
+                // It may die, and be taken out by the program that reports it, this very moment.
+                let _was_there = self.table.remove(&pid.number());
+            }
+            // Taken out by the program that reported its death.
+            Err(_) => {}
+        }
         self.set_bit(pid, false);
-        // Not there after a death: the program that reported it has taken it out.
-        let _was_there = self.table.remove(&pid.number());
     }
 
     fn set_bit(&self, pid: Pid, watched: bool) {

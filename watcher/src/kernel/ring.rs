@@ -64,7 +64,7 @@ impl Counters {
     fn read(&self) -> Stats {
         let at = |offset: usize| self.0.word(offset / size_of::<u64>()).map_or(0, |word| word.load(Ordering::Acquire));
         Stats {
-            emitted: at(offset_of!(Stats, emitted)),
+            claimed: at(offset_of!(Stats, claimed)),
             lost: at(offset_of!(Stats, lost)),
             stale: at(offset_of!(Stats, stale)),
         }

@@ -42,7 +42,7 @@ fn compare(record: &ExitRecord, facts: &proc::Facts) -> Result<(), Refusal> {
         ("pid", record.pid == facts.proc.pid.number()),
         ("start time", StartTicks(record.start_ns / NS_PER_TICK) == facts.proc.start),
         ("exit code", Ending::from_wait_status(record.wait_status) == Ending::Exited { code: CODE }),
-        ("command name", comm == facts.comm.as_bytes()),
+        ("command name", String::from_utf8_lossy(comm) == facts.comm),
     ];
     match checks.into_iter().find(|(_, right)| !right) {
         None => Ok(()),

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use watcher_abi::{ExitRecord, NS_PER_TICK};
+use watcher_abi::{ExitRecord, NS_PER_TICK, Stats};
 use watcher_core::{Comm, Ending, Event, ExitNotice, Mono, Pid, ProcId, StartTicks};
 
 use crate::{kernel::Ring, sys::readable::Readable};
@@ -12,6 +12,8 @@ use crate::{kernel::Ring, sys::readable::Readable};
 pub struct RingSource {
     ring: Ring,
     readable: Readable,
+    /// Records taken, and losses told, since the counters began.
+    settled: u64,
     lost_and_told: u64,
 }
 
@@ -19,8 +21,9 @@ impl RingSource {
     /// # Errors
     /// When the descriptor cannot be watched.
     pub fn new(ring: Ring) -> io::Result<Self> {
-        let lost_and_told = ring.counters().lost;
-        Ok(Self { readable: Readable::of(&ring)?, ring, lost_and_told })
+        // Nothing is on its way: the ring is empty, and nobody is watched yet.
+        let Stats { claimed: settled, lost: lost_and_told, stale: _ } = ring.counters();
+        Ok(Self { readable: Readable::of(&ring)?, ring, settled, lost_and_told })
     }
 
     /// Waits until there are records.
@@ -31,17 +34,26 @@ impl RingSource {
         self.readable.next().await
     }
 
-    /// Takes every record there is, then looks whether some could not be delivered: they are lost only while the ring
-    /// is full, and a full ring is drained here.
+    /// Takes every record there is, then tells of those that could not be delivered.
     pub fn drain(&mut self, events: &mut Vec<Event>) {
         while let Some(record) = self.ring.take() {
+            self.settled += 1;
             events.extend(exit_notice(&record).map(Event::Exit));
         }
         let lost = self.ring.counters().lost;
         if lost != self.lost_and_told {
-            events.push(Event::Lost { records: lost.wrapping_sub(self.lost_and_told) });
+            let records = lost.wrapping_sub(self.lost_and_told);
+            events.push(Event::Lost { records });
+            self.settled += records;
             self.lost_and_told = lost;
         }
+    }
+
+    /// Whether a death was claimed by the kernel side that has neither been taken nor told as lost: its record is being
+    /// written, which wakes us, or it is about to be counted as lost, which does not. So look again soon.
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        self.ring.counters().claimed != self.settled
     }
 }
 

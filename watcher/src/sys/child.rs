@@ -11,6 +11,28 @@ use rustix::{
 };
 use watcher_core::Pid;
 
+use super::own;
+
+/// The child's whole life. It must not outlive its parent, however that ends: it holds copies of all its descriptors.
+///
+/// # Safety
+/// Only for a process that was just forked.
+unsafe fn wait_and_exit(wait: &OwnedFd, release: &OwnedFd, parent: Pid, code: u8) -> ! {
+    let mut byte = 0_u8;
+    // SAFETY: system calls on plain numbers, and one byte into one byte; `_exit` does not return.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        libc::close(release.as_raw_fd());
+        if u32::try_from(libc::getppid()) == Ok(parent.number()) {
+            libc::read(wait.as_raw_fd(), (&raw mut byte).cast(), 1);
+        }
+        libc::_exit(i32::from(code))
+    }
+}
+
 /// A forked child, waiting. It is ended and reaped at the latest when this is dropped.
 #[derive(Debug)]
 pub struct WaitingChild {
@@ -25,17 +47,12 @@ impl WaitingChild {
     /// When no process or pipe can be made.
     pub fn fork(code: u8) -> io::Result<Self> {
         let (wait, release) = pipe_with(PipeFlags::CLOEXEC)?;
-        // SAFETY: the child calls nothing but `read` and `_exit`, which are safe after a fork at any moment.
+        let parent = own::pid();
+        // SAFETY: the child makes system calls only, which is safe after a fork at any moment.
         match unsafe { libc::fork() } {
             -1 => Err(io::Error::last_os_error()),
-            0 => {
-                let mut byte = 0_u8;
-                // SAFETY: one byte into one byte; `_exit` does not return.
-                unsafe {
-                    libc::read(wait.as_raw_fd(), (&raw mut byte).cast(), 1);
-                    libc::_exit(i32::from(code))
-                }
-            }
+            // SAFETY: this is that child; it has no other thread.
+            0 => unsafe { wait_and_exit(&wait, &release, parent, code) },
             child => {
                 let pid = u32::try_from(child).ok().and_then(Pid::new).ok_or(io::ErrorKind::InvalidData)?;
                 Ok(Self { pid, release })

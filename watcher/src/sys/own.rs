@@ -1,5 +1,7 @@
 //! This process.
 
+use std::{fs, io};
+
 use watcher_core::Pid;
 
 /// Its pid.
@@ -10,4 +12,16 @@ use watcher_core::Pid;
 pub fn pid() -> Pid {
     #[expect(clippy::expect_used, reason = "the kernel gives every process a pid above 0")]
     Pid::new(std::process::id()).expect("a process has a pid")
+}
+
+/// Its pid as `/proc` numbers it: that of the pid namespace for which it was mounted. `None`: it is not to be seen there.
+///
+/// # Errors
+/// When the link cannot be read.
+pub fn pid_by_proc() -> io::Result<Option<Pid>> {
+    match fs::read_link("/proc/self") {
+        Ok(link) => Ok(link.to_str().and_then(|number| number.parse().ok()).and_then(Pid::new)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }

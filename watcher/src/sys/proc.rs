@@ -26,12 +26,6 @@ pub struct Facts {
     pub wait_status: u32,
 }
 
-/// Whether any procfs is mounted, be it of this pid namespace or of another.
-#[must_use]
-pub fn is_mounted() -> bool {
-    fs::exists("/proc/version").unwrap_or(false)
-}
-
 /// Reads `/proc/PID/stat`; `None` when there is no such process.
 ///
 /// # Errors
@@ -75,14 +69,32 @@ pub fn process_of_thread(tid: Pid) -> Option<Pid> {
 }
 
 /// Whether a thread of this process lives that is not its leader.
+///
+/// # Errors
+/// When its threads cannot be looked at.
+pub fn has_live_followers(pid: Pid) -> io::Result<bool> {
+    let threads = match fs::read_dir(format!("/proc/{pid}/task")) {
+        Ok(threads) => threads,
+        Err(error) if no_such_process(&error) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    for thread in threads {
+        let name = thread?.file_name();
+        let tid = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::new);
+        if let Some(tid) = tid.filter(|tid| *tid != pid)
+            && facts(tid)?.is_some_and(|facts| !facts.leader_zombie)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether there is a process with this number, be it hidden in `/proc` or a zombie.
 #[must_use]
-pub fn has_live_followers(pid: Pid) -> bool {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
-    threads.flatten().any(|thread| {
-        let name = thread.file_name();
-        let Some(tid) = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::new) else { return false };
-        tid != pid && matches!(facts(tid), Ok(Some(Facts { leader_zombie: false, .. })))
-    })
+pub fn exists(pid: Pid) -> bool {
+    let raw = i32::try_from(pid.number()).ok().and_then(rustix::process::Pid::from_raw);
+    raw.is_some_and(|raw| rustix::process::test_kill_process(raw) != Err(rustix::io::Errno::SRCH))
 }
 
 fn no_such_process(error: &io::Error) -> bool {
