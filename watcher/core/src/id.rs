@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn command_names_end_at_the_first_nul() {
-        let comm = Comm::new(*b"sem\0\0er/0\0\0\0\0\0\0");
+        let comm = Comm::new(*b"sem\0\0er/0\0\0\0\0\0\0\0");
         assert_eq!(comm.to_string(), "sem");
         assert_eq!(comm, Comm::new(*b"sem\0\0\0\0\0\0\0\0\0\0\0\0\0"));
     }
