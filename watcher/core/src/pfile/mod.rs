@@ -1,16 +1,19 @@
 //! The pfile language: the rule files of NEC ProcessSaver, and what this project adds to them.
 //!
-//! [`read`] makes values of text and tells everything that is wrong with it; [`print`] makes text of values.
+//! [`read`] makes values of text and tells everything that is wrong with it; [`print`] makes text of values. What a
+//! file means on the host that it is for is judged in [`lint`] and [`select`], by facts that somebody else has gathered.
 
 mod bytes;
 mod check;
 mod entry;
 mod extension;
+pub mod lint;
 mod place;
 mod print;
 mod problem;
 mod read;
 mod rule;
+pub mod select;
 mod stall;
 
 pub use bytes::Bytes;

@@ -61,6 +61,11 @@ impl Problem {
         self.edits.push(Edit { place, replacement: replacement.into() });
         self
     }
+
+    pub(super) fn of(mut self, entry: EntryNumber) -> Self {
+        self.entry = Some(entry);
+        self
+    }
 }
 
 /// A place that has to do with a problem in another place.
