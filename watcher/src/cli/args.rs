@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use watcher_core::Tier;
@@ -18,8 +18,36 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    Check(Check),
     Doctor(Doctor),
     Watch(Watch),
+}
+
+/// Find what is wrong with pfiles: mistakes, and what will hurt on this host
+///
+/// Each warning has a name, in brackets; a line `#@ allow=NAME` before the first entry silences it in the file, after an
+/// entry for that entry. Exit code 0: every file loads. 1: one does not, or there are warnings and --deny-warnings is
+/// given. 2: the command line is wrong.
+#[derive(Args, Debug)]
+pub(super) struct Check {
+    /// Rule files; those of one host belong together on one command line
+    #[arg(required_unless_present = "list", value_name = "PFILE")]
+    pub(super) pfiles: Vec<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Fail for warnings too
+    #[arg(long)]
+    pub(super) deny_warnings: bool,
+    /// Look at the text only, not at the scripts, processes and ports of this host
+    #[arg(long)]
+    pub(super) no_host: bool,
+    /// Take options that are not known for warnings, rather than for errors
+    #[arg(long)]
+    pub(super) lenient: bool,
+    /// Show everything that is looked for, by name
+    #[arg(long, conflicts_with = "pfiles")]
+    pub(super) list: bool,
 }
 
 /// Show what this host allows, and which tier watcher would take

@@ -1,6 +1,8 @@
 //! The command line: what people type, and what they are shown.
 
 mod args;
+mod check;
+mod diagnostic;
 mod doctor;
 pub mod exit;
 mod output;
@@ -20,6 +22,7 @@ pub fn main() -> ExitCode {
         return exit::usage(&error);
     }
     match command {
+        args::Command::Check(arguments) => check::run(&arguments),
         args::Command::Doctor(arguments) => doctor::run(&arguments),
         args::Command::Watch(arguments) => watch::run(&arguments),
     }

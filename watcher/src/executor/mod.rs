@@ -2,4 +2,5 @@
 
 pub mod inspect;
 pub mod pidfds;
+pub mod survey;
 pub mod watch;

@@ -75,10 +75,10 @@ impl<'a> Field<'a> {
         digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| {
             let message = match self.bytes {
                 [] => format!("{what} is empty"),
-                _ => format!("{} is not {what}", self.quoted()),
+                _ => format!("{what} is {}, not a number", self.quoted()),
             };
             self.problem(Check::InvalidValue, message)
-                .hint(format!("{what} is a whole number in decimal digits, at most {}", u32::MAX))
+                .hint(format!("a number is written in decimal digits, and at most {}", u32::MAX))
         })
     }
 
