@@ -6,6 +6,7 @@ pub mod cli;
 pub mod doctor;
 pub mod engine;
 pub mod executor;
+pub mod explain;
 pub mod kernel;
 pub mod sources;
 pub mod start;

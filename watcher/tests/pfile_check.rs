@@ -1,4 +1,5 @@
 //! `watcher check` on the command line: what it prints, and how it ends.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod pfile_support;
 

@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use watcher_core::Tier;
@@ -20,6 +20,7 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     Check(Check),
     Doctor(Doctor),
+    Explain(Explain),
     Watch(Watch),
 }
 
@@ -56,6 +57,23 @@ pub(super) struct Check {
 /// Exit code 0: an event-driven tier works. 1: deaths can only be polled for, or not be seen at all.
 #[derive(Args, Debug)]
 pub(super) struct Doctor {
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Show which running processes the entries of a pfile match, which nearly do, and why
+///
+/// Exit code 0: every entry shown matches a process. 1: one does not, or the file does not load. 2: the command line is
+/// wrong, or there is no such entry.
+#[derive(Args, Debug)]
+pub(super) struct Explain {
+    /// Rule file
+    #[arg(value_name = "PFILE")]
+    pub(super) pfile: PathBuf,
+    /// Number of the entry, counted from 1; by default all are shown
+    #[arg(value_name = "ENTRY")]
+    pub(super) entry: Option<NonZeroUsize>,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(super) json: bool,

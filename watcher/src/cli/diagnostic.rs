@@ -49,7 +49,7 @@ fn excerpt(file: &Checked, line: usize, place: Place) -> (String, String) {
 }
 
 /// Text without anything that would move the cursor or change a colour.
-fn visible(bytes: &[u8]) -> String {
+pub(super) fn visible(bytes: &[u8]) -> String {
     let show = |letter: char| match letter {
         '\t' => ' ',
         letter if letter.is_control() || letter.width().unwrap_or(0) == 0 => '\u{fffd}',

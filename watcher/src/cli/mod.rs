@@ -5,6 +5,7 @@ mod check;
 mod diagnostic;
 mod doctor;
 pub mod exit;
+mod explain;
 mod output;
 mod watch;
 
@@ -24,6 +25,7 @@ pub fn main() -> ExitCode {
     match command {
         args::Command::Check(arguments) => check::run(&arguments),
         args::Command::Doctor(arguments) => doctor::run(&arguments),
+        args::Command::Explain(arguments) => explain::run(&arguments),
         args::Command::Watch(arguments) => watch::run(&arguments),
     }
 }
