@@ -46,6 +46,12 @@ pub(super) struct Check {
     /// Take options that are not known for warnings, rather than for errors
     #[arg(long)]
     pub(super) lenient: bool,
+    /// Repair what is safe to repair, without a change of meaning, and show it as a diff; what is left is told after it
+    #[arg(long)]
+    pub(super) fix: bool,
+    /// With --fix: change the files
+    #[arg(long, requires = "fix")]
+    pub(super) write: bool,
     /// Show everything that is looked for, by name
     #[arg(long, conflicts_with = "pfiles")]
     pub(super) list: bool,

@@ -5,7 +5,11 @@ use std::{io, process::ExitCode};
 use serde::Serialize;
 use watcher_core::pfile::{Check, Problem, Severity, UnknownOptions};
 
-use super::{args, diagnostic, exit, output};
+use super::{
+    args, diagnostic, exit,
+    fix::{self, Repair},
+    output,
+};
 use crate::check::{self, Checked};
 
 /// Runs the command.
@@ -25,10 +29,21 @@ fn all(arguments: &args::Check) -> io::Result<bool> {
     let unknown_options = if arguments.lenient { UnknownOptions::Keep } else { UnknownOptions::Refuse };
     let mut files = Vec::new();
     let mut unreadable = Vec::new();
+    let mut repairs = Vec::new();
     for path in &arguments.pfiles {
         let name = path.display().to_string();
         match check::load(path) {
-            Ok(text) => files.push(Checked::by_text(name, text, unknown_options)),
+            Ok(mut text) => {
+                let repair =
+                    arguments.fix.then(|| fix::repair(path, &text, unknown_options, arguments.write)).transpose();
+                let repair =
+                    repair.map_err(|error| io::Error::new(error.kind(), format!("{name} is not repaired: {error}")))?;
+                repairs.push(repair.flatten().map(|(repaired, repair)| {
+                    text = repaired;
+                    repair
+                }));
+                files.push(Checked::by_text(name, text, unknown_options));
+            }
             Err(error) => unreadable.push(Unreadable { file: name, reason: error.to_string() }),
         }
     }
@@ -38,12 +53,15 @@ fn all(arguments: &args::Check) -> io::Result<bool> {
     if arguments.json {
         output::json(&Report {
             schema: 1,
-            files: files.iter().map(FileReport::of).collect(),
+            files: files.iter().zip(&repairs).map(FileReport::of).collect(),
             unreadable: &unreadable,
             errors,
             warnings,
         })?;
     } else {
+        for repair in repairs.iter().flatten() {
+            output::line(&repair.diff)?;
+        }
         for file in &files {
             for problem in &file.problems {
                 output::line(&diagnostic::render(file, problem))?;
@@ -52,9 +70,23 @@ fn all(arguments: &args::Check) -> io::Result<bool> {
         unreadable
             .iter()
             .for_each(|Unreadable { file, reason }| output::say(&format!("{file} cannot be read: {reason}")));
+        tell_of_repairs(&repairs);
         output::say(&summary(files.len(), errors, warnings));
     }
     Ok(unreadable.is_empty() && errors == 0 && (warnings == 0 || !arguments.deny_warnings))
+}
+
+fn tell_of_repairs(repairs: &[Option<Repair>]) {
+    let all = repairs.iter().flatten();
+    let problems = all.clone().map(|repair| repair.problems).sum::<usize>();
+    if problems == 0 {
+        return;
+    }
+    let count = if problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") };
+    match all.clone().all(|repair| repair.written) {
+        true => output::say(&format!("{count} repaired, as shown above")),
+        false => output::say(&format!("{count} can be repaired, as shown above; --write does it")),
+    }
 }
 
 fn summary(files: usize, errors: usize, warnings: usize) -> String {
@@ -103,6 +135,7 @@ struct FileReport<'a> {
     loads: bool,
     entries: Option<usize>,
     problems: Vec<ProblemReport<'a>>,
+    repair: Option<&'a Repair>,
 }
 
 #[derive(Debug, Serialize)]
@@ -135,13 +168,14 @@ struct CheckReport {
 }
 
 impl<'a> FileReport<'a> {
-    fn of(file: &'a Checked) -> Self {
+    fn of((file, repair): (&'a Checked, &'a Option<Repair>)) -> Self {
         let Checked { name, pfile, problems, .. } = file;
         Self {
             file: name,
             loads: pfile.is_some(),
             entries: pfile.as_ref().map(|pfile| pfile.entries.len()),
             problems: problems.iter().map(|problem| ProblemReport::of(file, problem)).collect(),
+            repair: repair.as_ref(),
         }
     }
 }

@@ -6,6 +6,7 @@ mod diagnostic;
 mod doctor;
 pub mod exit;
 mod explain;
+mod fix;
 mod output;
 mod watch;
 

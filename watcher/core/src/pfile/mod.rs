@@ -7,6 +7,7 @@ mod bytes;
 mod check;
 mod entry;
 mod extension;
+pub mod fix;
 pub mod lint;
 mod place;
 mod print;
