@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
     }
 
     fn line(&mut self, line: Field<'a>) {
-        let Some(line) = self.clean(line) else { return };
+        let Some(line) = self.clean(line) else { return self.block_line_ends() };
         let content = line.trim_start();
         let comment_goes_on = std::mem::take(&mut self.comment_goes_on);
         match content.bytes {
