@@ -8,6 +8,7 @@ pub mod engine;
 pub mod executor;
 pub mod explain;
 pub mod kernel;
+pub mod new;
 pub mod sources;
 pub mod start;
 pub mod sys;

@@ -8,10 +8,10 @@ use pfile_support::{Folder, sample, watcher};
 #[test]
 fn matches_and_near_misses_are_shown_with_their_reasons() {
     let folder = Folder::new();
-    let [first, second] = [&["600", "600.1"], &["600", "600.2"]].map(|words| folder.service("daemon", words));
+    let [first, second] = [&["600", "600.1"], &["600", "600.2"]].map(|words| folder.service("explained", words));
     let elsewhere = Folder::new();
-    let other = elsewhere.service("daemon", &["600", "600.1"]);
-    let daemon = folder.path("daemon").display().to_string();
+    let other = elsewhere.service("explained", &["600", "600.1"]);
+    let daemon = folder.path("explained").display().to_string();
     let text = format!(
         "IPCKEY 0x1\n{daemon}:/s:86400:3:exit:include_strings=600&.1\n{daemon}:/s:86400:3:exit:exclude_strings=600\n"
     );
@@ -29,7 +29,7 @@ fn matches_and_near_misses_are_shown_with_their_reasons() {
     let near = format!(
         "  nearly {}: {d} 600 600.1\n      it is {d}, another path",
         other.pid(),
-        d = elsewhere.path("daemon").display()
+        d = elsewhere.path("explained").display()
     );
     assert!(ran.out.contains(&near), "{}", ran.out);
 

@@ -3,7 +3,10 @@
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use watcher_core::Tier;
+use watcher_core::{
+    Pid, Tier,
+    pfile::{IpcKey, RetryOver},
+};
 
 /// Watches processes: learns of deaths from the kernel within microseconds.
 #[derive(Debug, Parser)]
@@ -21,6 +24,7 @@ pub(super) enum Command {
     Check(Check),
     Doctor(Doctor),
     Explain(Explain),
+    New(New),
     Watch(Watch),
 }
 
@@ -83,6 +87,71 @@ pub(super) struct Explain {
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Write a pfile, with a restart script for each entry, for processes that run now
+///
+/// Each entry gets the include_strings that tell its process from the others, and a block for each port that the process
+/// listens on. On a terminal it asks what is not said. What it writes passes `watcher check --deny-warnings`. Exit code 0:
+/// written, and in order. 1: not written, or not in order. 2: the command line is wrong.
+#[derive(Args, Debug)]
+pub(super) struct New {
+    /// For these processes
+    #[arg(long = "pid", value_name = "PID", num_args = 1.., value_parser = pid)]
+    pub(super) pids: Vec<Pid>,
+    /// For processes whose program has this name; * and ? stand for anything
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) name: Option<String>,
+    /// Where to write it; scripts and the dump go to the same folder. By default PROGRAM.pfile in this folder
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// What happens when the retries are used up
+    #[arg(long, value_enum, default_value_t = ActionChoice::Exit)]
+    pub(super) action: ActionChoice,
+    /// How many restarts are tried before that
+    #[arg(long, value_name = "COUNT", default_value_t = 3)]
+    pub(super) retries: u32,
+    /// The period that they belong to, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
+    pub(super) grace: u32,
+    /// IPCKEY, such as 0x1f000001; by default it is made of the file's path
+    #[arg(long, value_name = "KEY", value_parser = ipckey)]
+    pub(super) ipckey: Option<u32>,
+    /// Write no blocks for ports
+    #[arg(long)]
+    pub(super) no_stall_checks: bool,
+    /// Write over files that exist
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ActionChoice {
+    /// Give the entry up; the others go on
+    Continue,
+    /// pcheck ends, so that a cluster manager or a reboot takes over
+    Exit,
+    /// pcheck ends
+    Shutdown,
+}
+
+impl ActionChoice {
+    pub(super) const fn meaning(self) -> RetryOver {
+        match self {
+            Self::Continue => RetryOver::Continue,
+            Self::Exit => RetryOver::Exit,
+            Self::Shutdown => RetryOver::Shutdown,
+        }
+    }
+}
+
+fn pid(text: &str) -> Result<Pid, String> {
+    text.parse().ok().and_then(Pid::new).ok_or_else(|| "a process number is wanted".to_owned())
+}
+
+fn ipckey(text: &str) -> Result<u32, String> {
+    let key = IpcKey::read(text.as_bytes()).map(|key| key.number());
+    key.ok_or_else(|| "0x and up to eight hexadecimal digits are wanted".to_owned())
 }
 
 /// Wait for processes to end, and print one line for each

@@ -7,6 +7,7 @@ mod doctor;
 pub mod exit;
 mod explain;
 mod fix;
+mod new;
 mod output;
 mod watch;
 
@@ -27,6 +28,7 @@ pub fn main() -> ExitCode {
         args::Command::Check(arguments) => check::run(&arguments),
         args::Command::Doctor(arguments) => doctor::run(&arguments),
         args::Command::Explain(arguments) => explain::run(&arguments),
+        args::Command::New(arguments) => new::run(&arguments),
         args::Command::Watch(arguments) => watch::run(&arguments),
     }
 }

@@ -10,6 +10,14 @@ pub(super) fn say(sentence: &str) {
     let _told = writeln!(io::stderr(), "watcher: {sentence}");
 }
 
+/// Asks the operator and waits for a line; `None` at the end of input.
+pub(super) fn ask(question: &str) -> io::Result<Option<String>> {
+    write!(io::stderr(), "{question}")?;
+    let mut answer = String::new();
+    let read = io::stdin().read_line(&mut answer)?;
+    Ok((read > 0).then(|| answer.trim().to_owned()))
+}
+
 /// Prints a line of text.
 pub(super) fn line(text: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{text}")

@@ -12,6 +12,7 @@ pub mod lint;
 mod place;
 mod print;
 mod problem;
+pub mod propose;
 mod read;
 mod rule;
 pub mod select;
