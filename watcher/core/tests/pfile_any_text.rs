@@ -1,48 +1,21 @@
 //! What holds for every text: it is read in linear time, without a panic, and what was read can be printed and read
 //! again. The fuzz target in `fuzz/` asks the same of more texts, for longer.
-#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the test has a clock; the core has none")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the test has a clock and files; the core has none"
+)]
 
-use std::time::Instant;
+mod pfile_support;
 
+use std::{fs, time::Instant};
+
+use pfile_support::read_and_print;
 use proptest::{prelude::*, sample::select};
-use watcher_core::pfile::{Pfile, Reading, Severity, UnknownOptions, fix, print, read};
+use watcher_core::pfile::{Reading, UnknownOptions, read};
 
 /// A mebibyte; a quarter of it where nothing is optimised, to keep the test short.
 const LARGEST: usize = if cfg!(debug_assertions) { 1 << 18 } else { 1 << 20 };
-
-/// Reads, and asserts what always holds.
-fn read_and_print(text: &[u8]) -> Option<Pfile> {
-    for unknown in [UnknownOptions::Keep, UnknownOptions::Refuse] {
-        let Reading { pfile, problems, .. } = read(text, unknown);
-        let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
-        assert_eq!(pfile.is_none(), failed);
-        for problem in &problems {
-            assert!(problem.place.start <= problem.place.end && problem.place.end <= text.len(), "{problem:?}");
-            assert!(problem.message.len() < 1_000, "{problem:?}");
-        }
-        // Several times as much work: not for the large texts.
-        if text.len() < LARGEST / 2 {
-            repair_whatever_can_be(text, unknown);
-        }
-        let Some(pfile) = pfile else { continue };
-        let printed = print(&pfile);
-        let again = read(&printed, unknown);
-        assert_eq!(again.pfile.as_ref(), Some(&pfile), "{}", String::from_utf8_lossy(&printed));
-        if unknown == UnknownOptions::Refuse {
-            return Some(pfile);
-        }
-    }
-    None
-}
-
-/// Repairs lead to a text that needs none, and (which `repair` sees to itself) says the same.
-fn repair_whatever_can_be(text: &[u8], unknown: UnknownOptions) {
-    let repairable = |text: &[u8]| read(text, unknown).problems.iter().any(|problem| !problem.edits.is_empty());
-    match fix::repair(text, unknown) {
-        Some(repaired) => assert!(!repairable(&repaired.text), "{}", String::from_utf8_lossy(&repaired.text)),
-        None => assert!(!repairable(text), "{}", String::from_utf8_lossy(text)),
-    }
-}
 
 /// A piece of text that has a meaning somewhere.
 fn token() -> impl Strategy<Value = Vec<u8>> {
@@ -273,4 +246,12 @@ fn a_hundred_thousand_entries_load() {
     if !cfg!(debug_assertions) {
         assert!(took.as_secs_f64() < 1.0, "{took:?}");
     }
+}
+
+#[test]
+fn what_the_fuzzer_starts_from_is_read() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/pfile");
+    let texts: Vec<_> = fs::read_dir(corpus).unwrap().map(|item| fs::read(item.unwrap().path()).unwrap()).collect();
+    let loads = texts.iter().filter(|text| read_and_print(text).is_some()).count();
+    assert!(loads >= 8 && loads < texts.len(), "{loads} of {} load", texts.len());
 }
