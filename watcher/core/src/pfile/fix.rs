@@ -121,6 +121,21 @@ mod tests {
     }
 
     #[test]
+    fn no_repair_brings_another_mistake_to_light() {
+        let entry = "IPCKEY 0x1\n/a:/b:86400:3:exit\n";
+        for text in [
+            format!("\u{feff}\u{feff}{entry}"),
+            format!("{entry}# a:\n  <b>:\n  <c>:\n"),
+            format!("{entry}# a:\r\n  <b>:\r\n  <c>\r\n"),
+        ] {
+            let repaired = repaired(text.as_bytes()).unwrap();
+            let Reading { problems, .. } = read(&repaired, UnknownOptions::Refuse);
+            assert_eq!(problems, [], "{text}");
+        }
+        assert_eq!(repaired(b"\xef\xbb\xbf\xff\xfea").unwrap(), b"\xff\xfea");
+    }
+
+    #[test]
     fn errors_stay_and_are_not_made_worse() {
         let text = b"IPCKEY 0x1\r\n/a:/b:86400:3:stop\r\n";
         assert_eq!(repaired(text).unwrap(), b"IPCKEY 0x1\n/a:/b:86400:3:stop\n");

@@ -6,7 +6,20 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const UTF_16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
 impl<'a> Reader<'a> {
-    pub(super) fn without_byte_order_mark(&mut self, text: Field<'a>) -> Field<'a> {
+    pub(super) fn without_byte_order_mark(&mut self, mut text: Field<'a>) -> Field<'a> {
+        // Editors that add one do so each time.
+        while text.bytes.starts_with(BYTE_ORDER_MARK) {
+            let (mark, rest) = text.split_at(BYTE_ORDER_MARK.len());
+            let problem = mark
+                .problem(
+                    Check::ByteOrderMark,
+                    "the file begins with a byte order mark, which the original may not skip",
+                )
+                .hint("save it without one")
+                .repair(mark.place(), "");
+            self.tell(problem);
+            text = rest;
+        }
         if UTF_16_MARKS.iter().any(|mark| text.bytes.starts_with(mark)) {
             let (mark, rest) = text.split_at(2);
             self.tell(
@@ -15,15 +28,6 @@ impl<'a> Reader<'a> {
             );
             return rest.split_at(rest.bytes.len()).1;
         }
-        if !text.bytes.starts_with(BYTE_ORDER_MARK) {
-            return text;
-        }
-        let (mark, text) = text.split_at(BYTE_ORDER_MARK.len());
-        let problem = mark
-            .problem(Check::ByteOrderMark, "the file begins with a byte order mark, which the original may not skip")
-            .hint("save it without one")
-            .repair(mark.place(), "");
-        self.tell(problem);
         text
     }
 

@@ -121,6 +121,7 @@ impl<'a> Reader<'a> {
                     .hint("put a `#` before it")
                     .repair(Place { start: line.place().start, end: line.place().start }, "#");
                 self.tell(problem);
+                self.comment_goes_on = content.bytes.ends_with(b":");
             }
             _ => self.rule_line(content),
         }
