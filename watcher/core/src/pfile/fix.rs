@@ -125,6 +125,7 @@ mod tests {
         let entry = "IPCKEY 0x1\n/a:/b:86400:3:exit\n";
         for text in [
             format!("\u{feff}\u{feff}{entry}"),
+            entry.replace('\n', "\r\r\r\r\r\r\r\r\n"),
             format!("{entry}# a:\n  <b>:\n  <c>:\n"),
             format!("{entry}# a:\r\n  <b>:\r\n  <c>\r\n"),
         ] {

@@ -38,8 +38,9 @@ impl<'a> Reader<'a> {
             self.tell(nul.problem(Check::NulByte, "a byte of value zero in the line").hint("a pfile is a text file"));
             return None;
         }
-        if line.bytes.ends_with(b"\r") {
-            self.carriage_returns.push(line.split_at(line.bytes.len() - 1).1.place());
+        let returns = line.bytes.iter().rev().take_while(|byte| **byte == b'\r').count();
+        if returns > 0 {
+            self.carriage_returns.push(line.split_at(line.bytes.len() - returns).1.place());
         }
         let ended = line.bytes.iter().rev().take_while(|byte| is_blank(byte) || **byte == b'\r').count();
         let (line, _) = line.split_at(line.bytes.len() - ended);
