@@ -13,7 +13,7 @@ const AROUND: usize = 100;
 /// The problem in several lines, the first of which begins with `FILE:LINE:COLUMN: `.
 pub(super) fn render(file: &Checked, problem: &Problem) -> String {
     let Problem { check, severity, place, entry: _, message, hint, related, edits: _ } = problem;
-    let Checked { name, .. } = file;
+    let name = visible(file.name.as_bytes());
     let Position { line, column } = file.position(place.start);
     let mut text = format!("{name}:{line}:{column}: {}: {message} [{check}]", severity.name());
     let number = line.to_string();

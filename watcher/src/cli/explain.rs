@@ -27,7 +27,7 @@ fn explain(arguments: &args::Explain) -> io::Result<u8> {
     let file = Checked::by_text(name.clone(), text, UnknownOptions::Keep);
     let Some(pfile) = &file.pfile else {
         for problem in file.problems.iter().filter(|problem| problem.severity == Severity::Error) {
-            output::say(&format!("\n{}", diagnostic::render(&file, problem)));
+            output::complain(&diagnostic::render(&file, problem));
         }
         output::say(&format!("{name} does not load"));
         return Ok(exit::TROUBLE);

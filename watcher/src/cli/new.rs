@@ -131,7 +131,7 @@ fn check_written(plan: &Plan) -> io::Result<bool> {
     check::together(&mut files, true)?;
     let [file] = &files;
     for problem in &file.problems {
-        output::say(&format!("\n{}", diagnostic::render(file, problem)));
+        output::complain(&diagnostic::render(file, problem));
     }
     Ok(file.problems.is_empty())
 }

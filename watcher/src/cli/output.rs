@@ -10,6 +10,12 @@ pub(super) fn say(sentence: &str) {
     let _told = writeln!(io::stderr(), "watcher: {sentence}");
 }
 
+/// Shows a diagnostic, which begins with its place and goes over several lines, to the operator.
+pub(super) fn complain(diagnostic: &str) {
+    // If standard error is gone there is nobody left to tell.
+    let _told = writeln!(io::stderr(), "{diagnostic}");
+}
+
 /// Asks the operator and waits for a line; `None` at the end of input.
 pub(super) fn ask(question: &str) -> io::Result<Option<String>> {
     write!(io::stderr(), "{question}")?;

@@ -1,6 +1,6 @@
 //! The pfile language: the rule files of NEC ProcessSaver, and what this project adds to them.
 //!
-//! [`read`] makes values of text and tells everything that is wrong with it; [`print`] makes text of values. What a
+//! [`read()`] makes values of text and tells everything that is wrong with it; [`print()`] makes text of values. What a
 //! file means on the host that it is for is judged in [`lint`] and [`select`], by facts that somebody else has gathered.
 
 mod bytes;
