@@ -10,7 +10,7 @@ const PRODUCT: [&str; 5] =
     ["watcher/src", "watcher/core/src", "watcher-ebpf/src", "watcher-ebpf/abi/src", "watcher-ebpf/build/src"];
 
 /// Which rooms of `watcher` may use which: imports point one way.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("sys", &[]),
     ("kernel", &["sys"]),
     ("sources", &["kernel", "sys"]),
@@ -18,8 +18,14 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("engine", &["sources", "executor", "kernel", "sys"]),
     ("start", &["engine", "sources", "executor", "kernel", "sys"]),
     ("telemetry", &[]),
+    ("check", &["executor"]),
     ("doctor", &["start", "kernel", "sys"]),
-    ("cli", &["doctor", "start", "engine", "sources", "executor", "kernel", "sys", "telemetry"]),
+    ("explain", &["sys"]),
+    ("new", &["executor", "sys"]),
+    (
+        "cli",
+        &["check", "doctor", "explain", "new", "start", "engine", "sources", "executor", "kernel", "sys", "telemetry"],
+    ),
     ("lib", &[]),
 ];
 

@@ -20,6 +20,7 @@ mod action;
 mod ending;
 mod event;
 mod id;
+pub mod pfile;
 mod signal;
 mod tier;
 mod time;

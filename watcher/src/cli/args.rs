@@ -1,9 +1,12 @@
 //! What can be typed.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use watcher_core::Tier;
+use watcher_core::{
+    Pid, Tier,
+    pfile::{IpcKey, RetryOver},
+};
 
 /// Watches processes: learns of deaths from the kernel within microseconds.
 #[derive(Debug, Parser)]
@@ -18,8 +21,44 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    Check(Check),
     Doctor(Doctor),
+    Explain(Explain),
+    New(New),
     Watch(Watch),
+}
+
+/// Find what is wrong with pfiles: mistakes, and what will hurt on this host
+///
+/// Each warning has a name, in brackets; a line `#@ allow=NAME` before the first entry silences it in the file, after an
+/// entry for that entry. Exit code 0: every file loads. 1: one does not, or there are warnings and --deny-warnings is
+/// given. 2: the command line is wrong.
+#[derive(Args, Debug)]
+pub(super) struct Check {
+    /// Rule files; those of one host belong together on one command line
+    #[arg(required_unless_present = "list", value_name = "PFILE")]
+    pub(super) pfiles: Vec<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Fail for warnings too
+    #[arg(long)]
+    pub(super) deny_warnings: bool,
+    /// Look at the text only, not at the scripts, processes and ports of this host
+    #[arg(long)]
+    pub(super) no_host: bool,
+    /// Take options that are not known for warnings, rather than for errors
+    #[arg(long)]
+    pub(super) lenient: bool,
+    /// Repair what is safe to repair, without a change of meaning, and show it as a diff; what is left is told after it
+    #[arg(long)]
+    pub(super) fix: bool,
+    /// With --fix: change the files
+    #[arg(long, requires = "fix")]
+    pub(super) write: bool,
+    /// Show everything that is looked for, by name
+    #[arg(long, conflicts_with = "pfiles")]
+    pub(super) list: bool,
 }
 
 /// Show what this host allows, and which tier watcher would take
@@ -31,6 +70,88 @@ pub(super) struct Doctor {
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Show which running processes the entries of a pfile match, which nearly do, and why
+///
+/// Exit code 0: every entry shown matches a process. 1: one does not, or the file does not load. 2: the command line is
+/// wrong, or there is no such entry.
+#[derive(Args, Debug)]
+pub(super) struct Explain {
+    /// Rule file
+    #[arg(value_name = "PFILE")]
+    pub(super) pfile: PathBuf,
+    /// Number of the entry, counted from 1; by default all are shown
+    #[arg(value_name = "ENTRY")]
+    pub(super) entry: Option<NonZeroUsize>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Write a pfile, with a restart script for each entry, for processes that run now
+///
+/// Each entry gets the include_strings that tell its process from the others, and a block for each port that the process
+/// listens on. On a terminal it asks what is not said. What it writes passes `watcher check --deny-warnings`. Exit code 0:
+/// written, and in order. 1: not written, or not in order. 2: the command line is wrong.
+#[derive(Args, Debug)]
+pub(super) struct New {
+    /// For these processes
+    #[arg(long = "pid", value_name = "PID", num_args = 1.., value_parser = pid)]
+    pub(super) pids: Vec<Pid>,
+    /// For processes whose program has this name; * and ? stand for anything
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) name: Option<String>,
+    /// Where to write it; scripts and the dump go to the same folder. By default PROGRAM.pfile in this folder
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// What happens when the retries are used up
+    #[arg(long, value_enum, default_value_t = ActionChoice::Exit)]
+    pub(super) action: ActionChoice,
+    /// How many restarts are tried before that
+    #[arg(long, value_name = "COUNT", default_value_t = 3)]
+    pub(super) retries: u32,
+    /// The period that they belong to, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
+    pub(super) grace: u32,
+    /// IPCKEY, such as 0x1f000001; by default it is made of the file's path
+    #[arg(long, value_name = "KEY", value_parser = ipckey)]
+    pub(super) ipckey: Option<u32>,
+    /// Write no blocks for ports
+    #[arg(long)]
+    pub(super) no_stall_checks: bool,
+    /// Write over files that exist
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ActionChoice {
+    /// Give the entry up; the others go on
+    Continue,
+    /// pcheck ends, so that a cluster manager or a reboot takes over
+    Exit,
+    /// pcheck ends
+    Shutdown,
+}
+
+impl ActionChoice {
+    pub(super) const fn meaning(self) -> RetryOver {
+        match self {
+            Self::Continue => RetryOver::Continue,
+            Self::Exit => RetryOver::Exit,
+            Self::Shutdown => RetryOver::Shutdown,
+        }
+    }
+}
+
+fn pid(text: &str) -> Result<Pid, String> {
+    text.parse().ok().and_then(Pid::new).ok_or_else(|| "a process number is wanted".to_owned())
+}
+
+fn ipckey(text: &str) -> Result<u32, String> {
+    let key = IpcKey::read(text.as_bytes()).map(|key| key.number());
+    key.ok_or_else(|| "0x and up to eight hexadecimal digits are wanted".to_owned())
 }
 
 /// Wait for processes to end, and print one line for each

@@ -1,8 +1,13 @@
 //! The command line: what people type, and what they are shown.
 
 mod args;
+mod check;
+mod diagnostic;
 mod doctor;
 pub mod exit;
+mod explain;
+mod fix;
+mod new;
 mod output;
 mod watch;
 
@@ -28,7 +33,10 @@ pub fn main() -> ExitCode {
         ));
     }
     match command {
+        args::Command::Check(arguments) => check::run(&arguments),
         args::Command::Doctor(arguments) => doctor::run(&arguments),
+        args::Command::Explain(arguments) => explain::run(&arguments),
+        args::Command::New(arguments) => new::run(&arguments),
         args::Command::Watch(arguments) => watch::run(&arguments),
     }
 }

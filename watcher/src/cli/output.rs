@@ -20,6 +20,20 @@ pub(super) fn harmless(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
+/// Shows a diagnostic, which begins with its place and goes over several lines, to the operator.
+pub(super) fn complain(diagnostic: &str) {
+    // If standard error is gone there is nobody left to tell.
+    let _told = writeln!(io::stderr(), "{diagnostic}");
+}
+
+/// Asks the operator and waits for a line; `None` at the end of input.
+pub(super) fn ask(question: &str) -> io::Result<Option<String>> {
+    write!(io::stderr(), "{question}")?;
+    let mut answer = String::new();
+    let read = io::stdin().read_line(&mut answer)?;
+    Ok((read > 0).then(|| answer.trim().to_owned()))
+}
+
 /// Prints a line of text.
 pub(super) fn line(text: &str) -> io::Result<()> {
     write(&format!("{text}\n"))

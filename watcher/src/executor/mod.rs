@@ -2,4 +2,6 @@
 
 pub mod inspect;
 pub mod pidfds;
+pub mod replace;
+pub mod survey;
 pub mod watch;

@@ -10,5 +10,7 @@ pub mod own;
 pub mod pidfd;
 pub mod pod;
 pub mod proc;
+pub mod proc_table;
 pub mod readable;
 pub mod shared_array;
+pub mod tcp;

@@ -1,0 +1,40 @@
+#!/bin/sh
+# Brings a Java service back: ends what is left of it, then starts it. Run twice, it leaves one running all the same.
+
+export LANG=C
+
+unit=example
+folder=/opt/example
+archive=/opt/example/example.jar
+owner=example
+# Seconds until force is used.
+patience=10
+
+# Whether no process has such a command line, now or within some seconds.
+gone() {
+    left=$2
+    while pgrep -f "^$1" >/dev/null; do
+        [ "$left" -gt 0 ] || return 1
+        left=$((left - 1))
+        sleep 1
+    done
+}
+
+# Ends every process whose command line begins with this pattern: politely, and when patience is at its end by force.
+end_all() {
+    pkill -TERM -f "^$1" || return 0
+    gone "$1" "$patience" && return 0
+    pkill -KILL -f "^$1"
+    gone "$1" 10
+}
+
+# Under systemd the unit ends what is left of it, and runs outside of pcheck's control group.
+if [ -d /run/systemd/system ]; then
+    exec systemctl restart "$unit"
+fi
+
+# A java that stalled holds the port.
+end_all "/usr/bin/java .*$archive" || exit 1
+cd "$folder" || exit 1
+runuser -u "$owner" -- setsid /usr/bin/java -jar "$archive" </dev/null >/dev/null 2>&1 &
+exit 0

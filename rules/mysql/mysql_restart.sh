@@ -1,0 +1,39 @@
+#!/bin/sh
+# Brings MariaDB or MySQL back: ends what is left of it, then starts it. Run twice, it leaves one running all the same.
+
+export LANG=C
+
+# MySQL: mysql (RHEL: mysqld), /usr/sbin/mysqld.
+unit=mariadb
+program=/usr/sbin/mariadbd
+owner=mysql
+# Seconds until force is used.
+patience=120
+
+# Whether no process has such a command line, now or within some seconds.
+gone() {
+    left=$2
+    while pgrep -f "^$1" >/dev/null; do
+        [ "$left" -gt 0 ] || return 1
+        left=$((left - 1))
+        sleep 1
+    done
+}
+
+# Ends every process whose command line begins with this pattern: politely, and when patience is at its end by force.
+end_all() {
+    pkill -TERM -f "^$1" || return 0
+    gone "$1" "$patience" && return 0
+    pkill -KILL -f "^$1"
+    gone "$1" 10
+}
+
+# Under systemd the unit ends what is left of it, and runs outside of pcheck's control group.
+if [ -d /run/systemd/system ]; then
+    exec systemctl restart "$unit"
+fi
+
+# A server that stalled may still hold the data folder: two on one folder would destroy it.
+end_all "$program" || exit 1
+runuser -u "$owner" -- setsid "$program" </dev/null >/dev/null 2>&1 &
+exit 0

@@ -1,0 +1,9 @@
+//! What will hurt although it loads. Every judgement is a function of the text and of facts that were gathered elsewhere.
+
+mod across;
+mod host;
+mod text;
+
+pub use across::{NamedPfile, across};
+pub use host::{Host, PathFacts, host};
+pub use text::text;

@@ -1,0 +1,290 @@
+//! Entries for running processes: what to call them, what tells each from the others, and what to ask of them.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use super::{
+    AbsolutePath, Bytes, Port, RetryOver, Seconds, StallKind, StallTiming, UnknownOptions, read,
+    select::{Process, Processes},
+};
+use crate::Pid;
+
+/// How an entry can mean one process and no other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// The program.
+    pub process: AbsolutePath,
+    /// Strings that tell it from the others, if any are needed.
+    pub include_strings: Option<Bytes>,
+}
+
+/// Why there is no entry for a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoSelection {
+    /// Neither its first word nor its program is a path that can stand in an entry.
+    NoPath,
+    /// Nothing on its command line tells it from this one.
+    SameAs(Pid),
+    /// It was started by a process of the same kind, which is the one to watch.
+    ChildOf(Pid),
+}
+
+/// Programs of which another one may run tomorrow: what they run tells them apart.
+const INTERPRETERS: [&str; 12] =
+    ["bash", "dash", "dotnet", "java", "node", "perl", "php", "python", "python3", "ruby", "sh", "uwsgi"];
+
+/// Finds what tells a process from all others. Its descendants may look the same: the oldest is the one watched.
+///
+/// # Errors
+/// When there is nothing.
+pub fn selection(target: &Process, processes: &Processes) -> Result<Selection, NoSelection> {
+    let path = path_of(target).ok_or(NoSelection::NoPath)?;
+    let plain = Selection { process: path, include_strings: None };
+    let others: Vec<_> = matching(&plain, processes).filter(|other| other.proc != target.proc).collect();
+    let relevant = |other: &&&Process| !processes.descends(other.proc.pid, target.proc.pid);
+    let mut others: Vec<_> = others.iter().filter(relevant).copied().collect();
+    let words = words(target.command_line.as_slice());
+    let mut chosen: Vec<&[u8]> = Vec::new();
+    while let Some(other) = others.first() {
+        let lacking = |word: &[u8]| others.iter().filter(|other| !contains(other, word)).count();
+        // Most others excluded; rather a name than an option; rather short.
+        let rank = |word: &&&[u8]| (lacking(word), !word.starts_with(b"-"), usize::MAX - word.len());
+        match words.iter().max_by_key(rank).filter(|word| lacking(word) > 0) {
+            Some(word) => {
+                others.retain(|other| contains(other, word));
+                chosen.push(word);
+            }
+            None if processes.descends(target.proc.pid, other.proc.pid) => {
+                return Err(NoSelection::ChildOf(other.proc.pid));
+            }
+            None => return Err(NoSelection::SameAs(other.proc.pid)),
+        }
+    }
+    let name = plain.process.file_name();
+    if chosen.is_empty() && INTERPRETERS.iter().any(|interpreter| name.starts_with(interpreter.as_bytes())) {
+        chosen.extend(most_telling(&words));
+    }
+    let include_strings = (!chosen.is_empty()).then(|| chosen.join(&b'&').as_slice().into());
+    Ok(Selection { include_strings, ..plain })
+}
+
+/// The first word of the command line where it is a path, as `ps` shows it; else the program.
+fn path_of(process: &Process) -> Option<AbsolutePath> {
+    let known_as = [Some(&process.name), process.exe.as_ref()].into_iter().flatten();
+    known_as.map(Bytes::as_slice).filter(|path| !path.contains(&b':')).find_map(AbsolutePath::new)
+}
+
+fn matching<'a>(selection: &Selection, processes: &'a Processes) -> impl Iterator<Item = &'a Process> {
+    let Selection { process, .. } = selection;
+    let is_named = move |other: &&Process| {
+        let known_as = [Some(&other.name), other.exe.as_ref()];
+        known_as.into_iter().flatten().any(|name| name.as_slice() == process.as_slice())
+    };
+    let found: Vec<_> = processes.iter().filter(is_named).collect();
+    found.into_iter()
+}
+
+/// What may stand in `include_strings`, without the program itself.
+fn words(command_line: &[u8]) -> Vec<&[u8]> {
+    const SHORTEST: usize = 2;
+    const ENOUGH: usize = 500;
+    let arguments = command_line.splitn(2, |byte| *byte == b' ').nth(1).unwrap_or_default();
+    let words = arguments.split(|byte| matches!(byte, b' ' | b':' | b'&') || byte.is_ascii_control());
+    words.filter(|word| word.len() >= SHORTEST).take(ENOUGH).collect()
+}
+
+fn contains(process: &Process, word: &[u8]) -> bool {
+    memchr::memmem::find(process.command_line.as_slice(), word).is_some()
+}
+
+/// What an interpreter runs: a file, or else something with a dot in it, such as a class.
+fn most_telling<'a>(words: &[&'a [u8]]) -> Option<&'a [u8]> {
+    const ENDINGS: [&[u8]; 6] = [b".jar", b".py", b".pl", b".rb", b".js", b".sh"];
+    let plain = || words.iter().copied().filter(|word| !word.starts_with(b"-"));
+    let file = plain().find(|word| ENDINGS.iter().any(|ending| word.ends_with(ending)));
+    file.or_else(|| plain().rfind(|word| word.contains(&b'.'))).or_else(|| plain().next())
+}
+
+/// A stall check that fits what a process listens on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProposedCheck {
+    kind: StallKind,
+    port: Port,
+    host: Option<IpAddr>,
+}
+
+/// Ports on which HTTP and HTTPS are usual.
+const WEB: [u16; 8] = [80, 3000, 8000, 8008, 8080, 8081, 8088, 8888];
+const WEB_TLS: [u16; 4] = [443, 8443, 9443, 10443];
+
+/// The check for a port, by the addresses on which it is listened to; `None` where a block cannot say it.
+#[must_use]
+pub fn stall_check(port: u16, addresses: &BTreeSet<IpAddr>) -> Option<ProposedCheck> {
+    let kind = match port {
+        port if WEB_TLS.contains(&port) => StallKind::WebTls,
+        port if WEB.contains(&port) => StallKind::Web,
+        _ => StallKind::Socket,
+    };
+    let by_default = ["127.0.0.1", "::1", "0.0.0.0", "::"];
+    let local = addresses.iter().any(|address| by_default.contains(&address.to_string().as_str()));
+    let host = match (local, addresses.first(), kind) {
+        (true, ..) => None,
+        // A `:` would end the field, and a socket block has no host.
+        (false, Some(IpAddr::V4(address)), StallKind::Web | StallKind::WebTls) => Some(IpAddr::V4(*address)),
+        (false, Some(_) | None, _) => return None,
+    };
+    Some(ProposedCheck { kind, port: Port::new(port.into())?, host })
+}
+
+/// An entry that is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProposedEntry {
+    /// What it means.
+    pub selection: Selection,
+    /// Its restart script.
+    pub script: AbsolutePath,
+    /// What is asked of it.
+    pub checks: Vec<ProposedCheck>,
+    /// A line for people.
+    pub comment: String,
+}
+
+/// What holds for a whole file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProposedFile {
+    /// `IPCKEY`.
+    pub ipc_key: u32,
+    /// `SHM_DUMP_FILE`.
+    pub dump_file: AbsolutePath,
+    /// Grace value of every entry.
+    pub grace: Seconds,
+    /// Retry count of every entry.
+    pub retries: u32,
+    /// Action of every entry.
+    pub action: RetryOver,
+    /// The entries.
+    pub entries: Vec<ProposedEntry>,
+}
+
+impl ProposedFile {
+    /// The text, which is read back before it is given away.
+    ///
+    /// # Errors
+    /// When it cannot be read back: something in it cannot be said in a pfile.
+    pub fn text(&self) -> Result<Vec<u8>, String> {
+        let Self { ipc_key, dump_file, grace: Seconds(grace), retries, action, entries } = self;
+        let mut text = format!(
+            "##### PARAM #####\nIPCKEY              {ipc_key:#010x}\nMSG_CHECK_INTERVAL  5\nMONITOR_INTERVAL    \
+             10\nSHM_DUMP_FILE       "
+        )
+        .into_bytes();
+        text.extend([dump_file.as_slice(), b"\n##### PENT #####\n"].concat());
+        for ProposedEntry { selection, script, checks, comment } in entries {
+            let Selection { process, include_strings } = selection;
+            let numbers = format!(":{grace}:{retries}:{}", action.name());
+            text.extend(format!("# {comment}\n").bytes());
+            text.extend([process.as_slice(), b":", script.as_slice(), numbers.as_bytes()].concat());
+            if let Some(strings) = include_strings {
+                text.extend([b":include_strings=", strings.as_slice()].concat());
+            }
+            text.push(b'\n');
+            text.extend(checks.iter().flat_map(|check| block(check).into_bytes()));
+        }
+        let reading = read(&text, UnknownOptions::Refuse);
+        match (reading.problems.first(), reading.pfile) {
+            (None, Some(pfile)) if pfile.entries.len() == entries.len() => Ok(text),
+            (Some(problem), _) => Err(problem.message.clone()),
+            (None, _) => Err("it would not say what is meant".to_owned()),
+        }
+    }
+}
+
+fn block(ProposedCheck { kind, port, host }: &ProposedCheck) -> String {
+    const LIBRARIES: &str = "/opt/HA/PSWE/lib";
+    let library = format!("DLL:{LIBRARIES}/{}:DIRECT:-", kind.library());
+    let (Seconds(interval), Seconds(retry_over)) = (StallTiming::DEFAULT_INTERVAL, StallTiming::DEFAULT_RETRY_OVER);
+    let (count, host) = host.map_or((2, String::new()), |host| (3, format!(":{host}")));
+    let error = if *kind == StallKind::WebTls { "-" } else { "0" };
+    let port = port.number();
+    format!(
+        "{} {{\n    PS_INIT    {library}:-:-:0\n    PS_EXEC    \
+         {library}:{interval}:{error}:{count}:{retry_over}:{port}{host}\n    PS_ACTION  {library}:-:1:0\n    PS_QUIT    \
+         {library}:-:-:0\n}}\n",
+        kind.block()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pfile::select::{NamedBy, Verdict, judge, tests::process};
+
+    fn proposed(target: u32, all: &[(u32, u32, &str)]) -> Result<Option<String>, NoSelection> {
+        let all: Vec<_> = all.iter().map(|(pid, parent, line)| process(*pid, *parent, line)).collect();
+        let target = all.iter().find(|process| process.proc.pid.number() == target).unwrap().clone();
+        let found = selection(&target, &Processes::new(all));
+        found.map(|selection| selection.include_strings.map(|strings| strings.to_string()))
+    }
+
+    #[test]
+    fn what_tells_a_process_from_the_others_is_found() {
+        let pid = |number| Pid::new(number).unwrap();
+        assert_eq!(proposed(1, &[(1, 0, "/a x")]), Ok(None));
+        assert_eq!(proposed(1, &[(1, 0, "/a one"), (2, 0, "/a two")]), Ok(Some("one".to_owned())));
+        assert_eq!(proposed(1, &[(1, 0, "/a -x one"), (2, 0, "/a -x two")]), Ok(Some("one".to_owned())));
+        // No single word does: two together.
+        let three = [(1, 0, "/a aa bb"), (2, 0, "/a aa cc"), (3, 0, "/a bb dd")];
+        assert_eq!(proposed(1, &three).map(|found| found.map(|strings| strings.len())), Ok(Some(5)));
+        assert_eq!(proposed(1, &[(1, 0, "/a aa"), (2, 0, "/a aa bb")]), Err(NoSelection::SameAs(pid(2))));
+        // Children of a fork server look the same and are none of our concern; the parent is.
+        let server = [(1, 0, "/a aa"), (2, 1, "/a aa"), (3, 2, "/a aa")];
+        assert_eq!(proposed(1, &server), Ok(None));
+        assert_eq!(proposed(2, &server), Err(NoSelection::ChildOf(pid(1))));
+        assert_eq!(proposed(1, &[(1, 0, "relative")]), Err(NoSelection::NoPath));
+    }
+
+    #[test]
+    fn interpreters_are_told_by_what_they_run() {
+        assert_eq!(
+            proposed(1, &[(1, 0, "/usr/bin/java -Xmx1g -cp /opt/lib org.example.Main start")]),
+            Ok(Some("org.example.Main".to_owned()))
+        );
+        assert_eq!(proposed(1, &[(1, 0, "/usr/bin/python3 -u /srv/app.py")]), Ok(Some("/srv/app.py".to_owned())));
+    }
+
+    #[test]
+    fn checks_fit_port_and_address() {
+        let check = |port, address: &str| {
+            let addresses = [address.parse().unwrap()].into();
+            stall_check(port, &addresses).map(|check| (check.kind, check.host.map(|host| host.to_string())))
+        };
+        assert_eq!(check(80, "0.0.0.0"), Some((StallKind::Web, None)));
+        assert_eq!(check(443, "::"), Some((StallKind::WebTls, None)));
+        assert_eq!(check(5432, "127.0.0.1"), Some((StallKind::Socket, None)));
+        assert_eq!(check(8080, "192.0.2.7"), Some((StallKind::Web, Some("192.0.2.7".to_owned()))));
+        assert_eq!(check(5432, "192.0.2.7"), None);
+        assert_eq!(check(80, "2001:db8::7"), None);
+    }
+
+    #[test]
+    fn a_proposed_file_loads_without_a_warning() {
+        let path = |path: &str| AbsolutePath::new(path.as_bytes()).unwrap();
+        let selection = Selection { process: path("/a"), include_strings: Some("one&two".into()) };
+        let checks = [80, 443, 25].into_iter().filter_map(|port| stall_check(port, &["::".parse().unwrap()].into()));
+        let comment = "process 1".to_owned();
+        let entry = ProposedEntry { selection, script: path("/s"), checks: checks.collect(), comment };
+        let file = ProposedFile {
+            ipc_key: 0x1f,
+            dump_file: path("/d"),
+            grace: Seconds(86_400),
+            retries: 3,
+            action: RetryOver::Exit,
+            entries: vec![entry.clone()],
+        };
+        let text = file.text().unwrap();
+        let pfile = read(&text, UnknownOptions::Refuse).pfile.unwrap();
+        assert_eq!(judge(&pfile.entries[0].value, &process(1, 0, "/a one two")), Verdict::Matches(NamedBy::Argv0));
+        assert!(String::from_utf8(text).unwrap().contains("IPCKEY              0x0000001f\n"));
+        let broken = ProposedEntry { script: path("/with:colon"), ..entry };
+        assert!(ProposedFile { entries: vec![broken], ..file }.text().is_err());
+    }
+}

@@ -1,0 +1,194 @@
+//! `#@ key=value …` lines.
+
+use super::{Check, Extension, Field, Owner, Place, Placed, Problem, Reader, field::nearest};
+use crate::pfile::{Bytes, Method, Seconds, StatusRange, bytes::quoted};
+
+/// Whether a comment, without its `#`, is meant for us. Other comments that begin with `#@` (the marks of SCCS, for
+/// one: `#@(#)`) were there first.
+pub(super) fn is_extension(comment: &[u8]) -> bool {
+    let Some(rest) = comment.strip_prefix(b"@") else { return false };
+    let key = rest.iter().take_while(|byte| byte.is_ascii_lowercase() || **byte == b'_').count();
+    match rest.get(key) {
+        Some(b'=') => key > 0,
+        Some(b' ' | b'\t') => key == 0,
+        Some(_) | None => false,
+    }
+}
+
+/// A value without its quotes, and where it stood.
+struct Value {
+    bytes: Vec<u8>,
+    place: Place,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn extension_line(&mut self, line: Field<'a>) {
+        let mut rest = line.trim_start();
+        while !rest.bytes.is_empty() {
+            let (word, after) = split_item(rest);
+            rest = after.trim_start();
+            let read = self.item(word);
+            if let Some(extension) = self.take(read) {
+                self.add(extension);
+            }
+        }
+    }
+
+    fn item(&mut self, word: Field<'a>) -> Result<Placed<Extension>, Problem> {
+        let Some((key, written)) = word.split_once(b'=') else {
+            return Err(word
+                .problem(Check::MalformedExtension, format!("{} is not of the form KEY=VALUE", word.quoted()))
+                .suggest(nearest(word.bytes, Extension::KEYS), "a plain comment begins with `#` and not with `#@`"));
+        };
+        let value = unquoted(written)?;
+        let extension = match key.bytes {
+            b"allow" => Extension::Allow(self.lints(written, &value)?),
+            b"ca" => Extension::Ca(Field::new(&value.bytes, value.place.start).absolute_path("the certificate file")?),
+            b"expiry_warn" => Extension::ExpiryWarn(value.number("the number of days")?),
+            b"header" => Extension::Header(value.header()?),
+            b"match" => Extension::Match(value.text()?),
+            b"match_header" => Extension::MatchHeader(value.text()?),
+            b"method" => Extension::Method(value.one_of([("GET", Method::Get), ("HEAD", Method::Head)])?),
+            b"path" => Extension::Path(value.path()?),
+            b"status" => Extension::Status(value.status()?),
+            b"timeout" => Extension::Timeout(Seconds(value.number("the time-out")?)),
+            b"verify" => Extension::Verify(value.one_of([("on", true), ("off", false)])?),
+            _ => {
+                return Err(key
+                    .problem(Check::UnknownExtension, format!("{} is not an extension", key.quoted()))
+                    .suggest(
+                        nearest(key.bytes, Extension::KEYS),
+                        format!("extensions are {}; a plain comment begins with `#`", Extension::KEYS.join(", ")),
+                    ));
+            }
+        };
+        Ok(Placed::new(extension, word.place()))
+    }
+
+    /// Names that are no lints are told one by one; the others hold.
+    fn lints(&mut self, written: Field<'a>, value: &Value) -> Result<Vec<Check>, Problem> {
+        let mut lints = Vec::new();
+        for name in value.bytes.split(|byte| *byte == b',') {
+            match Check::lint(name) {
+                Some(lint) => lints.push(lint),
+                None => {
+                    let near = nearest(name, Check::lints().map(Check::name));
+                    let problem = written.problem(Check::UnknownLint, format!("{} is not a lint", quoted(name)));
+                    self.tell(problem.suggest(near, "`watcher check --list` shows them all"));
+                }
+            }
+        }
+        self.allowed.allow(self.current(), &lints);
+        Ok(lints)
+    }
+
+    fn add(&mut self, extension: Placed<Extension>) {
+        let key = extension.value.key();
+        let problem = |check, message: String| Problem::new(check, extension.place, message);
+        let owned = match (self.owner, self.entries.last_mut()) {
+            (Owner::Entry, Some(entry)) => &mut entry.value.extensions,
+            (Owner::File, _) if extension.value.may_stand_before_entries() => &mut self.extensions,
+            (Owner::File, _) => {
+                let problem = problem(Check::MisplacedExtension, format!("`{key}` belongs to an entry"));
+                return self.tell(problem.hint("write the line after the entry's line"));
+            }
+            (Owner::Entry | Owner::SpoiltEntry, _) => return,
+        };
+        let first = self.seen_extensions.get(key).copied().filter(|_| !extension.value.is_repeatable());
+        self.seen_extensions.entry(key).or_insert(extension.place);
+        match first {
+            Some(first) => {
+                let problem = problem(Check::DuplicateExtension, format!("`{key}` is given a second time"));
+                self.tell(problem.hint("keep one of the two").related(first, "it was given here first"));
+            }
+            None => owned.push(extension),
+        }
+    }
+}
+
+/// Up to the first blank outside of quotes, and what follows.
+fn split_item(text: Field<'_>) -> (Field<'_>, Field<'_>) {
+    let mut quoted = false;
+    let mut escaped = false;
+    let end = text.bytes.iter().position(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b' ' | b'\t' => return !quoted,
+            _ => {}
+        }
+        false
+    });
+    text.split_at(end.unwrap_or(text.bytes.len()))
+}
+
+/// The value without its double quotes; `\"` and `\\` stand for themselves within them.
+fn unquoted(written: Field<'_>) -> Result<Value, Problem> {
+    let place = written.place();
+    let Some(inner) = written.bytes.strip_prefix(b"\"") else {
+        return Ok(Value { bytes: written.bytes.into(), place });
+    };
+    let mut bytes = Vec::with_capacity(inner.len());
+    let mut rest = inner.iter();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'"' if rest.as_slice().is_empty() => return Ok(Value { bytes, place }),
+            b'"' => break,
+            b'\\' => bytes.extend(rest.next()),
+            other => bytes.push(*other),
+        }
+    }
+    Err(written
+        .problem(Check::MalformedExtension, format!("the quotes of {} do not fit", written.quoted()))
+        .hint("a quoted value ends in `\"`; within it, write `\\\"` for `\"` and `\\\\` for `\\`"))
+}
+
+impl Value {
+    fn wrong(&self, hint: &str) -> Problem {
+        let message = format!("{} is not possible here", quoted(&self.bytes));
+        Problem::new(Check::InvalidValue, self.place, message).hint(hint)
+    }
+
+    fn number(&self, what: &str) -> Result<u32, Problem> {
+        match Field::new(&self.bytes, 0).number(what) {
+            Ok(0) => Err(self.wrong("it must be at least 1")),
+            Ok(number) => Ok(number),
+            Err(problem) => Err(Problem { place: self.place, ..problem }),
+        }
+    }
+
+    fn one_of<T, const N: usize>(&self, choices: [(&str, T); N]) -> Result<T, Problem> {
+        let names: Vec<_> = choices.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let chosen = choices.into_iter().find(|(name, _)| name.as_bytes() == self.bytes);
+        chosen.map(|(_, value)| value).ok_or_else(|| self.wrong(&format!("it is {}", names.join(" or "))))
+    }
+
+    fn text(&self) -> Result<Bytes, Problem> {
+        let fits = !self.bytes.is_empty() && !self.bytes.iter().any(u8::is_ascii_control);
+        if fits { Ok(self.bytes.as_slice().into()) } else { Err(self.wrong("some text on one line is wanted")) }
+    }
+
+    fn path(&self) -> Result<Bytes, Problem> {
+        let fits = self.bytes.starts_with(b"/") && self.bytes.iter().all(u8::is_ascii_graphic);
+        if fits { self.text() } else { Err(self.wrong("it begins with `/` and has no blanks")) }
+    }
+
+    fn header(&self) -> Result<Bytes, Problem> {
+        let name = self.bytes.split(|byte| *byte == b':').next().unwrap_or_default();
+        let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+        let fits = name.len() < self.bytes.len() && !name.is_empty() && name.iter().all(is_token);
+        if fits { self.text() } else { Err(self.wrong("a header is \"Name: value\"")) }
+    }
+
+    fn status(&self) -> Result<Vec<StatusRange>, Problem> {
+        let code = |text: &str| text.parse::<u16>().ok().filter(|_| text.len() == 3);
+        let range = |item: &[u8]| {
+            let item = str::from_utf8(item).ok()?;
+            let (first, last) = item.split_once('-').unwrap_or((item, item));
+            StatusRange::new(code(first)?, code(last)?)
+        };
+        let ranges = self.bytes.split(|byte| *byte == b',').map(range).collect::<Option<Vec<_>>>();
+        ranges.ok_or_else(|| self.wrong("status codes are 100 to 599, such as 200,301-304"))
+    }
+}

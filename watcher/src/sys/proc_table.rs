@@ -1,0 +1,75 @@
+//! All processes, as far as `/proc` shows them to this user. What goes while it is read is left out.
+
+use std::{ffi::OsString, fs, io, os::unix::ffi::OsStringExt as _};
+
+use watcher_core::{
+    Pid,
+    pfile::{Bytes, select::Process},
+};
+
+use super::{
+    own,
+    proc::{self, Facts},
+};
+
+/// Every process but kernel threads.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn processes() -> io::Result<Vec<Process>> {
+    let own_exe = exe(own::pid());
+    let mut processes = Vec::new();
+    for item in fs::read_dir("/proc")? {
+        let pid = item?.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::new);
+        processes.extend(pid.and_then(|pid| process(pid, own_exe.as_ref())));
+    }
+    Ok(processes)
+}
+
+/// The words of a process's command line; none for a kernel thread or a zombie.
+#[must_use]
+pub fn command_line(pid: Pid) -> Option<Vec<Vec<u8>>> {
+    let text = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let text = text.strip_suffix(b"\0").unwrap_or(&text);
+    Some(text.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect())
+}
+
+/// The program that a process runs, where this user may know it, also after its file was replaced.
+#[must_use]
+pub fn exe(pid: Pid) -> Option<Bytes> {
+    let link = OsString::from(fs::read_link(format!("/proc/{pid}/exe")).ok()?).into_vec();
+    Some(link.strip_suffix(b" (deleted)").unwrap_or(&link).into())
+}
+
+fn process(pid: Pid, own_exe: Option<&Bytes>) -> Option<Process> {
+    let Facts { proc, comm, parent, leader_zombie, leader_exiting: _, wait_status: _ } = proc::facts(pid).ok()??;
+    let mut words = command_line(pid)?;
+    let exe = exe(pid);
+    let zombie = leader_zombie && matches!(proc::has_live_followers(pid), Ok(false));
+    // A process that sets its own title may leave NULs at the end of it.
+    while words.last().is_some_and(Vec::is_empty) {
+        words.pop();
+    }
+    let name = match words.first() {
+        Some(first) => first.as_slice().into(),
+        None if exe.is_none() && !leader_zombie => return None,
+        None => comm.as_str().into(),
+    };
+    let watcher = pid == own::pid() || (exe.is_some() && exe.as_ref() == own_exe);
+    let command_line = words.join(&b' ').as_slice().into();
+    Some(Process { proc, parent: Pid::new(parent), name, command_line, exe, zombie, watcher })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_among_them() {
+        let all = processes().unwrap();
+        let own = all.iter().find(|process| process.proc.pid == own::pid()).unwrap();
+        assert!(own.watcher && !own.zombie);
+        assert_eq!(own.exe, exe(own::pid()));
+        assert_eq!(own.name.as_slice(), std::env::args_os().next().unwrap().into_vec());
+    }
+}

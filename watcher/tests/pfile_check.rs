@@ -1,0 +1,140 @@
+//! `watcher check` on the command line: what it prints, and how it ends.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod pfile_support;
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use pfile_support::{Folder, Ran, sample, watcher};
+
+/// Names of all problems in the `--json` report.
+fn names(ran: &Ran) -> Vec<String> {
+    let report = ran.json();
+    let files = report["files"].as_array().unwrap().iter();
+    let problems = files.flat_map(|file| file["problems"].as_array().unwrap());
+    problems.map(|problem| problem["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_diagnostic_begins_with_file_line_and_column() {
+    let folder = Folder::new();
+    let file = folder.file("bad.pfile", "IPCKEY 0x1\n/a:/b:86400:3:exitt\n/c:d:x:3:exit\n");
+    let ran = watcher(["check", "--no-host", &file]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let first: Vec<_> = ran.out.lines().filter(|line| line.starts_with('/')).collect();
+    assert_eq!(
+        first,
+        [
+            format!("{file}:2:15: error: `exitt` is not a retry-over action [unknown-action]"),
+            format!("{file}:3:4: error: the restart script `d` is not an absolute path [relative-path]"),
+            format!("{file}:3:6: error: the grace value is `x`, not a number [invalid-value]"),
+        ]
+    );
+    assert!(ran.out.contains(" 2 | /a:/b:86400:3:exitt\n   |               ^^^^^\n   = hint: did you mean `exit`?"));
+    assert_eq!(ran.err, "watcher: 1 file checked: 3 errors, 0 warnings\n");
+}
+
+#[test]
+fn samples_load_and_warnings_can_be_denied() {
+    for name in ["tomcat", "sample_web", "sample_https", "sample_socket", "misspelt", "windows", "comments_euc_jp"] {
+        let ran = watcher(["check", "--no-host", &sample(&format!("{name}.pfile"))]);
+        assert_eq!(ran.code, Some(0), "{name}: {ran:?}");
+    }
+    assert_eq!(watcher(["check", "--no-host", "--deny-warnings", &sample("tomcat.pfile")]).code, Some(0));
+    assert_eq!(watcher(["check", "--no-host", "--deny-warnings", &sample("sample_web.pfile")]).code, Some(1));
+}
+
+#[test]
+fn json_has_everything_that_the_text_has() {
+    let folder = Folder::new();
+    let file = folder.file("bad.pfile", "IPCKEY 0x1\nIPCKEY 0x2\n/a:/b:86400:3:exit:\n");
+    let ran = watcher(["check", "--no-host", "--json", &file]);
+    assert_eq!(ran.code, Some(1));
+    let report = ran.json();
+    assert_eq!(report["schema"], 1);
+    assert_eq!((&report["errors"], &report["warnings"]), (&1.into(), &1.into()));
+    let problem = &report["files"][0]["problems"][0];
+    let expected = serde_json::json!({
+        "name": "duplicate-parameter", "severity": "error", "line": 2, "column": 1, "end_line": 2, "end_column": 7,
+        "entry": null, "message": "`IPCKEY` is given a second time", "hint": "keep one of the two lines",
+        "related": {"line": 1, "column": 1, "note": "it was given here first"}, "fixable": false,
+    });
+    assert_eq!(problem, &expected);
+    assert_eq!(report["files"][0]["problems"][1]["entry"], 1);
+}
+
+#[test]
+fn a_wrong_command_line_a_missing_file_and_a_folder_are_told_apart() {
+    assert_eq!(watcher(["check"]).code, Some(2));
+    let folder = Folder::new();
+    let missing = folder.path("missing").to_str().unwrap().to_owned();
+    let ran = watcher(["check", "--no-host", &missing, &sample("tomcat.pfile")]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains(&format!("{missing} cannot be read")), "{ran:?}");
+    assert_eq!(watcher(["check", "--no-host", "/tmp"]).code, Some(1));
+}
+
+#[test]
+fn what_hurts_on_this_host_is_found_by_name() {
+    let folder = Folder::new();
+    let one = folder.service("daemon", &["600", "600.1"]);
+    let two = folder.service("daemon", &["600", "600.2"]);
+    let daemon = folder.path("daemon");
+    let script = folder.script("restart", "#!/bin/sh\n");
+    let head = |name: &str| format!("IPCKEY 0x7001\nSHM_DUMP_FILE {}\n", folder.path(name).display());
+    let entry = |rest: &str| format!("{}:{script}:86400:3:exit{rest}\n", daemon.display());
+    let lints = |text: String| names(&watcher(["check", "--json", &folder.file("a.pfile", text)]));
+
+    assert_eq!(lints(head("dump") + &entry(":include_strings=600.1")), [""; 0], "{}", one.pid());
+    assert_eq!(lints(head("dump") + &entry("")), ["several-matches"], "{}", two.pid());
+    assert_eq!(lints(head("dump") + &entry(":include_strings=600.3")), ["no-match"]);
+    assert_eq!(lints(head("no/dump") + &entry(":include_strings=600.1")), ["dump-not-writable"]);
+    let overlap = entry(":include_strings=600.1") + &entry(":include_strings=daemon:exclude_strings=600.2");
+    assert_eq!(lints(head("dump") + &overlap), ["overlapping-entries"]);
+    let own = entry("").replace(daemon.to_str().unwrap(), env!("CARGO_BIN_EXE_watcher"));
+    assert_eq!(lints(head("dump") + &own), ["matches-watcher"]);
+    let missing = entry("").replace(daemon.to_str().unwrap(), "/no/such/program").replace(&script, "/no/such/script");
+    assert_eq!(lints(head("dump") + &missing), ["process-missing", "script-missing"]);
+
+    for (mode, expected) in [(0o644, "script-not-executable"), (0o757, "script-writable")] {
+        fs::set_permissions(&script, fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(lints(head("dump") + &entry(":include_strings=600.1")), [expected]);
+    }
+}
+
+#[test]
+fn a_port_is_silent_until_somebody_listens() {
+    let folder = Folder::new();
+    let _service = folder.service("daemon", &["600"]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let script = folder.script("restart", "#!/bin/sh\n");
+    let library = "DLL:/opt/HA/PSWE/lib/lib_bi_socket.so:DIRECT:-";
+    let text = format!(
+        "IPCKEY 0x7002\n{}:{script}:86400:3:exit\n_bi_socket {{\nPS_INIT {library}:-:-:0\nPS_EXEC \
+         {library}:60:0:2:600:{port}\nPS_ACTION {library}:-:1:0\nPS_QUIT {library}:-:-:0\n}}\n",
+        folder.path("daemon").display()
+    );
+    let file = folder.file("a.pfile", text);
+    assert_eq!(names(&watcher(["check", "--json", &file])), [""; 0]);
+    drop(listener);
+    assert_eq!(names(&watcher(["check", "--json", &file])), ["port-not-listening"]);
+}
+
+#[test]
+fn files_are_compared_with_each_other() {
+    let folder = Folder::new();
+    let text = "IPCKEY 0x1\nSHM_DUMP_FILE /tmp/same\n/a:/b:86400:3:exit\n";
+    let (one, two) = (folder.file("1.pfile", text), folder.file("2.pfile", text));
+    let ran = watcher(["check", "--no-host", "--json", &one, &two]);
+    assert_eq!(names(&ran), ["duplicate-ipckey", "duplicate-dump-file", "overlapping-entries"]);
+    let allowed = folder.file("2.pfile", format!("#@ allow=duplicate-ipckey,duplicate-dump-file\n{text}"));
+    assert_eq!(names(&watcher(["check", "--no-host", "--json", &one, &allowed])), ["overlapping-entries"]);
+}
+
+#[test]
+fn every_name_is_listed() {
+    let ran = watcher(["check", "--list"]);
+    assert_eq!(ran.code, Some(0));
+    assert!(ran.out.lines().any(|line| line.starts_with("grace-too-short ") && line.contains(" warning ")));
+}

@@ -1,0 +1,57 @@
+//! `watcher explain` on the command line.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod pfile_support;
+
+use pfile_support::{Folder, sample, watcher};
+
+#[test]
+fn matches_and_near_misses_are_shown_with_their_reasons() {
+    let folder = Folder::new();
+    let [first, second] = [&["600", "600.1"], &["600", "600.2"]].map(|words| folder.service("explained", words));
+    let elsewhere = Folder::new();
+    let other = elsewhere.service("explained", &["600", "600.1"]);
+    let daemon = folder.path("explained").display().to_string();
+    let text = format!(
+        "IPCKEY 0x1\n{daemon}:/s:86400:3:exit:include_strings=600&.1\n{daemon}:/s:86400:3:exit:exclude_strings=600\n"
+    );
+    let file = folder.file("a.pfile", text);
+
+    let ran = watcher(["explain", &file, "1"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let expected = format!(
+        "entry 1: {daemon}, include_strings=600&.1\n  watched {}: {daemon} 600 600.1\n      its first word is the path; \
+         it contains `600`, `.1`\n  nearly {}: {daemon} 600 600.2\n      it lacks `.1`\n",
+        first.pid(),
+        second.pid()
+    );
+    assert!(ran.out.starts_with(&expected), "{}\nis not\n{expected}", ran.out);
+    let near = format!(
+        "  nearly {}: {d} 600 600.1\n      it is {d}, another path",
+        other.pid(),
+        d = elsewhere.path("explained").display()
+    );
+    assert!(ran.out.contains(&near), "{}", ran.out);
+
+    let ran = watcher(["explain", &file, "--json"]);
+    assert_eq!(ran.code, Some(1), "the second entry matches nothing: {ran:?}");
+    let report = ran.json();
+    let entry = &report["entries"][0];
+    assert_eq!((&report["schema"], &entry["entry"], &entry["watched"]), (&1.into(), &1.into(), &first.pid().into()));
+    assert_eq!(entry["matches"][0]["contains"], serde_json::json!(["600", ".1"]));
+    let second_entry = &report["entries"][1];
+    assert_eq!(second_entry["watched"], serde_json::Value::Null);
+    assert_eq!(second_entry["nearly"][0]["because"], serde_json::json!([{"why": "contains", "what": "600"}]));
+}
+
+#[test]
+fn a_file_that_does_not_load_and_an_entry_that_is_not_there_are_told_apart() {
+    let folder = Folder::new();
+    let file = folder.file("bad.pfile", "/a:/b:1:1:stop\n");
+    let ran = watcher(["explain", &file]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.lines().any(|line| line.starts_with(&format!("{file}:1:11: error: "))), "{ran:?}");
+    assert_eq!(watcher(["explain", &sample("tomcat.pfile"), "2"]).code, Some(2));
+    assert_eq!(watcher(["explain", &sample("tomcat.pfile"), "0"]).code, Some(2));
+    assert_eq!(watcher(["explain", "/no/such/file"]).code, Some(1));
+}

@@ -1,0 +1,120 @@
+//! `watcher new` on the command line: what it writes is in order.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod pfile_support;
+
+use std::{fs, process::Command};
+
+use pfile_support::{Folder, Ran, shown, watcher};
+
+fn new(arguments: &[&str]) -> Ran {
+    watcher([&["new"], arguments].concat())
+}
+
+fn assert_in_order(file: &str) {
+    let ran = watcher(["check", "--deny-warnings", file]);
+    assert_eq!(ran.code, Some(0), "{ran:?}\n{}", fs::read_to_string(file).unwrap());
+}
+
+#[test]
+fn each_of_several_alike_gets_strings_of_its_own() {
+    let folder = Folder::new();
+    let services = [["600", "600.1"], ["600", "600.2"]].map(|words| folder.service("daemon", &words));
+    let pids = services.each_ref().map(|service| service.pid().to_string());
+    let output = shown(&folder.path("a.pfile"));
+    let ran = new(&["--pid", &pids[0], &pids[1], "-o", &output, "--action", "continue", "--ipckey", "0x77"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_in_order(&output);
+    let text = fs::read_to_string(&output).unwrap();
+    assert!(text.contains("IPCKEY              0x00000077\n"), "{text}");
+    assert!(text.contains(":86400:3:continue:include_strings=600.1\n"), "{text}");
+    assert!(text.contains(":86400:3:continue:include_strings=600.2\n"), "{text}");
+    let explained = watcher(["explain", "--json", &output]).json();
+    for (index, service) in services.iter().enumerate() {
+        assert_eq!(explained["entries"][index]["watched"], service.pid());
+    }
+}
+
+#[test]
+fn by_name_and_with_a_block_for_the_port() {
+    let folder = Folder::new();
+    // An interpreter of our own, so that no other process of the host is in the way.
+    let python = folder.path("python3");
+    std::os::unix::fs::symlink("/usr/bin/python3", &python).unwrap();
+    let program = "import http.server, sys\ns = http.server.HTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestHandler)\n\
+                   print(s.server_port, flush=True)\nsys.stdin.read()\n";
+    let script = folder.file("serve.py", program);
+    let mut child = Command::new(&python)
+        .arg(&script)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut port = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut port).unwrap();
+    let output = shown(&folder.path("web.pfile"));
+    let ran = new(&["--pid", &child.id().to_string(), "-o", &output]);
+    let checked = watcher(["check", "--deny-warnings", &output]);
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert_eq!((ran.code, checked.code), (Some(0), Some(0)), "{ran:?} {checked:?}");
+    let text = fs::read_to_string(&output).unwrap();
+    assert!(text.contains(&format!(":60:0:2:600:{}\n", port.trim())) && text.contains("_bi_socket {"), "{text}");
+    assert!(text.contains(&format!("include_strings={script}\n")), "{text}");
+}
+
+#[test]
+fn what_is_there_is_not_written_over() {
+    let folder = Folder::new();
+    let service = folder.service("daemon", &["600"]);
+    let (pid, output) = (service.pid().to_string(), folder.file("daemon.pfile", "mine\n"));
+    let ran = new(&["--pid", &pid, "-o", &output]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(fs::read_to_string(&output).unwrap(), "mine\n");
+    assert!(!folder.path("daemon_restart.sh").exists(), "nothing else is written either");
+    assert_eq!(new(&["--pid", &pid, "-o", &output, "--force"]).code, Some(0));
+    assert_in_order(&output);
+}
+
+#[test]
+fn what_cannot_be_told_apart_is_refused() {
+    let folder = Folder::new();
+    let twins = [folder.service("daemon", &["600"]), folder.service("daemon", &["600"])];
+    let output = shown(&folder.path("a.pfile"));
+    let ran = new(&["--name", "daemon", "--pid", &twins[0].pid().to_string(), "-o", &output]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains(&format!("cannot be told from process {}", twins[1].pid())), "{ran:?}");
+    assert!(!folder.path("a.pfile").exists());
+    assert_eq!(new(&[]).code, Some(2), "nobody can be asked");
+    assert_eq!(new(&["--pid", "4000000", "-o", &output]).code, Some(1));
+}
+
+#[test]
+fn the_script_brings_the_service_back_once_however_often_it_runs() {
+    let folder = Folder::new();
+    let service = folder.service("daemon", &["600", "600.5"]);
+    let output = shown(&folder.path("daemon.pfile"));
+    let ran = new(&["--pid", &service.pid().to_string(), "-o", &output]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let script = folder.path("daemon_restart.sh");
+    if fs::read_to_string(&script).unwrap().contains("systemctl") {
+        // These tests run in a unit of the host: what was written would restart that.
+        return;
+    }
+    let run = || assert!(Command::new(&script).status().unwrap().success());
+    let matches = || {
+        let explained = watcher(["explain", "--json", &output]).json();
+        let matches = explained["entries"][0]["matches"].as_array().unwrap().iter();
+        matches.map(|process| process["pid"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    run();
+    assert_eq!(matches(), [u64::from(service.pid())], "it was there");
+    drop(service);
+    run();
+    // The script does not wait for it.
+    let started = (0..2_000).map(|_| matches()).find(|found| !found.is_empty()).unwrap();
+    run();
+    assert_eq!(matches(), started);
+    let [pid] = started.as_slice() else { panic!("one is wanted: {started:?}") };
+    assert!(Command::new("kill").arg(pid.to_string()).status().unwrap().success());
+}

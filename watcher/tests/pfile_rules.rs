@@ -1,0 +1,127 @@
+//! What operators copy from `rules/` is in order.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod pfile_support;
+
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use pfile_support::{Folder, shown, watcher};
+
+const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../rules");
+
+/// Files in the folders of `rules/` whose names end so.
+fn files(ending: &str) -> Vec<PathBuf> {
+    let folders = fs::read_dir(RULES).unwrap().map(|item| item.unwrap().path()).filter(|path| path.is_dir());
+    let files = folders.flat_map(|folder| fs::read_dir(folder).unwrap()).map(|item| item.unwrap().path());
+    let mut files: Vec<_> = files.filter(|path| shown(path).ends_with(ending)).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_pfile_loads_without_a_warning() {
+    let pfiles = files(".pfile");
+    assert!(pfiles.len() >= 12, "{pfiles:?}");
+    for pfile in &pfiles {
+        let ran = watcher(["check", "--no-host", "--deny-warnings", &shown(pfile)]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+}
+
+#[test]
+fn they_can_all_be_used_on_one_host() {
+    let pfiles = files(".pfile");
+    let ran =
+        watcher(["check".to_owned(), "--no-host".to_owned()].into_iter().chain(pfiles.iter().map(|path| shown(path))));
+    assert!(!ran.out.contains("[duplicate-"), "{}", ran.out);
+}
+
+#[test]
+fn every_folder_says_what_to_adapt_and_every_script_that_is_named_is_there() {
+    let scripts = files(".sh");
+    for pfile in files(".pfile") {
+        assert!(pfile.with_file_name("README.md").is_file(), "{}", pfile.display());
+        let text = fs::read_to_string(&pfile).unwrap();
+        let named = text.split(':').filter(|field| field.ends_with(".sh"));
+        for name in named.map(|path| Path::new(path).file_name().unwrap()) {
+            assert!(
+                scripts.iter().any(|script| script.file_name() == Some(name)),
+                "{} names {name:?}",
+                pfile.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn scripts_are_executable_and_clean() {
+    for script in files(".sh") {
+        assert_eq!(fs::metadata(&script).unwrap().permissions().mode() & 0o777, 0o755, "{}", script.display());
+        assert!(Command::new("sh").arg("-n").arg(&script).status().unwrap().success(), "{}", script.display());
+        match Command::new("shellcheck").arg(&script).output() {
+            // Not on every developer's machine; `sh -n` has looked at it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => panic!("{error}"),
+            Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
+        }
+    }
+}
+
+/// `auto_reboot.sh` with a pcheck and a reboot of the test.
+fn auto_reboot(folder: &Folder, pcheck: &str) -> (Option<i32>, bool) {
+    let rebooted = folder.path("rebooted");
+    if rebooted.exists() {
+        fs::remove_file(&rebooted).unwrap();
+    }
+    let output = Command::new(format!("{RULES}/auto-reboot/auto_reboot.sh"))
+        .arg(format!("{RULES}/auto-reboot/auto-reboot.pfile"))
+        .env("PCHECK", folder.script("pcheck", pcheck))
+        .env("REBOOT", format!("touch {}", rebooted.display()))
+        .env("RECORD", folder.path("record"))
+        .env("WAIT_SECONDS", "0")
+        .output()
+        .unwrap();
+    (output.status.code(), rebooted.exists())
+}
+
+#[test]
+fn auto_reboot_reboots_only_when_pcheck_gave_up_and_not_for_ever() {
+    const GIVES_UP: &str = "#!/bin/sh\n[ \"$1\" = -f ] && exit 4\nexit 9\n";
+    const HOUR_AGO: u64 = 3_600;
+    let folder = Folder::new();
+    for code in [0, 1, 3] {
+        assert_eq!(auto_reboot(&folder, &format!("#!/bin/sh\nexit {code}\n")), (Some(code), false));
+    }
+    for _ in 0..3 {
+        assert_eq!(auto_reboot(&folder, GIVES_UP), (Some(0), true));
+    }
+    assert_eq!(auto_reboot(&folder, GIVES_UP), (Some(10), false), "the threshold");
+
+    // Reboots of long ago are forgotten, and damage to the record is not counted.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let recent = now - HOUR_AGO;
+    folder.file("record", format!("{recent}\n1\n2\n3\nnonsense\n{recent}\n"));
+    assert_eq!(auto_reboot(&folder, GIVES_UP), (Some(0), true));
+    let lines = fs::read_to_string(folder.path("record")).unwrap();
+    assert_eq!(lines.lines().count(), 3, "{lines}");
+    assert_eq!(auto_reboot(&folder, GIVES_UP), (Some(10), false));
+
+    // What cannot be counted must not happen.
+    fs::remove_file(folder.path("record")).unwrap();
+    fs::create_dir(folder.path("record.new")).unwrap();
+    assert_eq!(auto_reboot(&folder, GIVES_UP), (Some(10), false));
+}
+
+#[test]
+fn auto_reboot_passes_sigterm_on_to_pcheck() {
+    let folder = Folder::new();
+    // It has no child that could outlive it, and gives up at last if the signal does not come.
+    let pcheck =
+        "#!/bin/sh\ntrap 'exit 0' TERM\nkill -TERM $PPID\nn=0\nwhile [ $n -lt 5000000 ]; do n=$((n+1)); done\nexit 4\n";
+    assert_eq!(auto_reboot(&folder, pcheck), (Some(0), false));
+}
