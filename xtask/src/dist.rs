@@ -24,8 +24,7 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     for file in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "LICENSE-APACHE", "LICENSE-MIT"] {
         shell.copy_file(file, &folder)?;
     }
-    shell.create_dir(folder.join("docs"))?;
-    shell.copy_file("docs/json.md", folder.join("docs"))?;
+    cmd!(shell, "cp -r docs rules {folder}").quiet().run()?;
     let size = std::fs::metadata(&binary)?.len();
     ensure!(size <= LARGEST_BINARY, "the binary has {size} bytes; {LARGEST_BINARY} are allowed");
     cmd!(shell, "tar -C {dist} -czf {dist}/{name}.tar.gz {name}").quiet().run()?;

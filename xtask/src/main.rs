@@ -6,6 +6,7 @@ mod build;
 mod demo;
 mod dist;
 mod ebpf;
+mod fuzz;
 mod lint;
 mod setup;
 mod test;
@@ -41,6 +42,8 @@ enum Task {
     Demo,
     /// Look at the kernel programs
     Ebpf(ebpf::Arguments),
+    /// Throw any bytes at what parses
+    Fuzz(fuzz::Arguments),
     /// Pack a release under target/dist
     Dist,
 }
@@ -70,6 +73,10 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Bench(arguments) => bench::run(&shell, arguments),
         Task::Demo => demo::run(&shell),
         Task::Ebpf(arguments) => ebpf::run(&shell, arguments),
+        Task::Fuzz(arguments) => {
+            setup::ensure(&shell)?;
+            fuzz::run(&shell, arguments)
+        }
         Task::Dist => dist::run(&shell),
     }
 }

@@ -8,14 +8,16 @@ use crate::{say, step};
 
 const CARGO_DENY_VERSION: &str = "0.20.2";
 
+const CARGO_FUZZ_VERSION: &str = "0.13.2";
+
 /// Packages that bring a compiler for BPF with a prebuilt core, and its clippy.
 const COMPILER: [&str; 3] = ["rustc-web", "libstd-rust-web-dev-bpf", "rust-web-clippy"];
 
 /// Services that the tests and the demo watch.
 const SERVERS: [&str; 2] = ["nginx-light", "apache2"];
 
-/// Tools that the tests call.
-const TOOLS: [&str; 2] = ["util-linux", "libcap2-bin"];
+/// Tools that the tests and the fuzzer call.
+const TOOLS: [&str; 4] = ["g++", "libcap2-bin", "shellcheck", "util-linux"];
 
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -34,7 +36,9 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
     }
     let missing = missing(shell);
     if missing.is_empty() {
-        say(&format!("there: cargo-deny {CARGO_DENY_VERSION}, and what the tests call and watch; nothing is missing"));
+        say(&format!(
+            "there: cargo-deny {CARGO_DENY_VERSION}, cargo-fuzz {CARGO_FUZZ_VERSION}, and what the tests call and watch; nothing is missing"
+        ));
         return Ok(());
     }
     missing.iter().for_each(|thing| say(&format!("missing: {thing}")));
@@ -67,7 +71,8 @@ pub(crate) fn ensure(shell: &Shell) -> anyhow::Result<()> {
     for thing in &missing {
         match thing {
             Thing::Linker => install_linker(shell)?,
-            Thing::Deny => install_deny(shell)?,
+            Thing::Deny => install(shell, "cargo-deny", CARGO_DENY_VERSION, "two or three minutes")?,
+            Thing::Fuzz => install(shell, "cargo-fuzz", CARGO_FUZZ_VERSION, "a minute")?,
             Thing::Compiler | Thing::Package(_) => {}
         }
     }
@@ -81,6 +86,7 @@ enum Thing {
     Compiler,
     Linker,
     Deny,
+    Fuzz,
     Package(&'static str),
 }
 
@@ -90,6 +96,7 @@ impl std::fmt::Display for Thing {
             Self::Compiler => f.write_str("a Rust compiler for BPF, with clippy"),
             Self::Linker => write!(f, "bpf-linker {BPF_LINKER_VERSION}"),
             Self::Deny => write!(f, "cargo-deny {CARGO_DENY_VERSION}"),
+            Self::Fuzz => write!(f, "cargo-fuzz {CARGO_FUZZ_VERSION}"),
             Self::Package(name) => write!(f, "the package {name}"),
         }
     }
@@ -106,6 +113,9 @@ fn missing(shell: &Shell) -> Vec<Thing> {
     }
     if !prints(shell, "cargo deny --version", CARGO_DENY_VERSION) {
         missing.push(Thing::Deny);
+    }
+    if !prints(shell, "cargo fuzz --version", CARGO_FUZZ_VERSION) {
+        missing.push(Thing::Fuzz);
     }
     if is_debian_family(shell) {
         let wanted = SERVERS.into_iter().chain(TOOLS);
@@ -143,7 +153,7 @@ fn packages(missing: &[Thing]) -> Vec<String> {
                 [format!("llvm-{llvm}-dev"), format!("libpolly-{llvm}-dev"), "libzstd-dev".into(), "zlib1g-dev".into()];
             names.to_vec()
         }
-        Thing::Deny => Vec::new(),
+        Thing::Deny | Thing::Fuzz => Vec::new(),
         Thing::Package(name) => vec![(*name).to_owned()],
     };
     missing.iter().flat_map(of).collect()
@@ -191,10 +201,9 @@ fn install_linker(shell: &Shell) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn install_deny(shell: &Shell) -> anyhow::Result<()> {
-    say("building cargo-deny; this takes two or three minutes");
-    let version = format!("={CARGO_DENY_VERSION}");
-    cmd!(shell, "cargo install --quiet --locked cargo-deny --version {version}").quiet().run()?;
+fn install(shell: &Shell, name: &str, version: &str, time: &str) -> anyhow::Result<()> {
+    say(&format!("building {name}; this takes {time}"));
+    cmd!(shell, "cargo install --quiet --locked {name} --version ={version}").quiet().run()?;
     Ok(())
 }
 
@@ -206,7 +215,8 @@ fn instructions() -> String {
          \x20   LLVM_PREFIX=/path/to/llvm cargo install --locked bpf-linker --version {BPF_LINKER_VERSION} \\\n\
          \x20       --no-default-features --features llvm-{BPF_LINKER_LLVM}\n\
          \x20   cargo install --locked cargo-deny --version {CARGO_DENY_VERSION}\n\
-         \x20   # for the tests also: nginx, apache2, setpriv and unshare\n\n\
+         \x20   cargo install --locked cargo-fuzz --version {CARGO_FUZZ_VERSION}\n\
+         \x20   # for the tests also: a C++ compiler, nginx, apache2, shellcheck, setpriv and unshare\n\n\
          (The compiler's LLVM must not be newer than the linker's: `rustc +nightly -vV` tells.)"
     )
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
 use xshell::{Shell, cmd};
 
-use crate::{demo, ebpf, lint, say, setup, step, workspace};
+use crate::{demo, ebpf, fuzz, lint, say, setup, step, workspace};
 
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Arguments {
@@ -25,6 +25,8 @@ enum Part {
     Stub,
     /// Two builds of the kernel programs give the same bytes
     Reproducible,
+    /// Any bytes against what parses, for a short while
+    Fuzz,
     /// The demo shows what it promises
     Demo,
 }
@@ -49,6 +51,7 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
             }
             Part::Stub => stub(shell)?,
             Part::Reproducible => ebpf::check_reproducible(shell)?,
+            Part::Fuzz => fuzz::run(shell, &fuzz::Arguments { seconds: 20 })?,
             Part::Demo => demo::run(shell)?,
         }
     }

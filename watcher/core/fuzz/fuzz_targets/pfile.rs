@@ -1,5 +1,5 @@
 //! Any bytes are read without a panic, and what was read can be printed and read again:
-//! `cargo +nightly fuzz run pfile -- -max_total_time=60 -max_len=65536`, in `watcher/core`.
+//! `cargo xtask fuzz`.
 #![no_main]
 
 #[path = "../../tests/pfile_support/mod.rs"]
