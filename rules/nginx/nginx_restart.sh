@@ -11,7 +11,7 @@ patience=10
 # Whether no process has such a command line, now or within some seconds.
 gone() {
     left=$2
-    while pgrep -f "^$1" >/dev/null; do
+    while pgrep --ns $$ --nslist pid -f "^$1" >/dev/null; do
         [ "$left" -gt 0 ] || return 1
         left=$((left - 1))
         sleep 1
@@ -20,9 +20,9 @@ gone() {
 
 # Ends every process whose command line begins with this pattern: politely, and when patience is at its end by force.
 end_all() {
-    pkill -TERM -f "^$1" || return 0
+    pkill -TERM --ns $$ --nslist pid -f "^$1" || return 0
     gone "$1" "$patience" && return 0
-    pkill -KILL -f "^$1"
+    pkill -KILL --ns $$ --nslist pid -f "^$1"
     gone "$1" 10
 }
 

@@ -18,7 +18,7 @@ fi
 # Children notice that the postmaster has gone and end by themselves; a new one refuses to start before. They are never
 # ended by force here, and postmaster.pid is never removed: both can cost data.
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-    pgrep -u "$owner" -f '^postgres: ' >/dev/null || break
+    pgrep --ns $$ --nslist pid -u "$owner" -f '^postgres: ' >/dev/null || break
     sleep 1
 done
 # "Already running" is what we want, too.

@@ -17,5 +17,5 @@ fi
 
 # Sessions are left alone on purpose: one of them may be the only way in. They do not hold the port.
 "$program" -t || exit 1
-pgrep -f '^sshd: .*\[listener\]' >/dev/null && exit 0
+pgrep --ns $$ --nslist pid -f '^sshd: .*\[listener\]' >/dev/null && exit 0
 exec "$program"

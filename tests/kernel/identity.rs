@@ -79,3 +79,15 @@ fn who_is_watched_no_longer_is_not_reported() {
     assert_eq!(probe.record().pid, second.pid().number());
     assert_eq!(probe.record_by_now(), None);
 }
+
+#[test]
+fn to_unwatch_an_earlier_owner_of_the_pid_leaves_the_present_one_watched() {
+    let mut probe = Probe::load();
+    let mut victim = Victim::start("vforks");
+    let ProcId { pid, start } = victim.id();
+    probe.watch(victim.id());
+    probe.unwatch(ProcId { pid, start: StartTicks(start.0 - 1) });
+    victim.kill();
+    victim.wait();
+    assert_eq!(probe.record().pid, pid.number());
+}

@@ -1,6 +1,6 @@
 //! Checking pfiles: each by its text, all of them together, and against the host.
 
-use std::{fs, io, path::PathBuf};
+use std::{fs, io, io::Read as _, os::unix::fs::FileTypeExt as _, path::PathBuf};
 
 use watcher_core::pfile::{
     Allowed, Lines, Pfile, Position, Problem, Reading, Severity, UnknownOptions,
@@ -68,10 +68,13 @@ pub fn load(path: &PathBuf) -> io::Result<Vec<u8>> {
     if data.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    if data.len() > LARGEST {
-        return Err(io::ErrorKind::FileTooLarge.into());
+    if data.file_type().is_block_device() || data.file_type().is_char_device() {
+        return Err(io::Error::other("it is a device, not a file"));
     }
-    fs::read(path)
+    // A pipe does not say beforehand how much will come.
+    let mut text = Vec::new();
+    fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LARGEST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(text) }
 }
 
 /// Adds what can only be told of the files together, and, if wanted, what the host says to them.
@@ -91,7 +94,7 @@ pub fn together(files: &mut [Checked], ask_host: bool) -> io::Result<()> {
             list.push(problem);
         }
     };
-    for (index, problem) in lint::across(&named, host.as_ref().map(|host| &host.processes)) {
+    for (index, problem) in lint::across(&named, host.as_ref()) {
         note(index, problem);
     }
     for (index, file) in named.iter().enumerate() {

@@ -4,7 +4,7 @@ use std::io;
 
 use serde::Serialize;
 use watcher_core::pfile::{
-    Entry, EntryNumber, Pfile, Strings,
+    AfterFailedKill, AfterStall, Bytes, Entry, EntryNumber, Pfile, Seconds, StallCheck, StallTarget, Strings,
     select::{NamedBy, Obstacle, Process, Processes, Verdict, judge},
 };
 
@@ -19,6 +19,8 @@ pub struct Report {
     pub file: String,
     /// Each entry that was asked for.
     pub entries: Vec<EntryReport>,
+    /// Of how many processes this user may not know the program: one of them may be meant.
+    pub hidden: usize,
 }
 
 /// One entry.
@@ -28,6 +30,16 @@ pub struct EntryReport {
     pub entry: usize,
     /// The program.
     pub process: String,
+    /// What brings it back.
+    pub script: String,
+    /// The period that the retry count belongs to, in seconds.
+    pub grace_s: u32,
+    /// How many restarts are tried before a retry-over.
+    pub retries: u32,
+    /// What happens then, as written.
+    pub retry_over_act: String,
+    /// Its stall checks, in order.
+    pub stall_checks: Vec<StallReport>,
     /// What the command line must contain, as written.
     pub include_strings: Option<String>,
     /// What it must not contain, as written.
@@ -38,6 +50,53 @@ pub struct EntryReport {
     pub matches: Vec<Match>,
     /// Those that nearly match, oldest first.
     pub nearly: Vec<Near>,
+}
+
+/// A stall check.
+#[derive(Debug, Serialize)]
+pub struct StallReport {
+    /// Name of the block.
+    pub block: &'static str,
+    /// From one check to the next, in seconds.
+    pub interval_s: u32,
+    /// It is a stall when no check has succeeded for so long, in seconds.
+    pub retry_over_s: u32,
+    /// Who is asked.
+    pub port: u16,
+    /// Where; null: this host.
+    pub host: Option<String>,
+    /// Time limit of one check, where one is given, in seconds.
+    pub timeout_s: Option<u32>,
+    /// What is asked for, where it is given.
+    pub path: Option<String>,
+    /// The error rule of `PS_EXEC`: 0: checking goes on after a stall. 1: it ends.
+    pub exec_error: u8,
+    /// The error rule of `PS_ACTION`: 0: nothing more when the process cannot be ended. 1: the retry-over action.
+    pub action_error: u8,
+}
+
+impl StallReport {
+    fn of(check: &StallCheck) -> Self {
+        let StallTarget { port, host, timeout, path } = check.target();
+        let text = |bytes: &Option<Bytes>| bytes.as_ref().map(Bytes::to_string);
+        Self {
+            block: check.kind().block(),
+            interval_s: check.timing().interval().0,
+            retry_over_s: check.timing().retry_over().0,
+            port: port.number(),
+            host: text(host),
+            timeout_s: timeout.map(|Seconds(seconds)| seconds),
+            path: text(path),
+            exec_error: match check.after_stall() {
+                AfterStall::GoOn => 0,
+                AfterStall::Stop => 1,
+            },
+            action_error: match check.after_failed_kill() {
+                AfterFailedKill::Nothing => 0,
+                AfterFailedKill::RetryOver => 1,
+            },
+        }
+    }
 }
 
 /// A process that matches.
@@ -99,7 +158,7 @@ impl Report {
         let processes = Processes::new(all);
         let wanted = pfile.numbered().filter(|(number, _)| only.is_none_or(|only| only == *number));
         let entries = wanted.map(|(number, entry)| EntryReport::of(number, &entry.value, &processes)).collect();
-        Ok(Self { schema: 1, file, entries })
+        Ok(Self { schema: 1, file, entries, hidden: processes.hidden() })
     }
 
     /// Whether every entry matches something.
@@ -125,6 +184,11 @@ impl EntryReport {
         Self {
             entry: number.number(),
             process: entry.process.value.to_string(),
+            script: entry.script.value.to_string(),
+            grace_s: entry.grace.value.0,
+            retries: entry.retries.value,
+            retry_over_act: entry.retry_over.value.written().to_string(),
+            stall_checks: entry.stall_checks.iter().map(|check| StallReport::of(&check.value)).collect(),
             include_strings: written(include),
             exclude_strings: written(exclude),
             watched: Processes::chosen(&matching).map(|process| process.proc.pid.number()),

@@ -138,3 +138,37 @@ fn every_name_is_listed() {
     assert_eq!(ran.code, Some(0));
     assert!(ran.out.lines().any(|line| line.starts_with("grace-too-short ") && line.contains(" warning ")));
 }
+
+#[test]
+fn what_is_no_file_is_refused_and_counted() {
+    let ran = watcher(["check", "--no-host", "/dev/zero", "/no/such/file", "/tmp"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("/dev/zero cannot be read: it is a device, not a file"), "{ran:?}");
+    assert!(ran.err.ends_with("0 files checked; 3 could not be read\n"), "{ran:?}");
+}
+
+#[test]
+fn a_script_that_others_can_replace_is_told_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Folder::new();
+    let (process, script) = (folder.service("replaceable", &["600"]), folder.script("restart.sh", "#!/bin/sh\n"));
+    let program = folder.path("replaceable").display().to_string();
+    let file = folder.file("a.pfile", format!("IPCKEY 0x1\n{program}:{script}:86400:3:exit\n"));
+    let told = |mode: u32| {
+        let open = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(folder.path("").as_path(), open).unwrap();
+        watcher(["check", &file]).out.contains("[script-writable]")
+    };
+    assert!(!told(0o755));
+    assert!(told(0o777));
+    assert!(!told(0o1777), "in a sticky folder only its owner can");
+    drop(process);
+}
+
+#[test]
+fn what_is_an_error_cannot_be_allowed() {
+    let folder = Folder::new();
+    let file = folder.file("a.pfile", "#@ allow=interval-too-short\nIPCKEY 0x1\n/a:/b:86400:3:exit\n");
+    let ran = watcher(["check", "--no-host", &file]);
+    assert!(ran.out.contains("`interval-too-short` is an error, which cannot be allowed"), "{}", ran.out);
+}

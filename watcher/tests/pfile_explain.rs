@@ -20,8 +20,9 @@ fn matches_and_near_misses_are_shown_with_their_reasons() {
     let ran = watcher(["explain", &file, "1"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let expected = format!(
-        "entry 1: {daemon}, include_strings=600&.1\n  watched {}: {daemon} 600 600.1\n      its first word is the path; \
-         it contains `600`, `.1`\n  nearly {}: {daemon} 600 600.2\n      it lacks `.1`\n",
+        "entry 1: {daemon}, include_strings=600&.1\n  /s brings it back; after 3 restarts within 86400 s: exit\n  \
+         watched {}: {daemon} 600 600.1\n      its first word is the path; it contains `600`, `.1`\n  nearly {}: \
+         {daemon} 600 600.2\n      it lacks `.1`\n",
         first.pid(),
         second.pid()
     );
@@ -54,4 +55,27 @@ fn a_file_that_does_not_load_and_an_entry_that_is_not_there_are_told_apart() {
     assert_eq!(watcher(["explain", &sample("tomcat.pfile"), "2"]).code, Some(2));
     assert_eq!(watcher(["explain", &sample("tomcat.pfile"), "0"]).code, Some(2));
     assert_eq!(watcher(["explain", "/no/such/file"]).code, Some(1));
+}
+
+#[test]
+fn the_values_of_the_published_samples_are_those_of_the_manual() {
+    let values = |name: &str| {
+        let report = watcher(["explain", "--json", &sample(name)]).json();
+        report["entries"][0]["stall_checks"].as_array().unwrap().clone()
+    };
+    let wanted = |block: &str, port: u16| {
+        serde_json::json!([{
+            "block": block, "interval_s": 60, "retry_over_s": 600, "port": port, "host": null, "timeout_s": null,
+            "path": null, "exec_error": 0, "action_error": 1,
+        }])
+    };
+    assert_eq!(serde_json::json!(values("sample_web.pfile")), wanted("_bi_webserv", 8080));
+    assert_eq!(serde_json::json!(values("sample_socket.pfile")), wanted("_bi_socket", 8080));
+    let https = values("sample_https.pfile");
+    let told = [&https[0]["port"], &https[0]["host"], &https[0]["timeout_s"], &https[0]["path"]];
+    assert_eq!(serde_json::json!(told), serde_json::json!([433, "localhost", 5, "/"]));
+    let report = watcher(["explain", "--json", &sample("tomcat.pfile")]).json();
+    let entry = &report["entries"][0];
+    let told = [&entry["process"], &entry["grace_s"], &entry["retries"], &entry["retry_over_act"]];
+    assert_eq!(serde_json::json!(told), serde_json::json!(["/usr/bin/java", 86400, 3, "exit"]));
 }

@@ -34,6 +34,41 @@ fn nothing_is_written_without_write() {
 }
 
 #[test]
+fn what_could_be_repaired_and_was_not_is_still_a_warning() {
+    let ran = watcher(["check", "--no-host", "--fix", "--deny-warnings", &sample("windows.pfile")]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+}
+
+#[test]
+fn a_change_that_cannot_be_shown_is_not_made() {
+    let folder = Folder::new();
+    let before = fs::read(sample("windows.pfile")).unwrap();
+    let file = folder.file("a.pfile", &before);
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_watcher"));
+    let status = command.args(["check", "--no-host", "--fix", "--write", &file]).stdout(full).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(fs::read(&file).unwrap(), before);
+}
+
+#[test]
+fn a_file_that_cannot_be_changed_keeps_no_other_from_it() {
+    let folder = Folder::new();
+    let text = fs::read(sample("windows.pfile")).unwrap();
+    // The file that is written aside has nowhere to go: its name would be too long.
+    let bad = folder.file(&"b".repeat(250), &text);
+    let good = folder.file("good.pfile", &text);
+    let ran = watcher(["check", "--no-host", "--fix", "--write", "--json", &bad, &good]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let report = ran.json();
+    let repair = |index: usize| &report["files"][index]["repair"];
+    assert_eq!((&repair(0)["written"], &repair(1)["written"]), (&false.into(), &true.into()), "{report}");
+    assert!(repair(0)["error"].is_string() && repair(1)["error"].is_null(), "{report}");
+    assert_eq!(fs::read(&bad).unwrap(), text);
+    assert_ne!(fs::read(&good).unwrap(), text);
+}
+
+#[test]
 fn write_alone_is_a_wrong_command_line() {
     assert_eq!(watcher(["check", "--write", &sample("tomcat.pfile")]).code, Some(2));
 }

@@ -1,6 +1,6 @@
 //! `watcher check`: what is wrong with pfiles, for people or as JSON.
 
-use std::{io, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use serde::Serialize;
 use watcher_core::pfile::{Check, Problem, Severity, UnknownOptions};
@@ -27,75 +27,99 @@ pub(super) fn run(arguments: &args::Check) -> ExitCode {
 /// Whether all is well.
 fn all(arguments: &args::Check) -> io::Result<bool> {
     let unknown_options = if arguments.lenient { UnknownOptions::Keep } else { UnknownOptions::Refuse };
-    let mut files = Vec::new();
-    let mut unreadable = Vec::new();
-    let mut repairs = Vec::new();
+    let (mut files, mut unreadable, mut repairs) = (Vec::new(), Vec::new(), Vec::new());
     for path in &arguments.pfiles {
         let name = path.display().to_string();
         match check::load(path) {
-            Ok(mut text) => {
-                let repair =
-                    arguments.fix.then(|| fix::repair(path, &text, unknown_options, arguments.write)).transpose();
-                let repair =
-                    repair.map_err(|error| io::Error::new(error.kind(), format!("{name} is not repaired: {error}")))?;
-                repairs.push(repair.flatten().map(|(repaired, repair)| {
-                    text = repaired;
-                    repair
-                }));
+            Ok(text) => {
+                let repair = arguments.fix.then(|| fix::repair(path, &text, unknown_options)).flatten();
+                let (text, repair) = repair.map_or((text, None), |(repaired, repair)| (repaired, Some(repair)));
                 files.push(Checked::by_text(name, text, unknown_options));
+                repairs.push((path, repair));
             }
             Err(error) => unreadable.push(Unreadable { file: name, reason: error.to_string() }),
         }
     }
     check::together(&mut files, !arguments.no_host)?;
+    // People see the change before it is made. Programs are told of it afterwards: whether it was made is part of it.
+    if !arguments.json {
+        print(&files, &repairs)?;
+    }
+    for (file, (path, repair)) in files.iter().zip(&mut repairs) {
+        if let Some(repair) = repair.as_mut().filter(|_| arguments.write) {
+            repair.write(path, &file.text);
+        }
+    }
     let count = |severity| files.iter().map(|file| file.count(severity)).sum::<usize>();
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let totals = Totals { errors: count(Severity::Error), warnings: count(Severity::Warning) };
     if arguments.json {
-        output::json(&Report {
-            schema: 1,
-            files: files.iter().zip(&repairs).map(FileReport::of).collect(),
-            unreadable: &unreadable,
-            errors,
-            warnings,
-        })?;
+        let files = files.iter().zip(&repairs).map(|(file, (_, repair))| FileReport::of(file, repair.as_ref()));
+        let Totals { errors, warnings } = totals;
+        output::json(&Report { schema: 1, files: files.collect(), unreadable: &unreadable, errors, warnings })?;
     } else {
-        for repair in repairs.iter().flatten() {
-            output::line(&repair.diff)?;
-        }
-        for file in &files {
-            for problem in &file.problems {
-                output::line(&diagnostic::render(file, problem))?;
-            }
-        }
-        unreadable
-            .iter()
-            .for_each(|Unreadable { file, reason }| output::say(&format!("{file} cannot be read: {reason}")));
-        tell_of_repairs(&repairs);
-        output::say(&summary(files.len(), errors, warnings));
+        tell(&files, &repairs, &unreadable, totals);
     }
-    Ok(unreadable.is_empty() && errors == 0 && (warnings == 0 || !arguments.deny_warnings))
+    let mut repairs = repairs.iter().filter_map(|(_, repair)| repair.as_ref());
+    let failed = repairs.clone().any(|repair| repair.error.is_some());
+    // What could be repaired, and was not, still stands in the file.
+    let warned = totals.warnings > 0 || repairs.any(|repair| !repair.written);
+    Ok(unreadable.is_empty() && !failed && totals.errors == 0 && !(warned && arguments.deny_warnings))
 }
 
-fn tell_of_repairs(repairs: &[Option<Repair>]) {
-    let all = repairs.iter().flatten();
-    let problems = all.clone().map(|repair| repair.problems).sum::<usize>();
-    if problems == 0 {
-        return;
-    }
-    let count = if problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") };
-    match all.clone().all(|repair| repair.written) {
-        true => output::say(&format!("{count} repaired, as shown above")),
-        false => output::say(&format!("{count} can be repaired, as shown above; --write does it")),
-    }
+#[derive(Clone, Copy)]
+struct Totals {
+    errors: usize,
+    warnings: usize,
 }
 
-fn summary(files: usize, errors: usize, warnings: usize) -> String {
-    let some = |count, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let files = some(files, "file");
-    match (errors, warnings) {
-        (0, 0) => format!("{files} checked: nothing to complain about"),
-        (errors, warnings) => format!("{files} checked: {}, {}", some(errors, "error"), some(warnings, "warning")),
+/// Repairs, and what is left.
+fn print(files: &[Checked], repairs: &[(&PathBuf, Option<Repair>)]) -> io::Result<()> {
+    for (_, repair) in repairs {
+        repair.iter().try_for_each(|repair| output::line(&repair.diff))?;
     }
+    for file in files {
+        file.problems.iter().try_for_each(|problem| output::line(&diagnostic::render(file, problem)))?;
+    }
+    Ok(())
+}
+
+/// What came of it.
+fn tell(files: &[Checked], repairs: &[(&PathBuf, Option<Repair>)], unreadable: &[Unreadable], totals: Totals) {
+    for Unreadable { file, reason } in unreadable {
+        output::say(&format!("{file} cannot be read: {reason}"));
+    }
+    let problems = |repairs: &mut dyn Iterator<Item = &Repair>| {
+        let count = repairs.map(|repair| repair.problems).sum::<usize>();
+        (count > 0).then(|| some(count, "problem"))
+    };
+    let all = || repairs.iter().filter_map(|(_, repair)| repair.as_ref());
+    if let Some(problems) = problems(&mut all().filter(|repair| repair.written)) {
+        output::say(&format!("{problems} repaired, as shown above"));
+    }
+    if let Some(problems) = problems(&mut all().filter(|repair| !repair.written && repair.error.is_none())) {
+        output::say(&format!("{problems} can be repaired, as shown above; --write does it"));
+    }
+    for (path, repair) in repairs {
+        if let Some(error) = repair.as_ref().and_then(|repair| repair.error.as_ref()) {
+            output::say(&format!("{} is not repaired: {error}", path.display()));
+        }
+    }
+    output::say(&summary(files.len(), unreadable.len(), totals));
+}
+
+fn summary(files: usize, unreadable: usize, Totals { errors, warnings }: Totals) -> String {
+    let checked = format!("{} checked", some(files, "file"));
+    let found = match (errors, warnings) {
+        (0, 0) if files == 0 => String::new(),
+        (0, 0) => ": nothing to complain about".to_owned(),
+        (errors, warnings) => format!(": {}, {}", some(errors, "error"), some(warnings, "warning")),
+    };
+    let left = if unreadable == 0 { String::new() } else { format!("; {unreadable} could not be read") };
+    format!("{checked}{found}{left}")
+}
+
+fn some(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn list(json: bool) -> io::Result<()> {
@@ -168,14 +192,14 @@ struct CheckReport {
 }
 
 impl<'a> FileReport<'a> {
-    fn of((file, repair): (&'a Checked, &'a Option<Repair>)) -> Self {
+    fn of(file: &'a Checked, repair: Option<&'a Repair>) -> Self {
         let Checked { name, pfile, problems, .. } = file;
         Self {
             file: name,
             loads: pfile.is_some(),
             entries: pfile.as_ref().map(|pfile| pfile.entries.len()),
             problems: problems.iter().map(|problem| ProblemReport::of(file, problem)).collect(),
-            repair: repair.as_ref(),
+            repair,
         }
     }
 }

@@ -7,7 +7,7 @@ use watcher_core::pfile::{EntryNumber, Severity, UnknownOptions};
 use super::{args, diagnostic, exit, output};
 use crate::{
     check::{self, Checked},
-    explain::{By, EntryReport, Match, Near, Reason, Report},
+    explain::{By, EntryReport, Match, Near, Reason, Report, StallReport},
 };
 
 /// Runs the command.
@@ -44,17 +44,24 @@ fn explain(arguments: &args::Explain) -> io::Result<u8> {
         for entry in &report.entries {
             entry_text(entry).iter().try_for_each(|line| output::line(line))?;
         }
+        if report.hidden > 0 && !report.is_well() {
+            output::say(&format!(
+                "this user may not know the programs of {} processes: one of them may match; as root, look again",
+                report.hidden
+            ));
+        }
     }
     Ok(if report.is_well() { exit::DONE } else { exit::TROUBLE })
 }
 
 fn entry_text(report: &EntryReport) -> Vec<String> {
-    let EntryReport { entry, process, include_strings, exclude_strings, watched, matches, nearly } = report;
+    let EntryReport { entry, process, include_strings, exclude_strings, watched, matches, nearly, .. } = report;
     let option = |name: &str, strings: &Option<String>| {
         strings.as_ref().map_or_else(String::new, |strings| format!(", {name}={strings}"))
     };
     let conditions = option("include_strings", include_strings) + &option("exclude_strings", exclude_strings);
     let mut lines = vec![format!("entry {entry}: {process}{conditions}")];
+    lines.extend(rules(report));
     if watched.is_none() {
         lines.push("  matches no running process".to_owned());
     }
@@ -73,6 +80,21 @@ fn entry_text(report: &EntryReport) -> Vec<String> {
         let reasons: Vec<_> = because.iter().map(reason).collect();
         lines.push(format!("  nearly {pid}: {}", short(command_line)));
         lines.push(format!("      {}", reasons.join("; ")));
+    }
+    lines
+}
+
+/// What the entry says, in words.
+fn rules(report: &EntryReport) -> Vec<String> {
+    let EntryReport { script, grace_s, retries, retry_over_act, stall_checks, .. } = report;
+    let tries = if *retries == 1 { "1 restart".to_owned() } else { format!("{retries} restarts") };
+    let within = if *grace_s == 0 { "ever".to_owned() } else { format!("within {grace_s} s") };
+    let mut lines = vec![format!("  {script} brings it back; after {tries} {within}: {retry_over_act}")];
+    for StallReport { block, interval_s, retry_over_s, port, host, .. } in stall_checks {
+        let host = host.as_deref().unwrap_or("this host");
+        lines.push(format!(
+            "  {block} asks port {port} of {host} every {interval_s} s; {retry_over_s} s in vain: a stall"
+        ));
     }
     lines
 }

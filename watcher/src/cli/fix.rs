@@ -1,6 +1,6 @@
 //! `watcher check --fix`: repairs, as a diff first.
 
-use std::{io, path::Path};
+use std::path::Path;
 
 use serde::Serialize;
 use similar::TextDiff;
@@ -21,21 +21,25 @@ pub(super) struct Repair {
     pub(super) diff: String,
     /// Whether the file was changed.
     pub(super) written: bool,
+    /// Why it was not, where it should have been.
+    pub(super) error: Option<String>,
 }
 
-/// Repairs a text; gives the new one, or `None` when there is nothing to repair.
-pub(super) fn repair(
-    path: &Path,
-    text: &[u8],
-    unknown_options: UnknownOptions,
-    write: bool,
-) -> io::Result<Option<(Vec<u8>, Repair)>> {
-    let Some(Repaired { text: new, problems }) = fix::repair(text, unknown_options) else { return Ok(None) };
-    if write {
-        replace::replace(path, &new)?;
-    }
+/// Repairs a text, not yet the file; gives the new text, or `None` when there is nothing to repair.
+pub(super) fn repair(path: &Path, text: &[u8], unknown_options: UnknownOptions) -> Option<(Vec<u8>, Repair)> {
+    let Repaired { text: new, problems } = fix::repair(text, unknown_options)?;
     let diff = diff(&path.display().to_string(), text, &new);
-    Ok(Some((new, Repair { problems, diff, written: write })))
+    Some((new, Repair { problems, diff, written: false, error: None }))
+}
+
+impl Repair {
+    /// Changes the file. One that cannot be changed stays as it was, and keeps no other from it.
+    pub(super) fn write(&mut self, path: &Path, text: &[u8]) {
+        match replace::replace(path, text) {
+            Ok(()) => self.written = true,
+            Err(error) => self.error = Some(error.to_string()),
+        }
+    }
 }
 
 fn diff(name: &str, old: &[u8], new: &[u8]) -> String {

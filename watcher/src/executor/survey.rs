@@ -10,7 +10,7 @@ use std::{
 
 use rustix::fs::{Access, access};
 use watcher_core::pfile::{
-    AbsolutePath, Pfile,
+    AbsolutePath, Bytes, Pfile,
     lint::{Host, PathFacts},
     select::Processes,
 };
@@ -25,6 +25,9 @@ pub fn host<'a>(pfiles: impl IntoIterator<Item = &'a Pfile>) -> io::Result<Host>
     let mut host = Host { processes: Processes::new(proc_table::processes()?), ..Host::default() };
     host.listening = listening_ports().ok();
     for pfile in pfiles {
+        if let Some(dump) = pfile.param.dump_file.as_ref().map(|dump| &dump.value) {
+            host.real_paths.extend(real_path(as_path(dump)).map(|real| (dump.clone(), real)));
+        }
         if let Some(dump) = pfile.param.dump_file.as_ref().map(|dump| &dump.value)
             && let Err(reason) = writable(as_path(dump))
         {
@@ -62,7 +65,8 @@ fn facts(path: &Path) -> Option<PathFacts> {
             let own = rustix::process::geteuid().as_raw();
             let foreign_owner = data.uid() != 0 && data.uid() != own;
             let foreign_group = data.gid() != 0 && data.mode() & BY_GROUP != 0;
-            let writable_by_others = foreign_owner || foreign_group || data.mode() & BY_ANYBODY != 0;
+            let writable_by_others =
+                foreign_owner || foreign_group || data.mode() & BY_ANYBODY != 0 || is_replaceable(path);
             Some(PathFacts::File { executable: data.mode() & EXECUTABLE != 0, writable_by_others })
         }
         Ok(_) => Some(PathFacts::NotAFile),
@@ -70,6 +74,23 @@ fn facts(path: &Path) -> Option<PathFacts> {
         // A folder that this user may not search, for one: pcheck may well know more.
         Err(_) => None,
     }
+}
+
+/// Whether others may put another file in the place of this one: a folder above it is open to them.
+fn is_replaceable(path: &Path) -> bool {
+    const BY_ANYBODY: u32 = 0o002;
+    const STICKY: u32 = 0o1000;
+    let open = |data: fs::Metadata| data.mode() & BY_ANYBODY != 0 && data.mode() & STICKY == 0;
+    path.ancestors().skip(1).any(|folder| fs::metadata(folder).is_ok_and(open))
+}
+
+/// Where a file lies, or would: the folder without links, and its name.
+fn real_path(path: &Path) -> Option<Bytes> {
+    let place = path.canonicalize().or_else(|_| {
+        let folder = path.parent().unwrap_or(path).canonicalize()?;
+        Ok::<_, io::Error>(folder.join(path.file_name().unwrap_or_default()))
+    });
+    Some(place.ok()?.as_os_str().as_bytes().into())
 }
 
 fn is_missing(error: &io::Error) -> bool {

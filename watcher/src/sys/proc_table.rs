@@ -37,14 +37,19 @@ pub fn command_line(pid: Pid) -> Option<Vec<Vec<u8>>> {
 /// The program that a process runs, where this user may know it, also after its file was replaced.
 #[must_use]
 pub fn exe(pid: Pid) -> Option<Bytes> {
-    let link = OsString::from(fs::read_link(format!("/proc/{pid}/exe")).ok()?).into_vec();
-    Some(link.strip_suffix(b" (deleted)").unwrap_or(&link).into())
+    exe_link(pid).ok()
+}
+
+fn exe_link(pid: Pid) -> io::Result<Bytes> {
+    let link = OsString::from(fs::read_link(format!("/proc/{pid}/exe"))?).into_vec();
+    Ok(link.strip_suffix(b" (deleted)").unwrap_or(&link).into())
 }
 
 fn process(pid: Pid, own_exe: Option<&Bytes>) -> Option<Process> {
     let Facts { proc, comm, parent, leader_zombie, leader_exiting: _, wait_status: _ } = proc::facts(pid).ok()??;
     let mut words = command_line(pid)?;
-    let exe = exe(pid);
+    let link = exe_link(pid);
+    let exe = link.as_ref().ok().cloned();
     let zombie = leader_zombie && matches!(proc::has_live_followers(pid), Ok(false));
     // A process that sets its own title may leave NULs at the end of it.
     while words.last().is_some_and(Vec::is_empty) {
@@ -52,12 +57,14 @@ fn process(pid: Pid, own_exe: Option<&Bytes>) -> Option<Process> {
     }
     let name = match words.first() {
         Some(first) => first.as_slice().into(),
+        // A kernel thread runs no program, be it that this user may know so or not.
         None if exe.is_none() && !leader_zombie => return None,
         None => comm.as_str().into(),
     };
     let watcher = pid == own::pid() || (exe.is_some() && exe.as_ref() == own_exe);
+    let exe_hidden = link.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
     let command_line = words.join(&b' ').as_slice().into();
-    Some(Process { proc, parent: Pid::new(parent), name, command_line, exe, zombie, watcher })
+    Some(Process { proc, parent: Pid::new(parent), name, command_line, exe, exe_hidden, zombie, watcher })
 }
 
 #[cfg(test)]

@@ -54,6 +54,22 @@ impl Entry {
         })
     }
 
+    /// How long is waited after the restart script, in seconds.
+    #[must_use]
+    pub fn restart_wait(&self) -> Seconds {
+        let wait = self.options.iter().find_map(|option| match &option.value {
+            EntryOption::RestartWaitTime(seconds) => Some(*seconds),
+            EntryOption::ClearCmd(_)
+            | EntryOption::ExcludeStrings(_)
+            | EntryOption::GroupTag { .. }
+            | EntryOption::IncludeStrings(_)
+            | EntryOption::MaxProcCount(_)
+            | EntryOption::MinProcCount(_)
+            | EntryOption::Unknown(_) => None,
+        });
+        wait.unwrap_or(Seconds(0))
+    }
+
     /// Whether several processes of this name are expected.
     #[must_use]
     pub fn counts_processes(&self) -> bool {

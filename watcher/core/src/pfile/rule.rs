@@ -153,6 +153,23 @@ impl AbsolutePath {
         self.0.as_slice()
     }
 
+    /// The same place without detours: no empty part, no `.`, no `..`. (Links are not known here.)
+    #[must_use]
+    pub fn normalized(&self) -> Bytes {
+        let mut parts: Vec<&[u8]> = Vec::new();
+        for part in self.as_slice().split(|byte| *byte == b'/') {
+            match part {
+                b"" | b"." => {}
+                b".." => {
+                    parts.pop();
+                }
+                part => parts.push(part),
+            }
+        }
+        let joined: Vec<u8> = parts.iter().flat_map(|part| [b"/", *part].concat()).collect();
+        joined.as_slice().into()
+    }
+
     /// Its last part.
     #[must_use]
     pub fn file_name(&self) -> &[u8] {

@@ -20,6 +20,8 @@ pub struct Process {
     pub command_line: Bytes,
     /// The program, where this user may know it.
     pub exe: Option<Bytes>,
+    /// This user may not know the program.
+    pub exe_hidden: bool,
     /// It is dead and has not been reaped.
     pub zombie: bool,
     /// It is this program.
@@ -108,6 +110,12 @@ pub struct Processes {
 }
 
 impl Processes {
+    /// Of how many this user may not know the program.
+    #[must_use]
+    pub fn hidden(&self) -> usize {
+        self.all.iter().filter(|process| process.exe_hidden).count()
+    }
+
     /// These.
     #[must_use]
     pub fn new(all: Vec<Process>) -> Self {
@@ -181,6 +189,7 @@ pub(super) mod tests {
             name: command_line.split(' ').next().unwrap_or_default().into(),
             command_line: command_line.into(),
             exe: None,
+            exe_hidden: false,
             zombie: false,
             watcher: false,
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Host;
 use crate::{
     ProcId,
     pfile::{Check, Entry, EntryNumber, Pfile, Placed, Problem, Strings, select::Processes},
@@ -16,10 +17,11 @@ pub struct NamedPfile<'a> {
     pub pfile: &'a Pfile,
 }
 
-/// What does not go together: for each file, by its index, the problems. Running processes may be known or not.
+/// What does not go together: for each file, by its index, the problems. The host may be known or not.
 #[must_use]
-pub fn across(files: &[NamedPfile<'_>], processes: Option<&Processes>) -> Vec<(usize, Problem)> {
-    let mut problems = shared_params(files);
+pub fn across(files: &[NamedPfile<'_>], host: Option<&Host>) -> Vec<(usize, Problem)> {
+    let processes = host.map(|host| &host.processes);
+    let mut problems = shared_params(files, host);
     let mut told = BTreeSet::new();
     for (second, first, message) in same_text(files).into_iter().chain(same_process(files, processes)) {
         if !told.insert((second.file, second.number)) {
@@ -37,7 +39,7 @@ pub fn across(files: &[NamedPfile<'_>], processes: Option<&Processes>) -> Vec<(u
     problems
 }
 
-fn shared_params(files: &[NamedPfile<'_>]) -> Vec<(usize, Problem)> {
+fn shared_params(files: &[NamedPfile<'_>], host: Option<&Host>) -> Vec<(usize, Problem)> {
     let mut keys = BTreeMap::new();
     let mut dumps = BTreeMap::new();
     let mut problems = Vec::new();
@@ -49,7 +51,8 @@ fn shared_params(files: &[NamedPfile<'_>]) -> Vec<(usize, Problem)> {
             problems.push((index, problem.hint("each pfile of a host needs a key of its own")));
         }
         let Some(dump) = &pfile.param.dump_file else { continue };
-        if let Some(first) = dumps.insert(&dump.value, name) {
+        let real = host.and_then(|host| host.real_paths.get(&dump.value)).cloned();
+        if let Some(first) = dumps.insert(real.unwrap_or_else(|| dump.value.normalized()), name) {
             let message = format!("{first} writes the same dump file");
             let problem = Problem::new(Check::DuplicateDumpFile, dump.place, message);
             problems.push((index, problem.hint("each pfile of a host needs a dump file of its own")));
@@ -144,13 +147,14 @@ fn same_process<'a>(files: &[NamedPfile<'a>], processes: Option<&Processes>) -> 
 mod tests {
     use super::*;
     use crate::pfile::{
-        UnknownOptions, read,
+        AbsolutePath, Bytes, UnknownOptions, read,
         select::tests::{pfile, process},
     };
 
     fn overlaps(entries: &str, processes: Option<&Processes>) -> Vec<(usize, String)> {
         let pfile = pfile(entries);
-        let found = across(&[NamedPfile { name: "a", pfile: &pfile }], processes);
+        let host = processes.map(|processes| Host { processes: processes.clone(), ..Host::default() });
+        let found = across(&[NamedPfile { name: "a", pfile: &pfile }], host.as_ref());
         found.into_iter().map(|(_, problem)| (problem.entry.unwrap().number(), problem.message)).collect()
     }
 
@@ -199,5 +203,26 @@ mod tests {
                 (2, "this entry means the same processes as entry 1 of a"),
             ]
         );
+    }
+
+    #[test]
+    fn a_dump_file_is_the_same_however_its_path_is_written() {
+        let file = |key: &str, dump: &str| {
+            let text = format!("IPCKEY {key}\nSHM_DUMP_FILE {dump}\n/{key}:/s:86400:3:exit\n");
+            read(text.as_bytes(), UnknownOptions::Refuse).pfile.unwrap()
+        };
+        let found = |second: &str, host: Option<&Host>| {
+            let (a, b) = (file("0x1", "/var/x.dump"), file("0x2", second));
+            let named = [NamedPfile { name: "a", pfile: &a }, NamedPfile { name: "b", pfile: &b }];
+            across(&named, host).into_iter().map(|(file, problem)| (file, problem.check.name())).collect::<Vec<_>>()
+        };
+        let twice = [(1, "duplicate-dump-file")];
+        assert_eq!(found("/var//l/../x.dump", None), twice);
+        assert_eq!(found("/var/./y.dump", None), []);
+        let path = |text: &str| AbsolutePath::new(text.as_bytes()).unwrap();
+        let linked: Bytes = b"/srv/x.dump".as_slice().into();
+        let real_paths = [(path("/var/x.dump"), linked.clone()), (path("/link/x.dump"), linked)].into();
+        let host = Host { real_paths, ..Host::default() };
+        assert_eq!(found("/link/x.dump", Some(&host)), twice);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pfile::{
-    AbsolutePath, Check, Entry, EntryNumber, Pfile, Place, Placed, Problem,
+    AbsolutePath, Bytes, Check, Entry, EntryNumber, Pfile, Place, Placed, Problem,
     select::{Process, Processes},
 };
 
@@ -16,6 +16,8 @@ pub struct Host {
     pub paths: BTreeMap<AbsolutePath, PathFacts>,
     /// Dump files that cannot be written, and why.
     pub unwritable: BTreeMap<AbsolutePath, String>,
+    /// Where dump files really lie: without links, and without detours.
+    pub real_paths: BTreeMap<AbsolutePath, Bytes>,
     /// TCP ports on which somebody listens, if that could be found out.
     pub listening: Option<BTreeSet<u16>>,
 }
@@ -108,7 +110,12 @@ fn program(entry: &Entry, matching: &[&Process], host: &Host) -> Option<Problem>
             }
             Some(PathFacts::File { .. } | PathFacts::NotAFile) | None => {
                 let problem = problem(Check::NoMatch, "no running process matches this entry".to_owned())?;
-                Some(problem.hint("`watcher explain` shows which ones nearly do; the first thing would be a restart"))
+                Some(match host.processes.hidden() {
+                    0 => problem.hint("`watcher explain` shows which nearly do; the first thing would be a restart"),
+                    hidden => problem.hint(format!(
+                        "this user may not know the programs of {hidden} processes; as root, look again"
+                    )),
+                })
             }
         };
     }
@@ -193,9 +200,12 @@ mod tests {
             (vec![server(5, 1), server(6, 1)], GOOD, &["several-matches"]),
             (vec![Process { watcher: true, ..server(5, 1) }], GOOD, &["matches-watcher"]),
         ] {
-            let host = known(&[("/a", facts)], processes.clone());
-            assert_eq!(lints(entry, &host), expected, "{processes:?}");
+            let known = known(&[("/a", facts)], processes.clone());
+            assert_eq!(lints(entry, &known), expected, "{processes:?}");
         }
+        let hidden = known(&[("/a", GOOD)], vec![Process { exe: None, exe_hidden: true, ..process(9, 1, "changed") }]);
+        let told = host(&pfile(entry), &hidden);
+        assert!(told[0].hint.as_ref().unwrap().contains("may not know the programs of 1 processes"), "{told:?}");
         let two = known(&[("/a", GOOD)], vec![server(5, 1), server(6, 1)]);
         assert_eq!(lints("/a:/s:86400:3:exit:min_proc_count=2", &two), [""; 0]);
     }

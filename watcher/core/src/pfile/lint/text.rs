@@ -19,13 +19,15 @@ pub fn text(pfile: &Pfile) -> Vec<Problem> {
     pfile.numbered().flat_map(of_entry).collect()
 }
 
-/// A try takes at least one monitor interval; where a stall check is the reason, also its retry-over time. When all
+/// A try takes at least one monitor interval; where a stall check is the reason, also its retry-over time, and what is to be
+/// waited after the script. When all
 /// tries together outlast the grace period, the count starts again before it is used up.
 fn grace_too_short(entry: &Entry, interval: Interval) -> Option<Problem> {
     let Seconds(grace) = entry.grace.value;
     let retries = entry.retries.value;
     let stall = entry.stall_checks.iter().map(|check| check.value.timing().retry_over().0).max().unwrap_or(0);
-    let each = u64::from(interval.seconds()) + u64::from(stall);
+    let Seconds(wait) = entry.restart_wait();
+    let each = u64::from(interval.seconds()) + u64::from(stall) + u64::from(wait);
     let all = each * u64::from(retries);
     if grace == 0 || retries == 0 || u64::from(grace) > all {
         return None;
@@ -92,6 +94,8 @@ mod tests {
             ("/a:/b:86400:3:exit", &[][..]),
             ("/a:/b:31:3:exit", &[]),
             ("/a:/b:30:3:exit", &["grace-too-short"]),
+            ("/a:/b:100:3:exit:restart_waittime=20", &[]),
+            ("/a:/b:100:3:exit:restart_waittime=60", &["grace-too-short"]),
             ("/a:/b:0:3:exit", &[]),
             ("/a:/b:1:0:exit", &[]),
             ("/a:/b:4294967295:4294967295:exit", &["grace-too-short"]),

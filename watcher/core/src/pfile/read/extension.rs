@@ -72,9 +72,11 @@ impl<'a> Reader<'a> {
             match Check::lint(name) {
                 Some(lint) => lints.push(lint),
                 None => {
-                    let near = nearest(name, Check::lints().map(Check::name));
-                    let problem = written.problem(Check::UnknownLint, format!("{} is not a lint", quoted(name)));
-                    self.tell(problem.suggest(near, "`watcher check --list` shows them all"));
+                    let is_error = Check::ALL.iter().any(|check| check.name().as_bytes() == name);
+                    let near = nearest(name, Check::lints().map(Check::name)).filter(|_| !is_error);
+                    let why = if is_error { "an error, which cannot be allowed" } else { "not a lint" };
+                    let problem = written.problem(Check::UnknownLint, format!("{} is {why}", quoted(name)));
+                    self.tell(problem.suggest(near, "`watcher check --list` shows what is a warning"));
                 }
             }
         }
