@@ -88,33 +88,3 @@ fn what_cannot_be_told_apart_is_refused() {
     assert_eq!(new(&[]).code, Some(2), "nobody can be asked");
     assert_eq!(new(&["--pid", "4000000", "-o", &output]).code, Some(1));
 }
-
-#[test]
-fn the_script_brings_the_service_back_once_however_often_it_runs() {
-    let folder = Folder::new();
-    let service = folder.service("daemon", &["600", "600.5"]);
-    let output = shown(&folder.path("daemon.pfile"));
-    let ran = new(&["--pid", &service.pid().to_string(), "-o", &output]);
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    let script = folder.path("daemon_restart.sh");
-    if fs::read_to_string(&script).unwrap().contains("systemctl") {
-        // These tests run in a unit of the host: what was written would restart that.
-        return;
-    }
-    let run = || assert!(Command::new(&script).status().unwrap().success());
-    let matches = || {
-        let explained = watcher(["explain", "--json", &output]).json();
-        let matches = explained["entries"][0]["matches"].as_array().unwrap().iter();
-        matches.map(|process| process["pid"].as_u64().unwrap()).collect::<Vec<_>>()
-    };
-    run();
-    assert_eq!(matches(), [u64::from(service.pid())], "it was there");
-    drop(service);
-    run();
-    // The script does not wait for it.
-    let started = (0..2_000).map(|_| matches()).find(|found| !found.is_empty()).unwrap();
-    run();
-    assert_eq!(matches(), started);
-    let [pid] = started.as_slice() else { panic!("one is wanted: {started:?}") };
-    assert!(Command::new("kill").arg(pid.to_string()).status().unwrap().success());
-}

@@ -1,5 +1,6 @@
 //! A pfile and restart scripts for processes that run now.
 
+mod command;
 mod script;
 
 use std::{
@@ -93,7 +94,12 @@ pub fn plan(wanted: &Wanted, processes: &Processes) -> Result<Plan, Vec<String>>
                 match AbsolutePath::new(path.as_os_str().as_bytes()) {
                     None => refused.push(format!("{} cannot stand in a pfile", path.display())),
                     Some(script) => {
-                        scripts.push((path, script::skeleton(process, &selection.process)));
+                        let written = script::skeleton(process, processes, &selection.process);
+                        remarks.extend(written.doubt.map(|doubt| {
+                            let shown = path.display();
+                            format!("the command of process {pid} is not known, because {doubt}: edit {shown}")
+                        }));
+                        scripts.push((path, written.text));
                         let comment = format!("process {pid} when this was written");
                         entries.push(ProposedEntry { selection, script, checks, comment });
                     }
