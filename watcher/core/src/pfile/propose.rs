@@ -124,6 +124,8 @@ pub fn stall_check(port: u16, addresses: &BTreeSet<IpAddr>) -> Option<ProposedCh
         port if WEB.contains(&port) => StallKind::Web,
         _ => StallKind::Socket,
     };
+    // Sockets for both families show addresses of the older one in the form of the newer one.
+    let addresses: BTreeSet<_> = addresses.iter().map(IpAddr::to_canonical).collect();
     let by_default = ["127.0.0.1", "::1", "0.0.0.0", "::"];
     let local = addresses.iter().any(|address| by_default.contains(&address.to_string().as_str()));
     let host = match (local, addresses.first(), kind) {
@@ -262,6 +264,8 @@ mod tests {
         assert_eq!(check(5432, "127.0.0.1"), Some((StallKind::Socket, None)));
         assert_eq!(check(8080, "192.0.2.7"), Some((StallKind::Web, Some("192.0.2.7".to_owned()))));
         assert_eq!(check(5432, "192.0.2.7"), None);
+        assert_eq!(check(5432, "::ffff:127.0.0.1"), Some((StallKind::Socket, None)));
+        assert_eq!(check(8080, "::ffff:192.0.2.7"), Some((StallKind::Web, Some("192.0.2.7".to_owned()))));
         assert_eq!(check(80, "2001:db8::7"), None);
     }
 
