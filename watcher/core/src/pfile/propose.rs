@@ -112,22 +112,22 @@ pub struct ProposedCheck {
     host: Option<IpAddr>,
 }
 
-/// Ports on which HTTP and HTTPS are usual.
-const WEB: [u16; 8] = [80, 3000, 8000, 8008, 8080, 8081, 8088, 8888];
-const WEB_TLS: [u16; 4] = [443, 8443, 9443, 10443];
+/// The addresses that are asked where a block names no host, and those that stand for them.
+const LOCAL: [&str; 4] = ["127.0.0.1", "0.0.0.0", "::1", "::"];
 
-/// The check for a port, by the addresses on which it is listened to; `None` where a block cannot say it.
+/// At which of the addresses of a port to ask what it is: where its block will ask.
 #[must_use]
-pub fn stall_check(port: u16, addresses: &BTreeSet<IpAddr>) -> Option<ProposedCheck> {
-    let kind = match port {
-        port if WEB_TLS.contains(&port) => StallKind::WebTls,
-        port if WEB.contains(&port) => StallKind::Web,
-        _ => StallKind::Socket,
-    };
+pub fn where_to_ask(addresses: &BTreeSet<IpAddr>) -> Option<IpAddr> {
+    let rank = |address: &IpAddr| LOCAL.iter().position(|local| *local == address.to_string()).unwrap_or(LOCAL.len());
+    addresses.iter().map(IpAddr::to_canonical).min_by_key(rank)
+}
+
+/// The check for a port, by what it is and the addresses on which it is listened to; `None` where a block cannot say it.
+#[must_use]
+pub fn stall_check(kind: StallKind, port: u16, addresses: &BTreeSet<IpAddr>) -> Option<ProposedCheck> {
     // Sockets for both families show addresses of the older one in the form of the newer one.
     let addresses: BTreeSet<_> = addresses.iter().map(IpAddr::to_canonical).collect();
-    let by_default = ["127.0.0.1", "::1", "0.0.0.0", "::"];
-    let local = addresses.iter().any(|address| by_default.contains(&address.to_string().as_str()));
+    let local = addresses.iter().any(|address| LOCAL.contains(&address.to_string().as_str()));
     let host = match (local, addresses.first(), kind) {
         (true, ..) => None,
         // A `:` would end the field, and a socket block has no host.
@@ -255,25 +255,36 @@ mod tests {
 
     #[test]
     fn checks_fit_port_and_address() {
-        let check = |port, address: &str| {
+        use StallKind::{Socket, Web, WebTls};
+        let check = |kind, address: &str| {
             let addresses = [address.parse().unwrap()].into();
-            stall_check(port, &addresses).map(|check| (check.kind, check.host.map(|host| host.to_string())))
+            stall_check(kind, 80, &addresses).map(|check| (check.kind, check.host.map(|host| host.to_string())))
         };
-        assert_eq!(check(80, "0.0.0.0"), Some((StallKind::Web, None)));
-        assert_eq!(check(443, "::"), Some((StallKind::WebTls, None)));
-        assert_eq!(check(5432, "127.0.0.1"), Some((StallKind::Socket, None)));
-        assert_eq!(check(8080, "192.0.2.7"), Some((StallKind::Web, Some("192.0.2.7".to_owned()))));
-        assert_eq!(check(5432, "192.0.2.7"), None);
-        assert_eq!(check(5432, "::ffff:127.0.0.1"), Some((StallKind::Socket, None)));
-        assert_eq!(check(8080, "::ffff:192.0.2.7"), Some((StallKind::Web, Some("192.0.2.7".to_owned()))));
-        assert_eq!(check(80, "2001:db8::7"), None);
+        assert_eq!(check(Web, "0.0.0.0"), Some((Web, None)));
+        assert_eq!(check(WebTls, "::"), Some((WebTls, None)));
+        assert_eq!(check(Socket, "127.0.0.1"), Some((Socket, None)));
+        assert_eq!(check(Web, "192.0.2.7"), Some((Web, Some("192.0.2.7".to_owned()))));
+        assert_eq!(check(Socket, "192.0.2.7"), None);
+        assert_eq!(check(Socket, "::ffff:127.0.0.1"), Some((Socket, None)));
+        assert_eq!(check(Web, "::ffff:192.0.2.7"), Some((Web, Some("192.0.2.7".to_owned()))));
+        assert_eq!(check(Web, "2001:db8::7"), None);
+        let ask = |all: &[&str]| {
+            let all = all.iter().map(|address| address.parse().unwrap()).collect();
+            where_to_ask(&all).map(|address| address.to_string())
+        };
+        assert_eq!(ask(&["::", "192.0.2.7"]).as_deref(), Some("::"));
+        assert_eq!(ask(&["::ffff:127.0.0.1"]).as_deref(), Some("127.0.0.1"));
+        assert_eq!(ask(&["192.0.2.7"]).as_deref(), Some("192.0.2.7"));
+        assert_eq!(ask(&[]), None);
     }
 
     #[test]
     fn a_proposed_file_loads_without_a_warning() {
         let path = |path: &str| AbsolutePath::new(path.as_bytes()).unwrap();
         let selection = Selection { process: path("/a"), include_strings: Some("one&two".into()) };
-        let checks = [80, 443, 25].into_iter().filter_map(|port| stall_check(port, &["::".parse().unwrap()].into()));
+        let all = [(StallKind::Web, 80), (StallKind::WebTls, 443), (StallKind::Socket, 25)];
+        let checks =
+            all.into_iter().filter_map(|(kind, port)| stall_check(kind, port, &["::".parse().unwrap()].into()));
         let comment = "process 1".to_owned();
         let entry = ProposedEntry { selection, script: path("/s"), checks: checks.collect(), comment };
         let file = ProposedFile {
