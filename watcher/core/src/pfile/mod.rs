@@ -18,6 +18,7 @@ mod read;
 mod rule;
 pub mod select;
 mod stall;
+mod words;
 
 pub use bytes::Bytes;
 pub use check::{Check, Severity};
