@@ -14,6 +14,10 @@ fn written(folder: &Folder, pid: u32) -> (Ran, String, Option<PathBuf>) {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let mut scripts = fs::read_dir(folder.path(".")).unwrap().map(|item| item.unwrap().path());
     let script = scripts.find(|path| shown(path).ends_with("_restart.sh")).unwrap();
+    // Where it is not installed, nothing can be said.
+    if let Ok(output) = Command::new("shellcheck").arg(&script).output() {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
     let is_unit = fs::read_to_string(&script).unwrap().contains("systemctl");
     (ran, output, (!is_unit).then_some(script))
 }
