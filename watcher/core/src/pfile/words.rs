@@ -1,6 +1,6 @@
 //! Words of a command line that may stand in `include_strings`, and how much each of them tells.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 /// How much a word tells of what a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
