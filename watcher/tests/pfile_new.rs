@@ -41,25 +41,31 @@ fn by_name_and_with_a_block_for_the_port() {
     // An interpreter of our own, so that no other process of the host is in the way.
     let python = folder.path("python3");
     std::os::unix::fs::symlink("/usr/bin/python3", &python).unwrap();
-    let program = "import http.server, sys\ns = http.server.HTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestHandler)\n\
+    let program = "import http.server, sys, threading\n\
+                   s = http.server.HTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestHandler)\n\
+                   threading.Thread(target=s.serve_forever, daemon=True).start()\n\
                    print(s.server_port, flush=True)\nsys.stdin.read()\n";
     let script = folder.file("serve.py", program);
     let mut child = Command::new(&python)
         .arg(&script)
+        .current_dir(folder.path("."))
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
     let mut port = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut port).unwrap();
-    let output = shown(&folder.path("web.pfile"));
+    let [output, unasked] = ["web.pfile", "unasked.pfile"].map(|name| shown(&folder.path(name)));
     let ran = new(&["--pid", &child.id().to_string(), "-o", &output]);
+    let silent = new(&["--pid", &child.id().to_string(), "-o", &unasked, "--no-stall-checks"]);
     let checked = watcher(["check", "--deny-warnings", &output]);
     drop(child.stdin.take());
-    child.wait().unwrap();
-    assert_eq!((ran.code, checked.code), (Some(0), Some(0)), "{ran:?} {checked:?}");
+    let log = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    assert_eq!((ran.code, checked.code, silent.code), (Some(0), Some(0), Some(0)), "{ran:?} {checked:?} {silent:?}");
+    assert_eq!(log.matches("GET / ").count(), 1, "asked once by the one, and not by the other: {log}");
     let text = fs::read_to_string(&output).unwrap();
-    assert!(text.contains(&format!(":60:0:2:600:{}\n", port.trim())) && text.contains("_bi_socket {"), "{text}");
+    assert!(text.contains(&format!(":60:0:2:600:{}\n", port.trim())) && text.contains("_bi_webserv {"), "{text}");
     assert!(text.contains(&format!("include_strings={script}\n")), "{text}");
 }
 
@@ -87,34 +93,4 @@ fn what_cannot_be_told_apart_is_refused() {
     assert!(!folder.path("a.pfile").exists());
     assert_eq!(new(&[]).code, Some(2), "nobody can be asked");
     assert_eq!(new(&["--pid", "4000000", "-o", &output]).code, Some(1));
-}
-
-#[test]
-fn the_script_brings_the_service_back_once_however_often_it_runs() {
-    let folder = Folder::new();
-    let service = folder.service("daemon", &["600", "600.5"]);
-    let output = shown(&folder.path("daemon.pfile"));
-    let ran = new(&["--pid", &service.pid().to_string(), "-o", &output]);
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    let script = folder.path("daemon_restart.sh");
-    if fs::read_to_string(&script).unwrap().contains("systemctl") {
-        // These tests run in a unit of the host: what was written would restart that.
-        return;
-    }
-    let run = || assert!(Command::new(&script).status().unwrap().success());
-    let matches = || {
-        let explained = watcher(["explain", "--json", &output]).json();
-        let matches = explained["entries"][0]["matches"].as_array().unwrap().iter();
-        matches.map(|process| process["pid"].as_u64().unwrap()).collect::<Vec<_>>()
-    };
-    run();
-    assert_eq!(matches(), [u64::from(service.pid())], "it was there");
-    drop(service);
-    run();
-    // The script does not wait for it.
-    let started = (0..2_000).map(|_| matches()).find(|found| !found.is_empty()).unwrap();
-    run();
-    assert_eq!(matches(), started);
-    let [pid] = started.as_slice() else { panic!("one is wanted: {started:?}") };
-    assert!(Command::new("kill").arg(pid.to_string()).status().unwrap().success());
 }

@@ -92,7 +92,9 @@ pub(super) struct Explain {
 /// Write a pfile, with a restart script for each entry, for processes that run now
 ///
 /// Each entry gets the include_strings that tell its process from the others, and a block for each port that the process
-/// listens on. On a terminal it asks what is not said. What it writes passes `watcher check --deny-warnings`. Exit code 0:
+/// listens on: of the kind that fits the answer to one request for a web page, `GET /`, sent to each of these ports, once.
+/// A restart script ends what is left of its process, then starts it again; it says so if it cannot know by which command.
+/// On a terminal it asks what is not said. What it writes passes `watcher check --deny-warnings`. Exit code 0:
 /// written, and in order. 1: not written, or not in order. 2: the command line is wrong.
 #[derive(Args, Debug)]
 pub(super) struct New {
@@ -117,7 +119,7 @@ pub(super) struct New {
     /// IPCKEY, such as 0x1f000001; by default it is made of the file's path
     #[arg(long, value_name = "KEY", value_parser = ipckey)]
     pub(super) ipckey: Option<u32>,
-    /// Write no blocks for ports
+    /// Write no blocks for ports, and send them no request
     #[arg(long)]
     pub(super) no_stall_checks: bool,
     /// Write over files that exist

@@ -1,5 +1,6 @@
 //! What is done when the core asks for it. The executor does; it never decides.
 
+pub mod ask;
 pub mod inspect;
 pub mod pidfds;
 pub mod replace;

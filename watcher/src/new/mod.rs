@@ -1,27 +1,29 @@
 //! A pfile and restart scripts for processes that run now.
 
+mod command;
 mod script;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::{OsStr, OsString},
     io,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     os::unix::ffi::{OsStrExt as _, OsStringExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use watcher_core::{
     Pid,
     pfile::{
-        AbsolutePath, RetryOver, Seconds,
+        AbsolutePath, RetryOver, Seconds, answer,
         propose::{self, NoSelection, ProposedCheck, ProposedEntry, ProposedFile, Selection},
         select::{Process, Processes},
     },
 };
 
 use crate::{
-    executor::replace,
+    executor::{ask, replace},
     sys::{proc_table, tcp},
 };
 
@@ -93,7 +95,12 @@ pub fn plan(wanted: &Wanted, processes: &Processes) -> Result<Plan, Vec<String>>
                 match AbsolutePath::new(path.as_os_str().as_bytes()) {
                     None => refused.push(format!("{} cannot stand in a pfile", path.display())),
                     Some(script) => {
-                        scripts.push((path, script::skeleton(process, &selection.process)));
+                        let written = script::skeleton(process, processes, &selection.process);
+                        remarks.extend(written.doubt.map(|doubt| {
+                            let shown = path.display();
+                            format!("the command of process {pid} is not known, because {doubt}: edit {shown}")
+                        }));
+                        scripts.push((path, written.text));
                         let comment = format!("process {pid} when this was written");
                         entries.push(ProposedEntry { selection, script, checks, comment });
                     }
@@ -147,7 +154,10 @@ fn sentence(pid: Pid, reason: &NoSelection) -> String {
     }
 }
 
-/// What is listened on by a process or below it.
+/// How long a port may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is listened on by a process or below it. Each port is asked once what it is.
 fn checks(
     process: &Process,
     processes: &Processes,
@@ -163,7 +173,9 @@ fn checks(
     }
     let mut checks = Vec::new();
     for (port, addresses) in ports {
-        match propose::stall_check(port, &addresses) {
+        let at = propose::where_to_ask(&addresses).map(|address| SocketAddr::new(address, port));
+        let answer = at.and_then(|at| ask::http(at, answer::ENOUGH, PATIENCE).ok()).unwrap_or_default();
+        match propose::stall_check(answer::kind_of(&answer), port, &addresses) {
             Some(check) => checks.push(check),
             None => remarks.push(format!("port {port} of process {pid} is not asked: no block can name its address")),
         }

@@ -4,69 +4,214 @@ use std::{fs, os::unix::fs::MetadataExt as _};
 
 use watcher_core::{
     Pid,
-    pfile::{AbsolutePath, select::Process},
+    pfile::{
+        AbsolutePath,
+        select::{Process, Processes},
+    },
 };
 
-use crate::sys::proc_table;
+use super::command::{self, Command};
+
+/// A script, and why it does nothing yet, if that is so.
+pub(super) struct Script {
+    /// Its text.
+    pub(super) text: Vec<u8>,
+    /// Why the command is not known.
+    pub(super) doubt: Option<&'static str>,
+}
 
 /// A script that brings this process back, as far as can be seen from outside.
-pub(super) fn skeleton(process: &Process, program: &AbsolutePath) -> Vec<u8> {
+pub(super) fn skeleton(process: &Process, processes: &Processes, program: &AbsolutePath) -> Script {
     let pid = process.proc.pid;
     let name = comment(program.as_slice());
     let head = format!(
-        "#!/bin/sh\n# Brings {name} back. pcheck runs this when the process has gone, and looks for it afterwards.\n\
-         # Written by `watcher new` from what could be seen: read it, adapt it, and try it by hand.\n\n\
+        "#!/bin/sh\n# Brings {name} back: ends what is left of it, then starts it. Run twice, it leaves one running all \
+         the same.\n# Written by `watcher new` from what could be seen: read it, adapt it, and try it by hand.\n\n\
          export LANG=C\n\n"
     );
     match unit(pid) {
         Some(unit) => {
-            let unit = quoted(unit.as_bytes());
+            let unit = quoted(&unit);
             // A unit starts its processes outside of pcheck's control group, and ends what is left of them itself.
-            format!("{head}exec systemctl restart {unit}\n").into_bytes()
+            Script { text: format!("{head}exec systemctl restart {unit}\n").into_bytes(), doubt: None }
         }
-        None => by_command(pid, program, head),
+        None => {
+            let command = command::of(process, program.as_slice());
+            let text = by_command(process, processes, &command, head).into_bytes();
+            Script { text, doubt: command.doubt }
+        }
     }
 }
 
-fn by_command(pid: Pid, program: &AbsolutePath, head: String) -> Vec<u8> {
-    let words = proc_table::command_line(pid).unwrap_or_default();
-    // A title that a process has set itself is no command.
-    let is_command = words.first().is_some_and(|first| first == program.as_slice());
-    let arguments = if is_command { words.get(1..).unwrap_or_default() } else { &[] };
-    let mut command = quoted(program.as_slice());
-    for argument in arguments {
-        command.push(' ');
-        command.push_str(&quoted(argument));
-    }
+fn by_command(process: &Process, processes: &Processes, command: &Command, head: String) -> String {
+    let pid = process.proc.pid;
+    let Command { words, folder, title, helpers, doubt } = command;
     let mut text = head;
-    let folder =
+    if let Some(doubt) = doubt {
+        text.push_str(&format!("# What it was started by cannot be known: {doubt}.\n"));
+        text.push_str("# Put all words of its command after `set --`, and then say yes here.\nknown=no\n");
+    } else {
+        text.push_str("# What is started. Its environment is that of pcheck: set here what it needs of its own.\n");
+    }
+    text.push_str(&format!("set -- {}\n", all_quoted(words)));
+    if let Some(doubt) = doubt {
+        text.push_str(&format!(
+            "if [ \"$known\" != yes ]; then\n    printf '%s\\n' \"$0: the command is not known, because {doubt}: edit this \
+             script\" >&2\n    exit 1\nfi\n"
+        ));
+    }
+    if let Some(folder) = folder {
+        text.push_str(&format!("PATH={}:$PATH\nexport PATH\n", quoted(folder)));
+    }
+    let user = owner(pid);
+    text.push_str(&format!("# The number of its user.\nowner={}\n", user.0));
+    text.push_str("# Seconds until force is used.\npatience=10\n\n");
+    let cwd =
         fs::read_link(format!("/proc/{pid}/cwd")).ok().and_then(|folder| folder.into_os_string().into_string().ok());
-    text.push_str("# Its command line: what runs already is not started a second time.\n");
-    text.push_str(&format!("set -- {command}\n"));
-    if !is_command {
-        text.push_str("# It has changed its title since: add the arguments that it was started with.\n");
+    text.push_str(&format!("cd {} || exit 1\n", quoted(cwd.as_deref().unwrap_or("/"))));
+    match title {
+        None => {
+            text.push_str("\n# The words of a command line, one on a line.\n");
+            text.push_str("words() {\n    tr '\\0\\n' '\\n\\001'\n    echo .\n}\n\nfirst=$1\n");
+            text.push_str("wanted=$(printf '%s\\0' \"$@\" | words)\n");
+        }
+        Some(title) => {
+            text.push_str("\n# The words of a command line, one on a line, but for empty ones at its end.\n");
+            text.push_str("words() {\n    tr '\\0\\n' '\\n\\001'\n}\n\n# Its title, by which it is known.\n");
+            text.push_str(&format!("first={}\n", quoted(title.first().map_or("", String::as_str))));
+            text.push_str(&format!("wanted=$(printf '%s\\0' {} | words)\n", all_quoted(title)));
+        }
     }
-    let owner = fs::metadata(format!("/proc/{pid}")).map_or(0, |data| data.uid());
-    if owner != 0 {
-        text.push_str(&format!("# It ran as user {owner}: under root, start it by `runuser -u NAME -- \"$@\"`.\n"));
+    text.push_str(OURS);
+    match helpers {
+        None => text.push_str("ours() {\n    masters\n}\n"),
+        Some(name) => {
+            let below = processes.iter().find(|other| other.parent == Some(pid));
+            let helper = below.map_or(user.0, |below| owner(below.proc.pid).0);
+            let exe = process.exe.as_ref().map(ToString::to_string).unwrap_or_default();
+            text.push_str(
+                &HELPERS
+                    .replace("@NAME", &quoted(name))
+                    .replace("@USER", &helper.to_string())
+                    .replace("@EXE", &quoted(&exe)),
+            );
+        }
     }
-    text.push_str(&format!("cd {} || exit 1\n", quoted(folder.as_deref().unwrap_or("/").as_bytes())));
-    text.push_str(RUNNING);
-    text.into_bytes()
+    text.push_str(END);
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    text.push_str(&start(user, &passwd));
+    text
 }
 
-const RUNNING: &str = r#"
-wanted=$(printf '%s\n' "$@")
-for process in /proc/[0-9]*; do
-    if [ "$(tr '\0' '\n' 2>/dev/null <"$process/cmdline")" = "$wanted" ]; then
-        exit 0
-    fi
-done 2>/dev/null
+/// Starts it as its user.
+fn start((user, group): (u32, u32), passwd: &str) -> String {
+    const PLAIN: &str = "setsid \"$@\" </dev/null >/dev/null 2>&1 &\nexit 0\n";
+    if user == 0 {
+        return PLAIN.to_owned();
+    }
+    let become_it = name_of(user, passwd).map_or_else(
+        || format!("setpriv --reuid {user} --regid {group} --clear-groups --"),
+        |name| format!("runuser -u {} --", quoted(name)),
+    );
+    format!(
+        "# It ran as this user; if it changes from root to it by itself, start it as root instead.\nif [ \"$(id -u)\" = 0 ]; \
+         then\n    set -- {become_it} \"$@\"\nfi\n{PLAIN}"
+    )
+}
 
-# Children that the old process left behind, and that hold its port or its files, would have to be ended here.
+fn name_of(user: u32, passwd: &str) -> Option<&str> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty() && !name.starts_with(['#', '-', '+']))?;
+        (fields.nth(1)?.parse() == Ok(user)).then_some(name)
+    })
+}
 
-setsid "$@" </dev/null >/dev/null 2>&1 &
-exit 0
+/// User and group; the folder in `/proc` has the effective ones.
+fn owner(pid: Pid) -> (u32, u32) {
+    fs::metadata(format!("/proc/{pid}")).map_or((0, 0), |data| (data.uid(), data.gid()))
+}
+
+const OURS: &str = r#"space=$(readlink /proc/self/ns/pid)
+
+# Whether a process is of this user, and of this pid namespace as far as can be seen; and not this script.
+is_near() {
+    [ "$1" != "/proc/$$" ] || return 1
+    [ "$(stat -c %u "$1")" = "$2" ] || return 1
+    theirs=$(readlink "$1/ns/pid") || return 0
+    [ "$theirs" = "$space" ]
+}
+
+# Every process with exactly this command line, by number.
+masters() {
+    grep -lszxF -e "$first" /proc/[0-9]*/cmdline | while IFS= read -r file; do
+        process=${file%/cmdline}
+        if [ "$(words <"$file")" = "$wanted" ] && is_near "$process" "$owner"; then
+            echo "${process#/proc/}"
+        fi
+    done
+}
+
+# All that has to go.
+"#;
+
+const HELPERS: &str = r#"ours() {
+    masters
+    helpers
+}
+
+# Its workers, and those whose master has gone; not those of another master that lives.
+name=@NAME
+helpers() {
+    grep -lszF -e "$name: worker process" -e "$name: cache manager process" -e "$name: cache loader process" \
+        /proc/[0-9]*/cmdline | while IFS= read -r file; do
+        process=${file%/cmdline}
+        is_near "$process" @USER || continue
+        exe=$(readlink "$process/exe")
+        [ "${exe% (deleted)}" = @EXE ] || continue
+        case $(words <"$file") in
+            "$name: worker process"* | "$name: cache "*) ;;
+            *) continue ;;
+        esac
+        parent=$(sed -n 's/^PPid:[[:space:]]*//p' "$process/status")
+        case $(words <"/proc/$parent/cmdline") in
+            "$wanted") ;;
+            "$name: master process"*) continue ;;
+        esac
+        echo "${process#/proc/}"
+    done
+}
+"#;
+
+const END: &str = r#"
+signal_all() {
+    for process in $(ours); do
+        kill -s "$1" "$process"
+    done
+}
+
+# Politely, and when patience is at its end by force: workers outlive a master that was killed, and hold the port.
+end_all() {
+    signal_all TERM
+    left=$patience
+    while [ -n "$(ours)" ] && [ "$left" -gt 0 ]; do
+        left=$((left - 1))
+        sleep 1
+    done
+    left=10
+    while [ -n "$(ours)" ]; do
+        [ "$left" -gt 0 ] || return 1
+        left=$((left - 1))
+        signal_all KILL
+        sleep 1
+    done
+}
+
+if ! end_all 2>/dev/null; then
+    printf '%s\n' "$0: what is left of it does not end" >&2
+    exit 1
+fi
+
 "#;
 
 /// The system's unit that a process belongs to, if it does; units of a user's session are none of root's.
@@ -81,8 +226,12 @@ fn unit_of(groups: &str) -> Option<&str> {
 }
 
 /// For `sh`: nothing in it means anything.
-fn quoted(word: &[u8]) -> String {
-    format!("'{}'", String::from_utf8_lossy(word).replace('\'', r"'\''"))
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+fn all_quoted(words: &[String]) -> String {
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
 fn comment(text: &[u8]) -> String {
@@ -103,7 +252,15 @@ mod tests {
 
     #[test]
     fn words_are_quoted_for_sh() {
-        assert_eq!(quoted(b"a b"), "'a b'");
-        assert_eq!(quoted(b"it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+    }
+
+    #[test]
+    fn it_is_started_as_the_user_that_it_ran_as() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\n# note:x:33:33\nwww-data:x:33:33:www-data:/var/www:/bin/false\n";
+        assert!(!start((0, 0), passwd).contains("runuser"));
+        assert!(start((33, 33), passwd).contains("set -- runuser -u 'www-data' -- \"$@\"\n"));
+        assert!(start((34, 35), passwd).contains("set -- setpriv --reuid 34 --regid 35 --clear-groups -- \"$@\"\n"));
     }
 }

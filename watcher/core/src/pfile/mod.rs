@@ -3,6 +3,7 @@
 //! [`read()`] makes values of text and tells everything that is wrong with it; [`print()`] makes text of values. What a
 //! file means on the host that it is for is judged in [`lint`] and [`select`], by facts that somebody else has gathered.
 
+pub mod answer;
 mod bytes;
 mod check;
 mod entry;
@@ -17,6 +18,7 @@ mod read;
 mod rule;
 pub mod select;
 mod stall;
+mod words;
 
 pub use bytes::Bytes;
 pub use check::{Check, Severity};

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 use super::{
     AbsolutePath, Bytes, Port, RetryOver, Seconds, StallKind, StallTiming, UnknownOptions, read,
     select::{Process, Processes},
+    words::{self, Telling, Word},
 };
 use crate::Pid;
 
@@ -42,16 +43,19 @@ pub fn selection(target: &Process, processes: &Processes) -> Result<Selection, N
     let others: Vec<_> = matching(&plain, processes).filter(|other| other.proc != target.proc).collect();
     let relevant = |other: &&&Process| !processes.descends(other.proc.pid, target.proc.pid);
     let mut others: Vec<_> = others.iter().filter(relevant).copied().collect();
-    let words = words(target.command_line.as_slice());
+    let words = words::of(target.command_line.as_slice());
     let mut chosen: Vec<&[u8]> = Vec::new();
     while let Some(other) = others.first() {
         let lacking = |word: &[u8]| others.iter().filter(|other| !contains(other, word)).count();
-        // Most others excluded; rather a name than an option; rather short.
-        let rank = |word: &&&[u8]| (lacking(word), !word.starts_with(b"-"), usize::MAX - word.len());
-        match words.iter().max_by_key(rank).filter(|word| lacking(word) > 0) {
+        // Weak words are for when no other one excludes anything. Then most others excluded; telling; short.
+        let rank = |word: &&Word<'_>| {
+            let excluded = lacking(word.text);
+            (excluded > 0, word.telling > Telling::Weak, excluded, word.telling, usize::MAX - word.text.len())
+        };
+        match words.iter().max_by_key(rank).filter(|word| lacking(word.text) > 0) {
             Some(word) => {
-                others.retain(|other| contains(other, word));
-                chosen.push(word);
+                others.retain(|other| contains(other, word.text));
+                chosen.push(word.text);
             }
             None if processes.descends(target.proc.pid, other.proc.pid) => {
                 return Err(NoSelection::ChildOf(other.proc.pid));
@@ -61,7 +65,7 @@ pub fn selection(target: &Process, processes: &Processes) -> Result<Selection, N
     }
     let name = plain.process.file_name();
     if chosen.is_empty() && INTERPRETERS.iter().any(|interpreter| name.starts_with(interpreter.as_bytes())) {
-        chosen.extend(most_telling(&words));
+        chosen.extend(words::most_telling(&words));
     }
     let include_strings = (!chosen.is_empty()).then(|| chosen.join(&b'&').as_slice().into());
     Ok(Selection { include_strings, ..plain })
@@ -83,25 +87,8 @@ fn matching<'a>(selection: &Selection, processes: &'a Processes) -> impl Iterato
     found.into_iter()
 }
 
-/// What may stand in `include_strings`, without the program itself.
-fn words(command_line: &[u8]) -> Vec<&[u8]> {
-    const SHORTEST: usize = 2;
-    const ENOUGH: usize = 500;
-    let arguments = command_line.splitn(2, |byte| *byte == b' ').nth(1).unwrap_or_default();
-    let words = arguments.split(|byte| matches!(byte, b' ' | b':' | b'&') || byte.is_ascii_control());
-    words.filter(|word| word.len() >= SHORTEST).take(ENOUGH).collect()
-}
-
 fn contains(process: &Process, word: &[u8]) -> bool {
     memchr::memmem::find(process.command_line.as_slice(), word).is_some()
-}
-
-/// What an interpreter runs: a file, or else something with a dot in it, such as a class.
-fn most_telling<'a>(words: &[&'a [u8]]) -> Option<&'a [u8]> {
-    const ENDINGS: [&[u8]; 6] = [b".jar", b".py", b".pl", b".rb", b".js", b".sh"];
-    let plain = || words.iter().copied().filter(|word| !word.starts_with(b"-"));
-    let file = plain().find(|word| ENDINGS.iter().any(|ending| word.ends_with(ending)));
-    file.or_else(|| plain().rfind(|word| word.contains(&b'.'))).or_else(|| plain().next())
 }
 
 /// A stall check that fits what a process listens on.
@@ -112,20 +99,22 @@ pub struct ProposedCheck {
     host: Option<IpAddr>,
 }
 
-/// Ports on which HTTP and HTTPS are usual.
-const WEB: [u16; 8] = [80, 3000, 8000, 8008, 8080, 8081, 8088, 8888];
-const WEB_TLS: [u16; 4] = [443, 8443, 9443, 10443];
+/// The addresses that are asked where a block names no host, and those that stand for them.
+const LOCAL: [&str; 4] = ["127.0.0.1", "0.0.0.0", "::1", "::"];
 
-/// The check for a port, by the addresses on which it is listened to; `None` where a block cannot say it.
+/// At which of the addresses of a port to ask what it is: where its block will ask.
 #[must_use]
-pub fn stall_check(port: u16, addresses: &BTreeSet<IpAddr>) -> Option<ProposedCheck> {
-    let kind = match port {
-        port if WEB_TLS.contains(&port) => StallKind::WebTls,
-        port if WEB.contains(&port) => StallKind::Web,
-        _ => StallKind::Socket,
-    };
-    let by_default = ["127.0.0.1", "::1", "0.0.0.0", "::"];
-    let local = addresses.iter().any(|address| by_default.contains(&address.to_string().as_str()));
+pub fn where_to_ask(addresses: &BTreeSet<IpAddr>) -> Option<IpAddr> {
+    let rank = |address: &IpAddr| LOCAL.iter().position(|local| *local == address.to_string()).unwrap_or(LOCAL.len());
+    addresses.iter().map(IpAddr::to_canonical).min_by_key(rank)
+}
+
+/// The check for a port, by what it is and the addresses on which it is listened to; `None` where a block cannot say it.
+#[must_use]
+pub fn stall_check(kind: StallKind, port: u16, addresses: &BTreeSet<IpAddr>) -> Option<ProposedCheck> {
+    // Sockets for both families show addresses of the older one in the form of the newer one.
+    let addresses: BTreeSet<_> = addresses.iter().map(IpAddr::to_canonical).collect();
+    let local = addresses.iter().any(|address| LOCAL.contains(&address.to_string().as_str()));
     let host = match (local, addresses.first(), kind) {
         (true, ..) => None,
         // A `:` would end the field, and a socket block has no host.
@@ -243,33 +232,63 @@ mod tests {
     }
 
     #[test]
+    fn weak_words_are_for_when_nothing_else_helps() {
+        let nginx = "nginx: master process nginx -c";
+        let (one, two) = (format!("/n {nginx} /srv/a.conf -g off;"), format!("/n {nginx} /srv/b.conf"));
+        assert_eq!(proposed(1, &[(1, 0, &one), (2, 0, &two)]), Ok(Some("/srv/a.conf".to_owned())));
+        let all = [(1, 0, "/a --bind 127.0.0.1 8000 worker"), (2, 0, "/a --bind 127.0.0.2 8001 other")];
+        assert_eq!(proposed(1, &all), Ok(Some("worker".to_owned())));
+        assert_eq!(proposed(1, &[(1, 0, "/a 10.0.0.1 -x"), (2, 0, "/a 10.0.0.2 -x")]), Ok(Some("10.0.0.1".to_owned())));
+        // A telling word that helps a little comes before a weak one that helps more.
+        let three = [(1, 0, "/a 8000 first"), (2, 0, "/a 8001 first"), (3, 0, "/a 8002 other")];
+        assert_eq!(proposed(1, &three), Ok(Some("first&8000".to_owned())));
+    }
+
+    #[test]
     fn interpreters_are_told_by_what_they_run() {
         assert_eq!(
             proposed(1, &[(1, 0, "/usr/bin/java -Xmx1g -cp /opt/lib org.example.Main start")]),
             Ok(Some("org.example.Main".to_owned()))
         );
         assert_eq!(proposed(1, &[(1, 0, "/usr/bin/python3 -u /srv/app.py")]), Ok(Some("/srv/app.py".to_owned())));
+        assert_eq!(
+            proposed(1, &[(1, 0, "/usr/bin/python3 -m http.server 8000 --bind 127.0.0.1")]),
+            Ok(Some("http.server".to_owned()))
+        );
     }
 
     #[test]
     fn checks_fit_port_and_address() {
-        let check = |port, address: &str| {
+        use StallKind::{Socket, Web, WebTls};
+        let check = |kind, address: &str| {
             let addresses = [address.parse().unwrap()].into();
-            stall_check(port, &addresses).map(|check| (check.kind, check.host.map(|host| host.to_string())))
+            stall_check(kind, 80, &addresses).map(|check| (check.kind, check.host.map(|host| host.to_string())))
         };
-        assert_eq!(check(80, "0.0.0.0"), Some((StallKind::Web, None)));
-        assert_eq!(check(443, "::"), Some((StallKind::WebTls, None)));
-        assert_eq!(check(5432, "127.0.0.1"), Some((StallKind::Socket, None)));
-        assert_eq!(check(8080, "192.0.2.7"), Some((StallKind::Web, Some("192.0.2.7".to_owned()))));
-        assert_eq!(check(5432, "192.0.2.7"), None);
-        assert_eq!(check(80, "2001:db8::7"), None);
+        assert_eq!(check(Web, "0.0.0.0"), Some((Web, None)));
+        assert_eq!(check(WebTls, "::"), Some((WebTls, None)));
+        assert_eq!(check(Socket, "127.0.0.1"), Some((Socket, None)));
+        assert_eq!(check(Web, "192.0.2.7"), Some((Web, Some("192.0.2.7".to_owned()))));
+        assert_eq!(check(Socket, "192.0.2.7"), None);
+        assert_eq!(check(Socket, "::ffff:127.0.0.1"), Some((Socket, None)));
+        assert_eq!(check(Web, "::ffff:192.0.2.7"), Some((Web, Some("192.0.2.7".to_owned()))));
+        assert_eq!(check(Web, "2001:db8::7"), None);
+        let ask = |all: &[&str]| {
+            let all = all.iter().map(|address| address.parse().unwrap()).collect();
+            where_to_ask(&all).map(|address| address.to_string())
+        };
+        assert_eq!(ask(&["::", "192.0.2.7"]).as_deref(), Some("::"));
+        assert_eq!(ask(&["::ffff:127.0.0.1"]).as_deref(), Some("127.0.0.1"));
+        assert_eq!(ask(&["192.0.2.7"]).as_deref(), Some("192.0.2.7"));
+        assert_eq!(ask(&[]), None);
     }
 
     #[test]
     fn a_proposed_file_loads_without_a_warning() {
         let path = |path: &str| AbsolutePath::new(path.as_bytes()).unwrap();
         let selection = Selection { process: path("/a"), include_strings: Some("one&two".into()) };
-        let checks = [80, 443, 25].into_iter().filter_map(|port| stall_check(port, &["::".parse().unwrap()].into()));
+        let all = [(StallKind::Web, 80), (StallKind::WebTls, 443), (StallKind::Socket, 25)];
+        let checks =
+            all.into_iter().filter_map(|(kind, port)| stall_check(kind, port, &["::".parse().unwrap()].into()));
         let comment = "process 1".to_owned();
         let entry = ProposedEntry { selection, script: path("/s"), checks: checks.collect(), comment };
         let file = ProposedFile {
