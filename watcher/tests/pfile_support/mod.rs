@@ -66,7 +66,13 @@ impl Folder {
         if !path.exists() {
             symlink("/bin/sleep", &path).unwrap();
         }
-        Service(Command::new(&path).args(words).spawn().unwrap())
+        let service = Service(Command::new(&path).args(words).spawn().unwrap());
+        // Its parent goes on a moment before its command line can be seen.
+        let command_line = format!("/proc/{}/cmdline", service.pid());
+        while !fs::read(&command_line).unwrap().starts_with(path.as_os_str().as_encoded_bytes()) {
+            std::thread::yield_now();
+        }
+        service
     }
 }
 
