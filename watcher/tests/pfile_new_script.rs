@@ -5,7 +5,7 @@ mod pfile_support;
 
 use std::{fs, os::unix::process::CommandExt as _, path::PathBuf, process::Command};
 
-use pfile_support::{Folder, Ran, shown, watcher};
+use pfile_support::{Folder, Ran, shown, until_seen, watcher};
 
 /// Writes pfile and script for a process; no script if it would restart the unit in which these tests run.
 fn written(folder: &Folder, pid: u32) -> (Ran, String, Option<PathBuf>) {
@@ -70,6 +70,7 @@ fn it_leaves_one_running_however_often_it_runs_and_ends_nothing_else() {
 fn a_title_that_is_no_command_is_said_and_the_script_waits_for_it() {
     let folder = Folder::new();
     let mut child = Command::new("/bin/sleep").arg0("gunicorn: master [app]").arg("600").spawn().unwrap();
+    until_seen(child.id(), "gunicorn");
     let (ran, _, script) = written(&folder, child.id());
     if let Some(script) = &script {
         let refused = Command::new(script).output().unwrap();

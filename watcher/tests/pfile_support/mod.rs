@@ -67,12 +67,16 @@ impl Folder {
             symlink("/bin/sleep", &path).unwrap();
         }
         let service = Service(Command::new(&path).args(words).spawn().unwrap());
-        // Its parent goes on a moment before its command line can be seen.
-        let command_line = format!("/proc/{}/cmdline", service.pid());
-        while !fs::read(&command_line).unwrap().starts_with(path.as_os_str().as_encoded_bytes()) {
-            std::thread::yield_now();
-        }
+        until_seen(service.pid(), &shown(&path));
         service
+    }
+}
+
+/// Waits until a child's command line can be seen: its parent goes on a moment before that.
+pub(crate) fn until_seen(pid: u32, first_word: &str) {
+    let command_line = format!("/proc/{pid}/cmdline");
+    while !fs::read(&command_line).unwrap().starts_with(first_word.as_bytes()) {
+        std::thread::yield_now();
     }
 }
 
