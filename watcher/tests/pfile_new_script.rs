@@ -5,7 +5,7 @@ mod pfile_support;
 
 use std::{fs, os::unix::process::CommandExt as _, path::PathBuf, process::Command};
 
-use pfile_support::{Folder, Ran, shown, until_seen, watcher};
+use pfile_support::{Folder, Ran, Service, shown, until_seen, watcher};
 
 /// Writes pfile and script for a process; no script if it would restart the unit in which these tests run.
 fn written(folder: &Folder, pid: u32) -> (Ran, String, Option<PathBuf>) {
@@ -69,9 +69,12 @@ fn it_leaves_one_running_however_often_it_runs_and_ends_nothing_else() {
 #[test]
 fn a_title_that_is_no_command_is_said_and_the_script_waits_for_it() {
     let folder = Folder::new();
-    let mut child = Command::new("/bin/sleep").arg0("gunicorn: master [app]").arg("600").spawn().unwrap();
-    until_seen(child.id(), "gunicorn");
-    let (ran, _, script) = written(&folder, child.id());
+    // A program of its own: other tests have `sleep` running, by other names.
+    let program = folder.path("titled");
+    fs::copy("/bin/sleep", &program).unwrap();
+    let child = Service::of(Command::new(&program).arg0("gunicorn: master [app]").arg("600"));
+    until_seen(child.pid(), "gunicorn");
+    let (ran, _, script) = written(&folder, child.pid());
     if let Some(script) = &script {
         let refused = Command::new(script).output().unwrap();
         let error = String::from_utf8(refused.stderr).unwrap();
@@ -79,6 +82,4 @@ fn a_title_that_is_no_command_is_said_and_the_script_waits_for_it() {
         assert!(error.contains("it has changed its title since it was started: edit this script"), "{error}");
         assert!(ran.err.contains("is not known, because it has changed its title"), "{ran:?}");
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
 }

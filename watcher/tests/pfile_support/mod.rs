@@ -66,7 +66,7 @@ impl Folder {
         if !path.exists() {
             symlink("/bin/sleep", &path).unwrap();
         }
-        let service = Service(Command::new(&path).args(words).spawn().unwrap());
+        let service = Service::of(Command::new(&path).args(words));
         until_seen(service.pid(), &shown(&path));
         service
     }
@@ -75,9 +75,9 @@ impl Folder {
 /// Waits until a child's command line can be seen: its parent goes on a moment before that.
 pub(crate) fn until_seen(pid: u32, first_word: &str) {
     let command_line = format!("/proc/{pid}/cmdline");
-    while !fs::read(&command_line).unwrap().starts_with(first_word.as_bytes()) {
-        std::thread::yield_now();
-    }
+    let seen = || fs::read(&command_line).unwrap().starts_with(first_word.as_bytes());
+    let looks = (0..10_000).take_while(|_| !seen()).map(|_| std::thread::sleep(std::time::Duration::from_millis(1)));
+    assert!(looks.count() < 10_000, "{first_word} is not seen");
 }
 
 pub(crate) fn shown(path: &Path) -> String {
@@ -88,6 +88,11 @@ pub(crate) fn shown(path: &Path) -> String {
 pub(crate) struct Service(Child);
 
 impl Service {
+    /// Starts a command that says nothing: whoever reads what the test says need not wait for it.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.0.id()
     }
