@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tracing::{debug, info};
-use watcher_core::{Action, Death, Event, Outbox, Signal, Vigil};
+use watcher_core::{Death, Event, Outbox, Signal, Vigil, vigil::Action};
 
 use crate::{
     executor::watch::Watch,

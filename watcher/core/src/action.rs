@@ -1,39 +1,95 @@
 //! What the core can ask for.
 
-use crate::{Death, ProcId, Signal};
+use crate::{
+    Answer, ProcId, RequestId, RunId, SavedEntry, ScriptOrder, Signal, Told,
+    pfile::{Bytes, RetryOver},
+};
 
 /// Something to be done. Actions are done in the order in which they were asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Tell of a death.
-    Report(Death),
+    /// A watched process is dying: tell when it has gone.
+    AwaitEnd(ProcId),
+    /// Write the dump file: something has failed, or the operator asks for it.
+    Dump,
+    /// End a script, with all its processes.
+    EndRun {
+        /// Which run.
+        run: RunId,
+        /// By force.
+        force: bool,
+    },
+    /// Tell when a process begins to run a program of this name.
+    Expect(Bytes),
+    /// That is not wanted any more.
+    ExpectNoMore(Bytes),
+    /// The watch is over.
+    Finish(Finish),
+    /// Forget all that was saved, and save this.
+    Renew(Vec<SavedEntry>),
+    /// List all processes of the host.
+    List,
+    /// Read the rules again.
+    ReadRules {
+        /// Who waits for an answer.
+        request: Option<RequestId>,
+    },
+    /// Answer an operator.
+    Reply {
+        /// Whom.
+        request: RequestId,
+        /// What.
+        answer: Answer,
+    },
+    /// Run a script.
+    Run(Box<ScriptOrder>),
+    /// Save this, for when the watch is killed.
+    Save(Box<SavedEntry>),
+    /// Send a process a signal.
+    Signal {
+        /// Which.
+        proc: ProcId,
+        /// What.
+        signal: Signal,
+    },
+    /// Look at every watched process once: some news was lost.
+    Sweep,
+    /// Tell the log, and whoever follows.
+    Tell(Told),
     /// Watch this process no longer.
     Unwatch(ProcId),
-    /// Look at every watched process once: some news was lost.
-    Sweep {
-        /// How many records were lost.
-        lost: u64,
-    },
-    /// All is done, or the operator wants to stop.
-    Finish {
-        /// The signal that asked for it, if one did.
-        stopped_by: Option<Signal>,
-    },
+    /// Watch this process: tell when it dies.
+    Watch(ProcId),
+}
+
+/// Why a watch is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// The operator asked for it.
+    Asked,
+    /// An entry's retries are used up, and its action ends the watch: `Exit` or `Shutdown`.
+    RetryOver(RetryOver),
 }
 
 /// The actions of one step, in order.
-#[derive(Debug, Default)]
-pub struct Outbox(Vec<Action>);
+#[derive(Debug)]
+pub struct Outbox<A>(Vec<A>);
 
-impl Outbox {
+impl<A> Default for Outbox<A> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<A> Outbox<A> {
     /// Asks for something.
-    pub(crate) fn push(&mut self, action: Action) {
+    pub(crate) fn push(&mut self, action: A) {
         self.0.push(action);
     }
 
     /// Takes everything that was asked for.
     #[must_use = "an action that is dropped is never done"]
-    pub fn drain(&mut self) -> impl Iterator<Item = Action> + '_ {
+    pub fn drain(&mut self) -> impl Iterator<Item = A> + '_ {
         self.0.drain(..)
     }
 }

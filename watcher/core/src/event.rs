@@ -1,10 +1,20 @@
 //! What the core can be told.
 
-use crate::{Comm, Ending, Mono, ProcId, Signal, Span};
+use crate::{
+    Comm, Ending, Mono, Order, ProcId, RequestId, RunEnd, RunId, Signal, Span, StartTicks,
+    pfile::{Pfile, select::Processes},
+};
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Event {
+    /// Time has passed: something was to be done by now.
+    Deadline,
+    /// A process has begun to run a program of a name that is waited for.
+    Exec {
+        /// Which.
+        proc: ProcId,
+    },
     /// The kernel reported that a process is dying.
     Exit(ExitNotice),
     /// A process has gone: its pidfd says so, or `/proc` has no such process any more.
@@ -18,6 +28,41 @@ pub enum Event {
     Lost {
         /// How many since the last such event.
         records: u64,
+    },
+    /// All processes of the host, as they were asked for.
+    Listed {
+        /// They.
+        processes: Processes,
+        /// When they were read, on the clock of start times.
+        uptime: StartTicks,
+    },
+    /// An operator's order.
+    Order {
+        /// Who waits for an answer; nobody when it came by a signal.
+        request: Option<RequestId>,
+        /// What.
+        order: Order,
+    },
+    /// Rules that were asked for.
+    Rules {
+        /// Who waits for an answer.
+        request: Option<RequestId>,
+        /// They, or why they are not to be had, as a sentence.
+        rules: Result<Box<Pfile>, String>,
+    },
+    /// A script has ended, or was never started.
+    RunEnded {
+        /// Which run.
+        run: RunId,
+        /// How.
+        end: RunEnd,
+    },
+    /// A script runs.
+    RunStarted {
+        /// Which run.
+        run: RunId,
+        /// The script's process.
+        script: ProcId,
     },
     /// The operator asked to stop.
     Stop {

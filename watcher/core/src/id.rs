@@ -45,6 +45,18 @@ pub struct ProcId {
     pub start: StartTicks,
 }
 
+/// An entry, for as long as it is watched: unlike its number it does not change when the file does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EntryId(pub u32);
+
+/// One run of a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RunId(pub u64);
+
+/// A request of an operator who waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
 /// A command name as the kernel keeps it: at most 15 bytes, any bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Comm([u8; 16]);

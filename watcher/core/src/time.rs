@@ -12,6 +12,28 @@ impl Mono {
     pub const fn since(self, earlier: Self) -> Span {
         Span(self.0.saturating_sub(earlier.0))
     }
+
+    /// So much later; the end of time at the latest.
+    #[must_use]
+    pub const fn after(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
+/// What the wall clock says: for showing only. It can be set to anything at any time, so there is no earlier and later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wall {
+    /// Nanoseconds since 1970.
+    pub unix_ns: u64,
+}
+
+/// A moment: the clock that decides, and the one that is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Decides.
+    pub mono: Mono,
+    /// Is shown.
+    pub wall: Wall,
 }
 
 /// A length of time in nanoseconds.
@@ -19,6 +41,18 @@ impl Mono {
 pub struct Span(pub u64);
 
 impl Span {
+    /// Whole seconds.
+    #[must_use]
+    pub const fn of_seconds(seconds: u32) -> Self {
+        Self(seconds as u64 * 1_000_000_000)
+    }
+
+    /// Milliseconds.
+    #[must_use]
+    pub const fn of_millis(millis: u32) -> Self {
+        Self(millis as u64 * 1_000_000)
+    }
+
     /// In seconds.
     #[must_use]
     pub fn seconds(self) -> f64 {

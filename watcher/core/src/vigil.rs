@@ -2,7 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Action, Death, Event, ExitNotice, Mono, Outbox, ProcId};
+use crate::{Death, Event, ExitNotice, Mono, Outbox, ProcId, Signal};
+
+/// What a vigil asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Tell of a death.
+    Report(Death),
+    /// Watch this process no longer.
+    Unwatch(ProcId),
+    /// Look at every watched process once: some news was lost.
+    Sweep {
+        /// How many records were lost.
+        lost: u64,
+    },
+    /// All is done, or the operator wants to stop.
+    Finish {
+        /// The signal that asked for it, if one did.
+        stopped_by: Option<Signal>,
+    },
+}
 
 /// A set of processes of which each is waited for, and reported once.
 #[derive(Debug)]
@@ -24,7 +43,7 @@ impl Vigil {
     }
 
     /// Takes in one event and says what to do.
-    pub fn step(&mut self, now: Mono, event: Event, out: &mut Outbox) {
+    pub fn step(&mut self, now: Mono, event: Event, out: &mut Outbox<Action>) {
         if self.finished {
             return;
         }
@@ -37,10 +56,18 @@ impl Vigil {
             }
             Event::Lost { records } => out.push(Action::Sweep { lost: records }),
             Event::Stop { signal } => self.finish(Action::Finish { stopped_by: Some(signal) }, out),
+            // A vigil asks for none of these.
+            Event::Deadline
+            | Event::Exec { .. }
+            | Event::Listed { .. }
+            | Event::Order { .. }
+            | Event::Rules { .. }
+            | Event::RunEnded { .. }
+            | Event::RunStarted { .. } => {}
         }
     }
 
-    fn died(&mut self, death: Death, out: &mut Outbox) {
+    fn died(&mut self, death: Death, out: &mut Outbox<Action>) {
         // The same death can be told twice, by the kernel and by a sweep: the first word counts.
         if !self.alive.remove(&death.proc) {
             return;
@@ -52,7 +79,7 @@ impl Vigil {
         }
     }
 
-    fn finish(&mut self, action: Action, out: &mut Outbox) {
+    fn finish(&mut self, action: Action, out: &mut Outbox<Action>) {
         self.finished = true;
         out.push(action);
     }
@@ -63,7 +90,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Comm, Ending, Pid, Signal, Span, StartTicks};
+    use crate::{Comm, Ending, Pid, Span, StartTicks};
 
     fn proc(pid: u32, start: u64) -> ProcId {
         ProcId { pid: Pid::new(pid).unwrap(), start: StartTicks(start) }
@@ -138,7 +165,9 @@ mod tests {
             let watched: Vec<_> = (1..6).map(|pid| proc(pid, 1)).collect();
             let told: BTreeSet<_> = events.iter().filter_map(|event| match event {
                 Event::Exit(ExitNotice { proc, .. }) | Event::Gone { proc, .. } => Some(*proc),
-                Event::Lost { .. } | Event::Stop { .. } => None,
+                Event::Deadline | Event::Exec { .. } | Event::Listed { .. } | Event::Lost { .. }
+                | Event::Order { .. } | Event::Rules { .. } | Event::RunEnded { .. }
+                | Event::RunStarted { .. } | Event::Stop { .. } => None,
             }).filter(|proc| watched.contains(proc)).collect();
             let mut vigil = Vigil::new(watched);
             let mut reported = Vec::new();
