@@ -3,9 +3,12 @@
 pub mod ask;
 pub mod harmless;
 pub mod inspect;
+pub mod lister;
 pub mod pidfds;
 pub mod replace;
+pub mod rules;
 pub mod scripts;
+pub mod signals;
 pub mod survey;
 pub mod trust;
 pub mod watch;
