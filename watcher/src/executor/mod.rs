@@ -3,8 +3,10 @@
 pub mod ask;
 pub mod harmless;
 pub mod inspect;
+pub mod percent;
 pub mod pidfds;
 pub mod replace;
+pub mod rundir;
 pub mod scripts;
 pub mod survey;
 pub mod trust;
