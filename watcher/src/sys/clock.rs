@@ -1,7 +1,7 @@
 //! The clocks.
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
-use watcher_core::{Mono, Span};
+use watcher_core::{Mono, Span, Wall};
 
 /// Now, on the monotonic clock: the only clock that decides anything.
 #[must_use]
@@ -13,6 +13,12 @@ pub fn now() -> Mono {
 #[must_use]
 pub fn since_boot() -> Span {
     Span(nanoseconds(clock_gettime(ClockId::Boottime)))
+}
+
+/// What the wall clock says, for people and logs only.
+#[must_use]
+pub fn wall() -> Wall {
+    Wall { unix_ns: nanoseconds(clock_gettime(ClockId::Realtime)) }
 }
 
 /// Seconds since 1970, for people and logs only.
