@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod harmless;
 pub mod inspect;
+pub mod log;
 pub mod percent;
 pub mod pidfds;
 pub mod replace;
