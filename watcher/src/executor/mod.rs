@@ -4,6 +4,7 @@ pub mod ask;
 pub mod harmless;
 pub mod inspect;
 pub mod lister;
+pub mod log;
 pub mod percent;
 pub mod pidfds;
 pub mod replace;

@@ -27,6 +27,12 @@ pub fn unix_seconds() -> f64 {
     Span(nanoseconds(clock_gettime(ClockId::Realtime))).seconds()
 }
 
+/// What the wall clock says now, for showing only.
+#[must_use]
+pub fn wall() -> Wall {
+    Wall { unix_ns: nanoseconds(clock_gettime(ClockId::Realtime)) }
+}
+
 fn nanoseconds(Timespec { tv_sec, tv_nsec }: Timespec) -> u64 {
     u64::try_from(tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(tv_nsec).unwrap_or(0)
 }

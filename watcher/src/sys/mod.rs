@@ -7,6 +7,7 @@ pub mod group;
 pub mod heap;
 pub mod host;
 pub mod limits;
+pub mod local_time;
 pub mod own;
 pub mod pidfd;
 pub mod pod;
