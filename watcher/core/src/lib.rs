@@ -17,6 +17,7 @@
 #![warn(missing_docs)]
 
 mod action;
+mod blame;
 mod ending;
 mod event;
 mod id;
@@ -27,6 +28,7 @@ mod time;
 mod vigil;
 
 pub use action::{Action, Outbox};
+pub use blame::{Blame, Origin, Sender, explain};
 pub use ending::Ending;
 pub use event::{Death, Event, ExitNotice};
 pub use id::{Comm, Pid, ProcId, StartTicks};
