@@ -7,6 +7,7 @@ use std::{
 
 use aya::sys::{Stats, enable_stats};
 use watcher::kernel::{Exactness, Handles, Sizes};
+use watcher_abi::name::ON_EXIT;
 use watcher_core::{Pid, ProcId, StartTicks};
 
 use crate::{
@@ -46,13 +47,13 @@ fn round(watched: u32, exits: usize) -> (u64, u64) {
         churn(exits);
         mean(floor.spent())
     };
-    let Handles { ring, mut interest, programs } =
+    let Handles { ring, mut interest, programs, starts: _ } =
         Handles::load(Sizes::for_processes(watched as usize), Exactness::AsOffered).expect("root, and eBPF");
     for pid in FIRST_WATCHED..FIRST_WATCHED + watched {
         let pid = Pid::new(pid).expect("a pid");
         interest.watch(ProcId { pid, start: StartTicks(1) }, 0).expect("room");
     }
-    let (_, program) = programs.iter().next().expect("one program");
+    let (_, program) = programs.iter().find(|(name, _)| *name == ON_EXIT).expect("the program");
     let program = program.fd().expect("it is loaded");
     let before = spent(program.as_fd().as_raw_fd());
     churn(exits);

@@ -1,10 +1,15 @@
 //! What the core can be told.
 
-use crate::{Comm, Ending, Mono, ProcId, Signal, Span};
+use crate::{Blame, Comm, Ending, Mono, ProcId, Signal, Span};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// A process has begun to run a program of a name that is waited for.
+    Exec {
+        /// Which.
+        proc: ProcId,
+    },
     /// The kernel reported that a process is dying.
     Exit(ExitNotice),
     /// A process has gone: its pidfd says so, or `/proc` has no such process any more.
@@ -37,6 +42,8 @@ pub struct ExitNotice {
     pub at: Mono,
     /// Its command name at that moment.
     pub comm: Comm,
+    /// The last signal that may have ended it, if one was sent and the kernel told. See [`crate::explain`].
+    pub blame: Option<Blame>,
 }
 
 /// A death, as it is reported: once for each process.
@@ -52,4 +59,6 @@ pub struct Death {
     pub latency: Option<Span>,
     /// Its command name when it died, where the kernel told.
     pub comm: Option<Comm>,
+    /// The last signal that may have ended it, if one was sent and the kernel told. See [`crate::explain`].
+    pub blame: Option<Blame>,
 }
