@@ -61,7 +61,7 @@ fn deaths_that_overflow_the_ring_are_counted_and_found_by_looking() {
 fn starts_that_overflow_the_ring_are_counted_apart_from_deaths() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("starts-often");
-    fs::copy("/bin/true", &program).unwrap();
+    fs::copy("/bin/sleep", &program).unwrap();
     let Handles { ring, interest: _, mut starts, programs } = Handles::load(SMALL, Exactness::AsOffered).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _context = runtime.enter();
@@ -69,7 +69,7 @@ fn starts_that_overflow_the_ring_are_counted_apart_from_deaths() {
     starts.expect(Comm::of_program(b"starts-often")).unwrap();
     const STARTS: u64 = 200;
     for _ in 0..STARTS {
-        assert!(Command::new(&program).status().unwrap().success());
+        assert!(Command::new(&program).arg("0").status().unwrap().success());
     }
     let mut events = Vec::new();
     source.drain(&mut events);

@@ -136,16 +136,18 @@ fn what_runtimes_do_to_themselves_blames_nobody_but_abort_does() {
 fn of_several_signals_the_first_that_cannot_be_survived_counts() {
     for mut probe in Probe::both_ways() {
         for _ in 0..20 {
-            let mut victim = Victim::start("many_threads");
-            let mut murderer = murderer(&victim, libc::SIGCONT);
+            let mut victim = Victim::run(Command::new(built("many_threads")).uid(NOBODY));
+            let mut murderer = murderer(&victim, libc::SIGKILL);
             let (_, blame) = dies(&mut probe, &mut victim, |victim| {
+                send(victim, libc::SIGCONT);
                 murderer.go();
-                send(victim, libc::SIGKILL);
+                murderer.expect("sent");
                 // On its way out, or out: neither is of any consequence.
                 send(victim, libc::SIGTERM);
                 send(victim, libc::SIGKILL);
             });
-            assert_ours(&blame, libc::SIGKILL);
+            assert_eq!((blame.signal, blame.origin), (libc::SIGKILL as u32, origin::USER));
+            assert_eq!(blame.sender_pid, murderer.pid().number());
         }
     }
 }

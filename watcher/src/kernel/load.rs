@@ -35,7 +35,7 @@ pub struct Sizes {
 
 impl Sizes {
     /// Room for this many processes, and for the deaths of all of them at the same instant, within reason: beyond
-    /// 50,000 a burst may overflow the ring, which the counters tell and a sweep mends.
+    /// 37,000 a burst may overflow the ring, which the counters tell and a sweep mends.
     #[must_use]
     pub fn for_processes(processes: usize) -> Self {
         const SMALLEST_RING: u32 = 64 * 1024;
@@ -102,7 +102,7 @@ impl Handles {
             return Err(Refusal::Stub { missing });
         }
         let namespace = host::own_pid_namespace().map_err(Refusal::Proc)?;
-        let Layout { mut config, explains } = {
+        let Layout { mut config, lacking } = {
             let btf = fs::read(host::KERNEL_BTF).map_err(Refusal::Btf)?;
             offsets::read(&btf, namespace, TimeOffsets::own())?
         };
@@ -117,8 +117,7 @@ impl Handles {
             .map_max_entries(name::EVENTS, sizes.ring_bytes)
             .load(OBJECT)?;
         // The programs first: taking the maps closes descriptors that loading them needs.
-        let explains = explains.map_err(|error| Refusal::from(error).to_string());
-        let mut programs = Programs::load(ebpf, explains)?;
+        let mut programs = Programs::load(ebpf, lacking)?;
         let Maps { ring, counters, interest, names } = Maps::take(programs.ebpf())?;
         let starts = Starts::new(names, programs.on_exec());
         Ok(Self { ring: Ring::new(ring, counters), interest, starts, programs })

@@ -2,7 +2,10 @@
 
 use watcher_abi::{Config, NO_PID_NAMESPACE};
 
-use super::btf::{Btf, BtfError};
+use super::{
+    Lacking, Refusal,
+    btf::{Btf, BtfError},
+};
 use crate::sys::host::TimeOffsets;
 
 /// Index of the process (thread group) in `signal_struct.pids` (`PIDTYPE_TGID`).
@@ -21,8 +24,8 @@ const PARAMETERS_WITH_VICTIM: usize = 3;
 /// What is known of the running kernel.
 pub(super) struct Layout {
     pub(super) config: Config,
-    /// Whether the offsets are there that only explaining needs.
-    pub(super) explains: Result<(), BtfError>,
+    /// What cannot be done on this kernel.
+    pub(super) lacking: Lacking,
 }
 
 /// Reads the layout of this kernel; `pid_ns_inum` is the daemon's own pid namespace unless that is the initial one,
@@ -55,8 +58,12 @@ pub(super) fn read(bytes: &[u8], pid_ns_inum: Option<u32>, clocks: TimeOffsets) 
         boottime_offset_ns: clocks.boottime_ns,
         ..Config::UNKNOWN
     };
-    let explains = read_for_explaining(&btf, &mut config);
-    Ok(Layout { config, explains })
+    let explanations = read_for_explaining(&btf, &mut config).err().map(|error| Refusal::from(error).to_string());
+    let knows_only_pids = config.mark_victim_has_task == 0 && config.pid_ns_inum != NO_PID_NAMESPACE;
+    let out_of_memory = knows_only_pids.then(|| {
+        "before Linux 6.8 the kernel names victims by numbers that mean nothing in this pid namespace".to_owned()
+    });
+    Ok(Layout { config, lacking: Lacking { explanations, out_of_memory, starts: None } })
 }
 
 /// Deaths can be told without these.

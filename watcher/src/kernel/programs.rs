@@ -33,22 +33,22 @@ impl std::fmt::Debug for Programs {
 }
 
 impl Programs {
-    /// Loads and attaches the program that tells of deaths; then the others, if they are wanted and as far as they can be.
+    /// Loads and attaches the program that tells of deaths; then the others, as far as they can be, but for those that are
+    /// known to be lacking.
     ///
     /// # Errors
     /// When deaths cannot be told.
-    pub(super) fn load(mut ebpf: Ebpf, explains: Result<(), String>) -> Result<Self, Refusal> {
+    pub(super) fn load(mut ebpf: Ebpf, mut lacking: Lacking) -> Result<Self, Refusal> {
         attach(&mut ebpf, name::ON_EXIT, name::ON_EXIT_TRACEPOINT)?;
         let mut attempt = |program, tracepoint| {
             attach(&mut ebpf, program, tracepoint).map_err(|refusal| format!("{program}: {refusal}")).err()
         };
-        let mut lacking = Lacking::default();
-        match explains {
-            Ok(()) => {
-                lacking.explanations = attempt(name::ON_SIGNAL, name::ON_SIGNAL_TRACEPOINT);
-                lacking.out_of_memory = attempt(name::ON_OUT_OF_MEMORY, name::ON_OUT_OF_MEMORY_TRACEPOINT);
-            }
-            Err(reason) => lacking.explanations = Some(reason),
+        if lacking.explanations.is_none() {
+            lacking.explanations = attempt(name::ON_SIGNAL, name::ON_SIGNAL_TRACEPOINT);
+        }
+        // It only adds to what the other one has noted down.
+        if lacking.explanations.is_none() && lacking.out_of_memory.is_none() {
+            lacking.out_of_memory = attempt(name::ON_OUT_OF_MEMORY, name::ON_OUT_OF_MEMORY_TRACEPOINT);
         }
         // Attached by `Starts`, while somebody is waited for.
         lacking.starts = load(&mut ebpf, name::ON_EXEC).err().map(|refusal| format!("{}: {refusal}", name::ON_EXEC));
