@@ -1,7 +1,7 @@
 //! What the core can be told.
 
 use crate::{
-    Comm, Ending, Mono, Order, ProcId, RequestId, RunEnd, RunId, Signal, Span, StartTicks,
+    Blame, Comm, Ending, Mono, Order, ProcId, RequestId, RunEnd, RunId, Signal, Span, StartTicks,
     pfile::{Pfile, select::Processes},
 };
 
@@ -82,13 +82,15 @@ pub struct ExitNotice {
     pub at: Mono,
     /// Its command name at that moment.
     pub comm: Comm,
+    /// The last signal that may have ended it, if one was sent and the kernel told. See [`crate::explain`].
+    pub blame: Option<Blame>,
 }
 
 impl ExitNotice {
     /// Who or what ended the process, as a sentence that follows "the process".
     #[must_use]
     pub fn cause(&self) -> String {
-        self.ending.to_string()
+        crate::explain(self.ending, self.at, self.blame.as_ref())
     }
 }
 
@@ -105,4 +107,6 @@ pub struct Death {
     pub latency: Option<Span>,
     /// Its command name when it died, where the kernel told.
     pub comm: Option<Comm>,
+    /// The last signal that may have ended it, if one was sent and the kernel told. See [`crate::explain`].
+    pub blame: Option<Blame>,
 }

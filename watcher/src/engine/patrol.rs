@@ -278,7 +278,8 @@ impl Patrol {
             let _nobody_waits = waiting.send(Reply::Answer(ended));
         }
         let control = async { control.finish().await };
-        if tokio::time::timeout(FAREWELL, async { tokio::join!(hands.finish(&fleet, finish), control) }).await.is_err() {
+        if tokio::time::timeout(FAREWELL, async { tokio::join!(hands.finish(&fleet, finish), control) }).await.is_err()
+        {
             warn!("some last words could not be said");
         }
     }

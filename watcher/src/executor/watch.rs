@@ -3,13 +3,13 @@
 use std::{collections::BTreeSet, io};
 
 use tracing::warn;
-use watcher_core::{Ending, Event, ProcId, Tier};
+use watcher_core::{Comm, Ending, Event, ProcId, Tier};
 
 use super::{
     inspect::{Look, look},
     pidfds::{Held, Pidfds},
 };
-use crate::kernel::{Interest, Programs};
+use crate::kernel::{Interest, Lacking, Programs, Starts};
 
 /// The watched processes, and what is needed to learn of their ends.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub enum Means {
     Ebpf {
         /// The set that they filter by.
         interest: Box<Interest>,
+        /// The names of programs whose starts they tell.
+        starts: Box<Starts>,
         /// They live as long as this.
         programs: Programs,
     },
@@ -61,6 +63,38 @@ impl Watch {
             Means::Ebpf { .. } => Tier::Ebpf,
             Means::Pidfd => Tier::Pidfd,
             Means::Poll => Tier::Poll,
+        }
+    }
+
+    /// What the kernel programs cannot do on this host, on the tier that has them.
+    #[must_use]
+    pub const fn lacking(&self) -> Option<&Lacking> {
+        match &self.means {
+            Means::Ebpf { programs, .. } => Some(programs.lacking()),
+            Means::Pidfd | Means::Poll => None,
+        }
+    }
+
+    /// Wants to know of starts of the program with this base name. Says whether they will be told by events; one that came
+    /// before this moment will not. A caller who is told no has to look for himself.
+    pub fn expect(&mut self, name: &[u8]) -> bool {
+        match &mut self.means {
+            Means::Ebpf { starts, .. } => match starts.expect(Comm::of_program(name)) {
+                Ok(()) => true,
+                Err(error) => {
+                    warn!(%error, name = %String::from_utf8_lossy(name), "starts of this program are not told");
+                    false
+                }
+            },
+            Means::Pidfd | Means::Poll => false,
+        }
+    }
+
+    /// Takes back one call of [`Self::expect`] that was answered with yes.
+    pub fn expect_no_more(&mut self, name: &[u8]) {
+        match &mut self.means {
+            Means::Ebpf { starts, .. } => starts.expect_no_more(Comm::of_program(name)),
+            Means::Pidfd | Means::Poll => {}
         }
     }
 

@@ -174,7 +174,7 @@ impl World {
         *life = Life::Dying;
         if self.tells_deaths && self.watched.contains(&proc) {
             let (ending, comm) = (Ending::from_wait_status(9), Comm::new([0; 16]));
-            self.pending.push_back(Event::Exit(ExitNotice { proc, ending, at: self.now, comm }));
+            self.pending.push_back(Event::Exit(ExitNotice { proc, ending, at: self.now, comm, blame: None }));
         }
         self.later(self.teardown, Happening::EndsDying(proc));
     }
