@@ -25,6 +25,7 @@ pub(super) enum Command {
     Doctor(Doctor),
     Explain(Explain),
     New(New),
+    Pcheck(super::pcheck::Pcheck),
     Watch(Watch),
 }
 

@@ -9,6 +9,7 @@ mod explain;
 mod fix;
 mod new;
 mod output;
+mod pcheck;
 mod watch;
 
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ pub fn main() -> ExitCode {
         args::Command::Doctor(arguments) => doctor::run(&arguments),
         args::Command::Explain(arguments) => explain::run(&arguments),
         args::Command::New(arguments) => new::run(&arguments),
+        args::Command::Pcheck(arguments) => pcheck::run(&arguments),
         args::Command::Watch(arguments) => watch::run(&arguments),
     }
 }

@@ -1,5 +1,7 @@
 //! Wiring, once: which tier, then its sources and its executor.
 
+pub mod pcheck;
+
 use std::io;
 
 use watcher_core::{Choice, PassedOver, Tier, choose};
