@@ -3,12 +3,15 @@
 pub mod ask;
 pub mod harmless;
 pub mod inspect;
+pub mod lister;
 pub mod log;
 pub mod percent;
 pub mod pidfds;
 pub mod replace;
+pub mod rules;
 pub mod rundir;
 pub mod scripts;
+pub mod signals;
 pub mod survey;
 pub mod trust;
 pub mod watch;

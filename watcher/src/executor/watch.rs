@@ -18,6 +18,17 @@ pub struct Watch {
     pidfds: Pidfds,
     /// Those that can only be looked at, time and again.
     looked_at: BTreeSet<ProcId>,
+    /// Those whose end is near, and can only be looked for.
+    dying: BTreeSet<ProcId>,
+}
+
+fn look_at(procs: &BTreeSet<ProcId>, events: &mut Vec<Event>) {
+    for &proc in procs {
+        match look(proc) {
+            Look::Alive | Look::Dying => {}
+            Look::Gone(ending) => events.push(Event::Gone { proc, ending }),
+        }
+    }
 }
 
 /// The means of a tier.
@@ -40,7 +51,7 @@ impl Watch {
     /// # Errors
     /// When no epoll set can be made.
     pub fn new(means: Means) -> io::Result<Self> {
-        Ok(Self { means, pidfds: Pidfds::new()?, looked_at: BTreeSet::new() })
+        Ok(Self { means, pidfds: Pidfds::new()?, looked_at: BTreeSet::new(), dying: BTreeSet::new() })
     }
 
     /// The tier that is in use.
@@ -71,6 +82,28 @@ impl Watch {
         }
     }
 
+    /// A watched process is dying, or was told to: its end is wanted as soon as it comes, whatever the tier.
+    pub fn await_end(&mut self, proc: ProcId, events: &mut Vec<Event>) {
+        match self.pidfds.hold(proc) {
+            Ok(Held::Yes) => {}
+            Ok(Held::Gone) => events.push(Event::Gone { proc, ending: Ending::Unknown }),
+            Err(_no_pidfds) => {
+                self.dying.insert(proc);
+            }
+        }
+    }
+
+    /// Whether some processes are dying that have to be looked at, and often.
+    #[must_use]
+    pub fn must_hurry(&self) -> bool {
+        !self.dying.is_empty()
+    }
+
+    /// Looks at those.
+    pub fn look_at_dying(&self, events: &mut Vec<Event>) {
+        look_at(&self.dying, events);
+    }
+
     /// Watches a process no longer.
     pub fn end(&mut self, proc: ProcId) {
         if let Means::Ebpf { interest, .. } = &mut self.means {
@@ -78,6 +111,7 @@ impl Watch {
         }
         self.pidfds.let_go(proc);
         self.looked_at.remove(&proc);
+        self.dying.remove(&proc);
     }
 
     /// Looks at a process that events should tell of, since one may have been missed.
@@ -97,12 +131,7 @@ impl Watch {
 
     /// Looks at those processes.
     pub fn look_again(&self, events: &mut Vec<Event>) {
-        for &proc in &self.looked_at {
-            match look(proc) {
-                Look::Alive | Look::Dying => {}
-                Look::Gone(ending) => events.push(Event::Gone { proc, ending }),
-            }
-        }
+        look_at(&self.looked_at, events);
     }
 
     /// Waits until a process whose pidfd is held has gone.
