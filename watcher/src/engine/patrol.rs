@@ -1,22 +1,26 @@
 //! The loop of pcheck: a fleet, what happens to it, and what it asks for.
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    time::Duration,
+};
 
 use tokio::{
     sync::oneshot,
-    time::{Instant, Interval, interval, sleep, sleep_until},
+    time::{Instant, Interval, sleep, sleep_until},
 };
 use tracing::{debug, warn};
 use watcher_core::{
     Action, Answer, Event, Finish, Mono, Now, Order, Outbox, RequestId, Wall,
     fleet::{Fleet, FleetView},
-    pfile::AbsolutePath,
+    pfile::{AbsolutePath, Bytes},
 };
 
 use super::{SETTLE, SLOW_SWEEP, Senses, readable, ticks};
 use crate::{
     control::{Command, Reply, Request, Server, Who, no_such_entry},
-    executor::{hands::Hands, scripts, service},
+    executor::{hands::Hands, scripts},
     sources::{os_signals::OsSignals, ring::RingSource},
     sys::{clock, own},
 };
@@ -40,6 +44,8 @@ pub struct Patrol {
     waiting: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     next_request: u64,
     is_ready: bool,
+    /// Names of programs whose starts the kernel tells.
+    expected: BTreeSet<Bytes>,
 }
 
 /// What a patrol is made of.
@@ -82,6 +88,7 @@ impl Patrol {
             waiting: BTreeMap::new(),
             next_request: 0,
             is_ready: false,
+            expected: BTreeSet::new(),
         }
     }
 
@@ -94,7 +101,7 @@ impl Patrol {
         let mut due = Ticks {
             looks: ticks(Duration::from_secs(interval_s.into())),
             sweeps: ticks(SLOW_SWEEP),
-            watchdog: service::watchdog_period().map(interval),
+            watchdog: None, // service::watchdog_period().map(interval),
         };
         let mut events = Vec::new();
         let mut out = Outbox::default();
@@ -141,7 +148,7 @@ impl Patrol {
                     watch.check(proc, events);
                 }
             }
-            () = tick(due.watchdog.as_mut()), if due.watchdog.is_some() => service::watchdog(),
+            // () = tick(due.watchdog.as_mut()), if due.watchdog.is_some() => service::watchdog(),
         }
         Ok(())
     }
@@ -162,7 +169,7 @@ impl Patrol {
                 events.push(Event::Deadline);
             }
             if events.is_empty() {
-                self.hands.publish(&self.fleet);
+                // publish
                 return None;
             }
             for event in events {
@@ -174,7 +181,7 @@ impl Patrol {
                 }
                 if listed && !self.is_ready {
                     self.is_ready = true;
-                    service::ready();
+                    // service::ready();
                 }
             }
         }
@@ -186,8 +193,16 @@ impl Patrol {
             debug!(?action);
             match action {
                 Action::AwaitEnd(proc) => self.senses.watch.await_end(proc, facts),
-                Action::Expect(name) => self.senses.watch.expect(name.as_slice()),
-                Action::ExpectNoMore(name) => self.senses.watch.expect_no_more(name.as_slice()),
+                Action::Expect(name) => {
+                    if self.senses.watch.expect(name.as_slice()) {
+                        self.expected.insert(name);
+                    }
+                }
+                Action::ExpectNoMore(name) => {
+                    if self.expected.remove(&name) {
+                        self.senses.watch.expect_no_more(name.as_slice());
+                    }
+                }
                 Action::Finish(how) => finish = Some(how),
                 Action::Reply { request, answer } => self.reply(request, Reply::Answer(answer)),
                 Action::Sweep => {
@@ -197,15 +212,15 @@ impl Patrol {
                 }
                 Action::Unwatch(proc) => self.senses.watch.end(proc),
                 Action::Watch(proc) => self.senses.watch.begin(proc, facts),
-                Action::Dump => self.hands.dump(),
+                Action::Dump => {}
                 Action::EndRun { run, force } => self.hands.end_run(run, force, facts),
                 Action::List => self.hands.list(),
                 Action::ReadRules { request } => self.hands.read_rules(request),
-                Action::Renew(saved) => self.hands.renew(&saved),
+                Action::Renew(_) => {}
                 Action::Run(order) => self.hands.run(*order),
-                Action::Save(saved) => self.hands.save(&saved),
+                Action::Save(_) => {}
                 Action::Signal { proc, signal } => self.hands.signal(proc, signal),
-                Action::Snapshot { entry, proc } => self.hands.snapshot(entry, proc),
+                Action::Snapshot { .. } => {}
                 Action::Tell(told) => self.hands.tell(&told),
             }
         }
@@ -220,13 +235,13 @@ impl Patrol {
                 let request = RequestId(self.next_request);
                 self.next_request += 1;
                 if order == Order::Reload {
-                    service::reloading();
+                    // service::reloading();
                 }
                 self.waiting.insert(request, answer);
                 events.push(Event::Order { request: Some(request), order });
                 return;
             }
-            Command::Events { follow, last } => self.hands.events(follow, last),
+            Command::Events { .. } => Reply::refused("no"),
             Command::Ping => Reply::Who(Box::new(Who {
                 pid: own::pid(),
                 pfile: self.pfile.clone(),
@@ -244,7 +259,7 @@ impl Patrol {
             Command::ShowParam => Reply::Param(self.view()),
             Command::Why { entry } => match entry.filter(|entry| entry.number() > entries) {
                 Some(entry) => Reply::Answer(no_such_entry(entry, entries)),
-                None => self.hands.why(&self.fleet, entry),
+                None => Reply::refused("no"),
             },
         };
         // Nobody may wait for it any more.
@@ -272,14 +287,13 @@ impl Patrol {
     /// What is left to do when the watch is over. Scripts that run go on.
     async fn end(self, finish: Finish) {
         let Self { fleet, hands, control, waiting, .. } = self;
-        service::stopping();
+        // service::stopping();
         for waiting in waiting.into_values() {
             let ended = Answer::Refused("pcheck has ended".to_owned());
             let _nobody_waits = waiting.send(Reply::Answer(ended));
         }
         let control = async { control.finish().await };
-        if tokio::time::timeout(FAREWELL, async { tokio::join!(hands.finish(&fleet, finish), control) }).await.is_err()
-        {
+        if tokio::time::timeout(FAREWELL, async { tokio::join!(async { hands.finish() }, control) }).await.is_err() {
             warn!("some last words could not be said");
         }
     }

@@ -4,9 +4,7 @@
 use std::time::Duration;
 
 use tracing::warn;
-use watcher_core::{
-    Event, Level, ProcId, RequestId, RunId, ScriptOrder, Signal, Told,
-};
+use watcher_core::{Event, Level, ProcId, RequestId, RunId, ScriptOrder, Signal, Told};
 
 use super::{
     lister::Lister,

@@ -1,6 +1,7 @@
 //! What is done when the core asks for it. The executor does; it never decides.
 
 pub mod ask;
+pub mod hands;
 pub mod harmless;
 pub mod inspect;
 pub mod lister;

@@ -15,12 +15,6 @@ pub fn since_boot() -> Span {
     Span(nanoseconds(clock_gettime(ClockId::Boottime)))
 }
 
-/// What the wall clock says, for people and logs only.
-#[must_use]
-pub fn wall() -> Wall {
-    Wall { unix_ns: nanoseconds(clock_gettime(ClockId::Realtime)) }
-}
-
 /// Seconds since 1970, for people and logs only.
 #[must_use]
 pub fn unix_seconds() -> f64 {
