@@ -69,6 +69,13 @@ pub enum Event {
         /// By this signal.
         signal: Signal,
     },
+    /// A look has found a process dead, and its parent has not taken notice.
+    Zombie {
+        /// Which.
+        proc: ProcId,
+        /// How it ended, where that could be found out.
+        ending: Ending,
+    },
 }
 
 /// The last thread of a process has begun to exit. Memory, files and sockets may still be held.

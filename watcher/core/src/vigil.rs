@@ -51,7 +51,7 @@ impl Vigil {
             Event::Exit(ExitNotice { proc, ending, at, comm, blame }) => {
                 self.died(Death { proc, ending, at, latency: Some(now.since(at)), comm: Some(comm), blame }, out);
             }
-            Event::Gone { proc, ending } => {
+            Event::Gone { proc, ending } | Event::Zombie { proc, ending } => {
                 self.died(Death { proc, ending, at: now, latency: None, comm: None, blame: None }, out);
             }
             Event::Lost { records } => out.push(Action::Sweep { lost: records }),
@@ -164,7 +164,8 @@ mod tests {
         ) {
             let watched: Vec<_> = (1..6).map(|pid| proc(pid, 1)).collect();
             let told: BTreeSet<_> = events.iter().filter_map(|event| match event {
-                Event::Exit(ExitNotice { proc, .. }) | Event::Gone { proc, .. } => Some(*proc),
+                Event::Exit(ExitNotice { proc, .. }) | Event::Gone { proc, .. }
+                | Event::Zombie { proc, .. } => Some(*proc),
                 Event::Deadline | Event::Exec { .. } | Event::Listed { .. } | Event::Lost { .. }
                 | Event::Order { .. } | Event::Rules { .. } | Event::RunEnded { .. }
                 | Event::RunStarted { .. } | Event::Stop { .. } => None,

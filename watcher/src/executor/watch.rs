@@ -26,7 +26,8 @@ fn look_at(procs: &BTreeSet<ProcId>, events: &mut Vec<Event>) {
     for &proc in procs {
         match look(proc) {
             Look::Alive | Look::Dying => {}
-            Look::Gone(ending) => events.push(Event::Gone { proc, ending }),
+            Look::Gone => events.push(Event::Gone { proc, ending: Ending::Unknown }),
+            Look::Zombie(ending) => events.push(Event::Zombie { proc, ending }),
         }
     }
 }
@@ -153,7 +154,8 @@ impl Watch {
         match look(proc) {
             Look::Alive => {}
             Look::Dying => self.hold(proc, events),
-            Look::Gone(ending) => events.push(Event::Gone { proc, ending }),
+            Look::Gone => events.push(Event::Gone { proc, ending: Ending::Unknown }),
+            Look::Zombie(ending) => events.push(Event::Zombie { proc, ending }),
         }
     }
 
