@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod cli;
+pub mod control;
 pub mod doctor;
 pub mod engine;
 pub mod executor;

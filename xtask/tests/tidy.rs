@@ -10,13 +10,14 @@ const PRODUCT: [&str; 5] =
     ["watcher/src", "watcher/core/src", "watcher-ebpf/src", "watcher-ebpf/abi/src", "watcher-ebpf/build/src"];
 
 /// Which rooms of `watcher` may use which: imports point one way.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("sys", &[]),
     ("kernel", &["sys"]),
     ("sources", &["kernel", "sys"]),
     ("executor", &["kernel", "sys"]),
-    ("engine", &["sources", "executor", "kernel", "sys"]),
-    ("start", &["engine", "sources", "executor", "kernel", "sys"]),
+    ("control", &["sys"]),
+    ("engine", &["control", "sources", "executor", "kernel", "sys"]),
+    ("start", &["control", "engine", "sources", "executor", "kernel", "sys"]),
     ("telemetry", &[]),
     ("check", &["executor"]),
     ("doctor", &["start", "kernel", "sys"]),
@@ -24,7 +25,20 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("new", &["executor", "sys"]),
     (
         "cli",
-        &["check", "doctor", "explain", "new", "start", "engine", "sources", "executor", "kernel", "sys", "telemetry"],
+        &[
+            "check",
+            "control",
+            "doctor",
+            "explain",
+            "new",
+            "start",
+            "engine",
+            "sources",
+            "executor",
+            "kernel",
+            "sys",
+            "telemetry",
+        ],
     ),
     ("lib", &[]),
 ];

@@ -84,6 +84,14 @@ pub struct ExitNotice {
     pub comm: Comm,
 }
 
+impl ExitNotice {
+    /// Who or what ended the process, as a sentence that follows "the process".
+    #[must_use]
+    pub fn cause(&self) -> String {
+        self.ending.to_string()
+    }
+}
+
 /// A death, as it is reported: once for each process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Death {

@@ -1,0 +1,131 @@
+//! The answer: a first line, `{"version":1,"answer":…}`, and for what is long as many lines as that says.
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+use watcher_core::{
+    Answer, Mono, Pid, Wall,
+    fleet::{EntryView, FleetView},
+    pfile::{AbsolutePath, EntryNumber},
+};
+
+use super::{
+    Line,
+    protocol::VERSION,
+    view::{ParamLine, WhoLine},
+};
+
+/// What the engine answers.
+#[derive(Debug)]
+pub enum Reply {
+    /// To an order.
+    Answer(Answer),
+    /// To `ShowEntries`: how they stand at this moment.
+    Entries(Mono, Vec<EntryView>),
+    /// To `Events`.
+    Events {
+        /// Those that are remembered.
+        last: Vec<Line>,
+        /// Those to come, where they are wanted; they end when the sender goes.
+        live: Option<broadcast::Receiver<Line>>,
+    },
+    /// To `Why`.
+    Lines(Vec<Line>),
+    /// To `ShowParam`.
+    Param(FleetView),
+    /// To `Ping`.
+    Who(Box<Who>),
+}
+
+impl Reply {
+    /// A refusal.
+    #[must_use]
+    pub fn refused(why: impl Into<String>) -> Self {
+        Self::Answer(Answer::Refused(why.into()))
+    }
+}
+
+/// A running pcheck.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// Its process.
+    pub pid: Pid,
+    /// Its pfile, by its full path.
+    pub pfile: AbsolutePath,
+    /// Since when it watches.
+    pub since: Wall,
+    /// What it watches.
+    pub fleet: FleetView,
+}
+
+/// To whoever asks for an entry that is not there.
+#[must_use]
+pub fn no_such_entry(entry: EntryNumber, entries: usize) -> Answer {
+    Answer::Refused(match entries {
+        0 => format!("there is no entry {entry}: the pfile has none"),
+        1 => format!("there is no entry {entry}: the pfile has only entry 1"),
+        entries => format!("there is no entry {entry}: the pfile has entries 1 to {entries}"),
+    })
+}
+
+/// The first line of an answer.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Head {
+    Done,
+    /// So many lines follow, one for each entry.
+    Entries {
+        count: usize,
+    },
+    /// So many lines follow; where that is not known, until the connection is closed.
+    Lines {
+        count: Option<usize>,
+    },
+    Param(ParamLine),
+    Refused {
+        why: String,
+    },
+    Who(WhoLine),
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Versioned<T> {
+    version: u32,
+    answer: T,
+}
+
+impl Head {
+    /// The line, with its line feed.
+    pub(super) fn line(&self) -> serde_json::Result<Vec<u8>> {
+        let mut line = serde_json::to_vec(&Versioned { version: VERSION, answer: self })?;
+        line.push(b'\n');
+        Ok(line)
+    }
+
+    /// Reads a line of this version.
+    pub(super) fn read(line: &str) -> serde_json::Result<Self> {
+        let Versioned::<Self> { version: _, answer } = serde_json::from_str(line)?;
+        Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wire_form_is_what_other_programs_may_rely_on() {
+        let wire = |head: Head| String::from_utf8(head.line().unwrap()).unwrap();
+        assert_eq!(wire(Head::Done), "{\"version\":1,\"answer\":\"done\"}\n");
+        let refused = Head::Refused { why: "no".to_owned() };
+        assert_eq!(wire(refused), "{\"version\":1,\"answer\":{\"refused\":{\"why\":\"no\"}}}\n");
+        let lines = Head::Lines { count: None };
+        assert_eq!(Head::read(&wire(lines.clone())).unwrap(), lines);
+    }
+
+    #[test]
+    fn a_number_that_is_no_entry_is_told_how_many_there_are() {
+        let entry = EntryNumber::of_index(6);
+        let Answer::Refused(why) = no_such_entry(entry, 3) else { panic!("refused") };
+        assert_eq!(why, "there is no entry 7: the pfile has entries 1 to 3");
+    }
+}

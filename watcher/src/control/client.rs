@@ -1,0 +1,202 @@
+//! Asking a running pcheck: one request, and its answer within a time limit.
+
+use std::{
+    io::{self, BufRead as _, BufReader, Read, Write as _},
+    os::unix::net::UnixStream,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use super::{
+    answer::Head,
+    is_absent,
+    protocol::{self, Command, VERSION, Version},
+    view::{EntryLine, ParamLine, WhoLine},
+};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+    sockopt::{Timeout, set_socket_timeout},
+};
+
+/// What was answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// The order is done.
+    Done,
+    /// To `ShowEntries`.
+    Entries(Vec<EntryLine>),
+    /// To `Events` and `Why`.
+    Lines(Vec<String>),
+    /// To `ShowParam`.
+    Param(ParamLine),
+    /// To `Ping`.
+    Who(WhoLine),
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// No pcheck listens there.
+    #[error("no pcheck listens there")]
+    Absent,
+    /// The connection broke.
+    #[error("the connection to pcheck broke: {0}")]
+    Broken(io::Error),
+    /// This user may not ask.
+    #[error("this user may not ask this pcheck: ask as root, or as the user that it runs as")]
+    Forbidden,
+    /// It says no.
+    #[error("{0}")]
+    Refused(String),
+    /// The answer is not to be understood.
+    #[error("the answer is not understood: {0}")]
+    Strange(String),
+    /// It took too long.
+    #[error("pcheck has not answered within {} s", .0.as_secs_f32())]
+    TimedOut(Duration),
+}
+
+/// Asks, and waits for the whole answer.
+///
+/// # Errors
+/// When there is none within `limit`, or it is a refusal.
+pub fn ask(socket: &Path, command: &Command, limit: Duration) -> Result<Answer, Failure> {
+    let (head, mut connection) = begin(socket, command, limit)?;
+    Ok(match head {
+        Head::Done => Answer::Done,
+        Head::Entries { count } => {
+            let lines = connection.lines(count)?;
+            let entries = lines.iter().map(|line| serde_json::from_str(line));
+            Answer::Entries(entries.collect::<Result<_, _>>().map_err(|error| Failure::Strange(error.to_string()))?)
+        }
+        Head::Lines { count: Some(count) } => Answer::Lines(connection.lines(count)?),
+        Head::Lines { count: None } => {
+            return Err(Failure::Strange("it has no end, and none was asked for that has not".to_owned()));
+        }
+        Head::Param(param) => Answer::Param(param),
+        Head::Refused { why } => return Err(Failure::Refused(why)),
+        Head::Who(who) => Answer::Who(who),
+    })
+}
+
+/// An answer that has no end of its own.
+#[derive(Debug)]
+pub struct Stream {
+    /// What has come already.
+    pub begun: Vec<u8>,
+    /// What comes.
+    pub rest: UnixStream,
+}
+
+/// Asks for events, and waits until they begin to come.
+///
+/// # Errors
+/// When that takes longer than `limit`, or is refused.
+pub fn follow(socket: &Path, command: &Command, limit: Duration) -> Result<Stream, Failure> {
+    let (head, connection) = begin(socket, command, limit)?;
+    match head {
+        Head::Lines { count: _ } => {
+            let begun = connection.reader.buffer().to_vec();
+            Ok(Stream { begun, rest: connection.reader.into_inner().stream })
+        }
+        Head::Refused { why } => Err(Failure::Refused(why)),
+        Head::Done | Head::Entries { .. } | Head::Param(_) | Head::Who(_) => {
+            Err(Failure::Strange("it holds no events".to_owned()))
+        }
+    }
+}
+
+fn begin(socket: &Path, command: &Command, limit: Duration) -> Result<(Head, Connection), Failure> {
+    let mut connection = Connection::open(socket, limit)?;
+    connection.send(command)?;
+    let line = connection.line()?;
+    let strange = |error: serde_json::Error| Failure::Strange(error.to_string());
+    let Version { version } = serde_json::from_str(&line).map_err(strange)?;
+    // A refusal is understood in any version: it tells what to do about that.
+    match Head::read(&line) {
+        Ok(head @ Head::Refused { .. }) => Ok((head, connection)),
+        Ok(_) | Err(_) if version != VERSION => Err(Failure::Strange(format!(
+            "pcheck speaks version {version} of the control protocol, and this program version {VERSION}: use the padmin \
+             that came with it"
+        ))),
+        Ok(head) => Ok((head, connection)),
+        Err(error) => Err(strange(error)),
+    }
+}
+
+#[derive(Debug)]
+struct Connection {
+    reader: BufReader<Timed>,
+}
+
+impl Connection {
+    fn open(path: &Path, limit: Duration) -> Result<Self, Failure> {
+        let until = Instant::now() + limit;
+        let failure = |error: io::Error| failure(error, limit);
+        let address = SocketAddrUnix::new(path).map_err(|errno| failure(errno.into()))?;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .map_err(|errno| failure(errno.into()))?;
+        // A pcheck that was stopped accepts nobody: its queue may be full, and connecting waits for room, too.
+        set_socket_timeout(&socket, Timeout::Send, Some(limit)).map_err(|errno| failure(errno.into()))?;
+        connect(&socket, &address).map_err(|errno| failure(errno.into()))?;
+        Ok(Self { reader: BufReader::new(Timed { stream: socket.into(), until, limit }) })
+    }
+
+    fn send(&mut self, command: &Command) -> Result<(), Failure> {
+        let line = protocol::line(command).map_err(|error| Failure::Strange(error.to_string()))?;
+        let Timed { stream, until: _, limit } = self.reader.get_mut();
+        match stream.write_all(&line) {
+            // Who is turned away is told so before he has asked: the sentence is there to be read.
+            Err(error) if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+                Err(failure(error, *limit))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn line(&mut self) -> Result<String, Failure> {
+        let limit = self.reader.get_ref().limit;
+        let mut line = String::new();
+        self.reader.read_line(&mut line).map_err(|error| failure(error, limit))?;
+        match line.strip_suffix('\n') {
+            Some(line) => Ok(line.to_owned()),
+            None => Err(Failure::Broken(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    fn lines(&mut self, count: usize) -> Result<Vec<String>, Failure> {
+        (0..count).map(|_| self.line()).collect()
+    }
+}
+
+/// A stream on which all reading together has a time limit.
+#[derive(Debug)]
+struct Timed {
+    stream: UnixStream,
+    until: Instant,
+    limit: Duration,
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.read(buffer)
+    }
+}
+
+fn failure(error: io::Error, limit: Duration) -> Failure {
+    let is = |kinds: &[io::ErrorKind]| kinds.contains(&error.kind());
+    if is(&[io::ErrorKind::ConnectionRefused]) || is_absent(&error) {
+        Failure::Absent
+    } else if is(&[io::ErrorKind::PermissionDenied]) {
+        Failure::Forbidden
+    } else if is(&[io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock]) {
+        Failure::TimedOut(limit)
+    } else {
+        Failure::Broken(error)
+    }
+}
