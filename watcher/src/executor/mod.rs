@@ -9,6 +9,7 @@ pub mod pidfds;
 pub mod replace;
 pub mod rundir;
 pub mod scripts;
+pub mod service;
 pub mod store;
 pub mod survey;
 pub mod trust;
