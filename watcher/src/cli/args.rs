@@ -8,9 +8,11 @@ use watcher_core::{
     pfile::{IpcKey, RetryOver},
 };
 
+use super::ask_args::Padmin;
+
 /// Watches processes: learns of deaths from the kernel within microseconds.
 #[derive(Debug, Parser)]
-#[command(name = "watcher", version, max_term_width = 100)]
+#[command(name = "watcher", version, propagate_version = true, max_term_width = 100)]
 pub(super) struct Arguments {
     /// Show diagnostics on standard error (WATCHER_LOG=watcher::kernel=trace in the environment does so too, and chooses)
     #[arg(long, global = true)]
@@ -25,6 +27,7 @@ pub(super) enum Command {
     Doctor(Doctor),
     Explain(Explain),
     New(New),
+    Padmin(Padmin),
     Watch(Watch),
 }
 

@@ -1,17 +1,21 @@
 //! The command line: what people type, and what they are shown.
 
 mod args;
+mod ask_args;
 mod check;
 mod diagnostic;
 mod doctor;
 pub mod exit;
 mod explain;
+mod find;
 mod fix;
+mod names;
 mod new;
 mod output;
+mod padmin;
 mod watch;
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 use clap::Parser as _;
 
@@ -23,7 +27,11 @@ const FEWEST_DESCRIPTORS: u64 = 32;
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args::Arguments { verbose, command } = args::Arguments::parse();
+    let words = names::arguments(env::args_os());
+    let args::Arguments { verbose, command } = match args::Arguments::try_parse_from(&words) {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::not_parsed(&error, names::usage_code(&words)),
+    };
     if let Err(error) = telemetry::init(verbose) {
         return exit::usage(&error);
     }
@@ -37,6 +45,7 @@ pub fn main() -> ExitCode {
         args::Command::Doctor(arguments) => doctor::run(&arguments),
         args::Command::Explain(arguments) => explain::run(&arguments),
         args::Command::New(arguments) => new::run(&arguments),
+        args::Command::Padmin(arguments) => padmin::run(&arguments),
         args::Command::Watch(arguments) => watch::run(&arguments),
     }
 }

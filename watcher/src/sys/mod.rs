@@ -6,6 +6,7 @@ pub mod clock;
 pub mod heap;
 pub mod host;
 pub mod limits;
+pub mod local_time;
 pub mod own;
 pub mod pidfd;
 pub mod pod;

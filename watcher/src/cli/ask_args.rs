@@ -1,0 +1,46 @@
+//! What can be typed to ask a running pcheck.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::padmin;
+use crate::control::RUN_DIR;
+
+/// Ask a running pcheck, or tell it what to do
+///
+/// What is done is told by the exit code. 0: done. 1: the command line is wrong. 2: no pcheck watches for this pfile. 3:
+/// refused. 4: no answer within MSG_CHECK_INTERVAL and 5 seconds.
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "padmin -f PFILE -c COMMAND...\n       padmin -l",
+    after_help = padmin::help(),
+)]
+pub(super) struct Padmin {
+    /// The pfile that pcheck was started with
+    #[arg(short = 'f', value_name = "PFILE", required_unless_present = "list")]
+    pub(super) pfile: Option<PathBuf>,
+    /// What to do; see below. Several words need no quotes
+    #[arg(short = 'c', value_name = "COMMAND", num_args = 1.., conflicts_with = "list", required_unless_present = "list")]
+    pub(super) command: Vec<String>,
+    /// List the pchecks that run
+    #[arg(short = 'l', long)]
+    pub(super) list: bool,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Where running pchecks are found
+    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
+    pub(super) run_dir: PathBuf,
+    /// Where it is noted that a command was executed
+    #[arg(long, value_enum, default_value_t = LogChoice::Syslog)]
+    pub(super) log: LogChoice,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogChoice {
+    /// Standard error
+    Stderr,
+    /// The system log
+    Syslog,
+}

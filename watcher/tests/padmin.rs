@@ -1,0 +1,212 @@
+//! `padmin` on the command line, against an engine that answers from canned views.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod control_support;
+
+use std::{
+    fs,
+    os::unix::{fs::symlink, net::UnixListener, process::CommandExt as _},
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use control_support::{Canned, Engine, entry};
+use tempfile::TempDir;
+use watcher_core::{Order, Wall, pfile::EntryNumber};
+
+const KEY: u32 = 0x1F00_0001;
+
+/// A host: a pfile, and where running pchecks are found.
+struct Host {
+    folder: TempDir,
+}
+
+struct Ran {
+    code: Option<i32>,
+    out: Vec<u8>,
+    err: String,
+}
+
+impl Ran {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.out).into_owned()
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.out).unwrap()
+    }
+}
+
+impl Host {
+    fn new() -> Self {
+        let host = Self { folder: tempfile::tempdir().unwrap() };
+        let text =
+            format!("IPCKEY {KEY:#010x}\nMSG_CHECK_INTERVAL 1\nSHM_DUMP_FILE {}\n/a:/b:1:1:exit\n", host.path("dump"));
+        fs::write(host.path("a.pfile"), text).unwrap();
+        host
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn folder_of(&self, key: u32) -> PathBuf {
+        let folder = watcher::control::folder(&self.folder.path().join("run"), key);
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    fn canned(&self) -> Canned {
+        Canned::new(&self.path("a.pfile"), (0..2).map(entry).collect())
+    }
+
+    /// A pcheck for the pfile of this host.
+    fn pcheck(&self, canned: Canned) -> Engine {
+        Engine::start(tempfile::tempdir().unwrap(), &self.folder_of(KEY), canned)
+    }
+
+    fn command(&self, name: &str, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_watcher"));
+        command.arg0(name).args(words).args(["--run-dir", &self.path("run")]).env("TZ", "UTC0").stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, name: &str, words: &[&str]) -> Ran {
+        let output = self.command(name, words).output().unwrap();
+        Ran { code: output.status.code(), out: output.stdout, err: String::from_utf8(output.stderr).unwrap() }
+    }
+
+    /// `padmin -f PFILE -c …`
+    fn padmin(&self, words: &[&str]) -> Ran {
+        let pfile = self.path("a.pfile");
+        self.run("/opt/HA/PS/bin/padmin", &[&["-f", &pfile, "-c"], words].concat())
+    }
+}
+
+#[test]
+fn entries_are_shown_in_the_layout_of_the_original() {
+    let host = Host::new();
+    let mut canned = host.canned();
+    canned.entries[1].rerun = Some(Wall { unix_ns: 1_318_416_048_000_000_000 });
+    let _pcheck = host.pcheck(canned);
+    let shown = host.padmin(&["show", "pent"]);
+    assert_eq!(shown.code, Some(0), "{}", shown.err);
+    let first = b"\
+pname                = /opt/HA/PS/\xff
+pid                  = 26206
+retry_count          = 0
+restart_count        = 0
+proc_sts             = AVAIL
+stall_chk (web)      = AVAIL
+retry_over_act       = continue
+rerun_time           = --------
+pent_id              = 1
+monitor_sts          = on
+
+pname ";
+    assert!(shown.out.starts_with(first), "{}", shown.text());
+    assert!(shown.text().contains("\nrerun_time           = Wed Oct 12 10:40:48 2011\n"), "{}", shown.text());
+    assert_eq!(host.padmin(&["show  pent"]).out, shown.out);
+    let second = host.padmin(&["show pent 2"]).text();
+    assert!(second.contains("pent_id              = 2\n") && !second.contains("= 1\n"), "{second}");
+    let json = host.padmin(&["show", "pent", "--json"]).json();
+    assert_eq!(json["entries"][0]["process_hex"], "2f6f70742f48412f50532fff");
+    assert_eq!(json["entries"][1]["doing"], "watching");
+    let param = host.padmin(&["show", "param"]).text();
+    assert_eq!(param, "ipckey               = 0x1F000001\nmsg_check_interval   = 5\nmonitor_interval     = 10\n");
+    assert_eq!(host.padmin(&["show", "param", "--json"]).json()["param"]["tier"], "pidfd");
+}
+
+#[test]
+fn orders_arrive_and_are_noted() {
+    let host = Host::new();
+    let pcheck = host.pcheck(host.canned());
+    let noted = host.padmin(&["stop", "2", "--log", "stderr"]);
+    assert_eq!((noted.code, noted.out.as_slice()), (Some(0), b"".as_slice()), "{}", noted.err);
+    let (before, message) = noted.err.split_once("]: ").unwrap();
+    assert!(before.starts_with("padmin["), "{}", noted.err);
+    assert_eq!(message, format!("Command execute. [stop 2] pfile='{}'\n", host.path("a.pfile")));
+    assert_eq!(pcheck.orders(), [Order::Pause(Some(EntryNumber::of_index(1)))]);
+    let unnoted = host.padmin(&["dump", "--log", "stderr"]);
+    assert_eq!((unnoted.code, unnoted.err.as_str()), (Some(0), ""));
+    let refused = host.padmin(&["start", "7", "--log", "stderr"]);
+    assert_eq!(
+        (refused.code, refused.err.as_str()),
+        (Some(3), "padmin: there is no entry 7: the pfile has entries 1 to 2\n")
+    );
+    assert_eq!(host.padmin(&["shutdown", "--json"]).json()["command"], "shutdown");
+    assert_eq!(host.padmin(&["show pent 3"]).code, Some(2), "it has ended");
+}
+
+#[test]
+fn where_no_pcheck_runs_that_is_said() {
+    let host = Host::new();
+    let none = host.padmin(&["show pent"]);
+    assert_eq!(none.code, Some(2));
+    assert!(none.err.contains("start it by `pcheck -f "), "{}", none.err);
+    // One that was killed leaves its socket.
+    drop(UnixListener::bind(host.folder_of(KEY).join("control")).unwrap());
+    assert_eq!(host.padmin(&["show pent"]).code, Some(2));
+    let missing = host.run("padmin", &["-f", &host.path("none"), "-c", "reload"]);
+    assert_eq!(missing.code, Some(2));
+    assert!(missing.err.contains("no such file"), "{}", missing.err);
+}
+
+#[test]
+fn another_pcheck_with_the_same_key_is_not_taken_for_the_one() {
+    let host = Host::new();
+    let pcheck = host.pcheck(host.canned());
+    fs::copy(host.path("a.pfile"), host.path("copy")).unwrap();
+    let other = host.run("padmin", &["-f", &host.path("copy"), "-c", "shutdown"]);
+    assert_eq!(other.code, Some(2));
+    assert!(other.err.contains("has its IPCKEY 0x1F000001, but watches for"), "{}", other.err);
+    assert_eq!(pcheck.orders(), []);
+}
+
+#[test]
+fn a_pfile_that_was_broken_rekeyed_linked_or_deleted_still_leads_to_its_pcheck() {
+    let host = Host::new();
+    let _pcheck = host.pcheck(host.canned());
+    let code = |path: &str| host.run("padmin", &["-f", path, "-c", "show", "pent"]).code;
+    let pfile = host.path("a.pfile");
+    symlink(&pfile, host.path("link")).unwrap();
+    assert_eq!(code(&host.path("link")), Some(0));
+    for text in ["IPCKEY 0x2\n/a:/b:1:1:exit\n", "nonsense"] {
+        fs::write(&pfile, text).unwrap();
+        assert_eq!((code(&pfile), code(&host.path("link"))), (Some(0), Some(0)), "{text}");
+    }
+    fs::remove_file(&pfile).unwrap();
+    assert_eq!(code(&pfile), Some(0));
+    let mut relative = host.command("padmin", &["-f", "./a.pfile", "-c", "show", "pent"]);
+    assert_eq!(relative.current_dir(host.folder.path()).output().unwrap().status.code(), Some(0));
+}
+
+#[test]
+fn a_pcheck_that_does_not_answer_is_not_waited_for_long() {
+    let host = Host::new();
+    let pcheck = host.pcheck(Canned { mute: true, ..host.canned() });
+    let begun = Instant::now();
+    let late = host.padmin(&["reload", "--log", "stderr"]);
+    assert_eq!(late.code, Some(4), "{}", late.err);
+    assert!(late.err.contains("has not answered within 6 s") && !late.err.contains("execute"), "{}", late.err);
+    assert!((Duration::from_secs(6)..Duration::from_secs(9)).contains(&begun.elapsed()));
+    drop(pcheck);
+}
+
+#[test]
+fn running_pchecks_are_listed() {
+    let host = Host::new();
+    let nobody = host.run("padmin", &["-l"]);
+    assert_eq!((nobody.code, nobody.out.as_slice()), (Some(0), b"".as_slice()));
+    let _one = host.pcheck(host.canned());
+    let _other = Engine::start(tempfile::tempdir().unwrap(), &host.folder_of(2), Canned::new("/b.pfile", vec![]));
+    drop(UnixListener::bind(host.folder_of(3).join("control")).unwrap());
+    let list = host.run("padmin", &["-l"]);
+    let text = list.text();
+    assert_eq!((list.code, text.lines().count(), list.err.as_str()), (Some(0), 3, ""), "{text}");
+    assert!(text.contains(&format!("0x1F000001       2 pidfd     {}\n", host.path("a.pfile"))), "{text}");
+    let json = host.run("watcher", &["padmin", "-l", "--json"]).json();
+    assert_eq!(json["pchecks"].as_array().unwrap().len(), 2);
+    assert_eq!(host.run("padmin", &["-f", "any", "-c", "list"]).text(), text);
+}
