@@ -1,10 +1,11 @@
-//! `padmin` on the command line, against an engine that answers from canned views.
+//! `padmin` and `watcher events` on the command line, against an engine that answers from canned views.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod control_support;
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     os::unix::{fs::symlink, net::UnixListener, process::CommandExt as _},
     path::PathBuf,
     process::{Command, Stdio},
@@ -140,6 +141,24 @@ fn orders_arrive_and_are_noted() {
 }
 
 #[test]
+fn a_wrong_command_line_says_what_would_be_right() {
+    let host = Host::new();
+    let wrong = host.padmin(&["show", "pnet"]);
+    assert_eq!(wrong.code, Some(1));
+    assert!(wrong.err.contains("did you mean `show pent [N]`?") && wrong.err.contains("`shutdown`"), "{}", wrong.err);
+    assert_eq!(host.padmin(&["show", "pent", "2>&1"]).code, Some(1));
+    assert_eq!(host.run("padmin", &["-c", "show pent"]).code, Some(1), "no pfile");
+    assert_eq!(host.run("padmin", &["-f", "a"]).code, Some(1), "no command");
+    assert_eq!(host.run("padmin", &["--nonsense"]).code, Some(1));
+    assert_eq!(host.run("watcher", &["padmin", "--nonsense"]).code, Some(1));
+    assert_eq!(host.run("watcher", &["events", "--nonsense"]).code, Some(2));
+    let help = host.run("padmin", &["--help"]);
+    assert_eq!(help.code, Some(0));
+    assert!(help.text().contains("set [N] grace SECONDS"), "{}", help.text());
+    assert_eq!(host.run("padmin", &["--version"]).code, Some(0));
+}
+
+#[test]
 fn where_no_pcheck_runs_that_is_said() {
     let host = Host::new();
     let none = host.padmin(&["show pent"]);
@@ -209,4 +228,46 @@ fn running_pchecks_are_listed() {
     let json = host.run("watcher", &["padmin", "-l", "--json"]).json();
     assert_eq!(json["pchecks"].as_array().unwrap().len(), 2);
     assert_eq!(host.run("padmin", &["-f", "any", "-c", "list"]).text(), text);
+}
+
+#[test]
+fn events_are_streamed_until_pcheck_ends() {
+    let host = Host::new();
+    let pcheck = host.pcheck(host.canned());
+    let pfile = host.path("a.pfile");
+    let past = host.run("watcher", &["events", "-f", &pfile, "--no-follow", "--last", "2"]);
+    assert_eq!((past.code, past.text().as_str()), (Some(0), "{\"event\":\"old\"}\n{\"event\":\"old\"}\n"));
+    let mut follower = host.command("watcher", &["events", "-f", &pfile, "--last", "1"]);
+    let mut follower = follower.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "{\"event\":\"old\"}");
+    pcheck.publish("{\"event\":\"up\"}", 1);
+    assert_eq!(lines.next().unwrap().unwrap(), "{\"event\":\"up\"}");
+    drop(pcheck);
+    assert!(lines.next().is_none());
+    let output = follower.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("has ended"));
+    assert_eq!(host.run("watcher", &["events", "-f", &pfile]).code, Some(1), "there is none any more");
+}
+
+#[test]
+fn a_follower_of_events_ends_by_a_signal_or_with_its_reader() {
+    let host = Host::new();
+    let pcheck = host.pcheck(host.canned());
+    let pfile = host.path("a.pfile");
+    let follow = || {
+        let mut follower = host.command("watcher", &["events", "-f", &pfile]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(follower.stdout.take().unwrap());
+        lines.read_line(&mut String::new()).unwrap();
+        (follower, lines)
+    };
+    let (mut follower, _lines) = follow();
+    let pid = rustix::process::Pid::from_raw(follower.id() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(follower.wait().unwrap().code(), Some(130));
+    let (mut follower, lines) = follow();
+    drop(lines);
+    pcheck.publish("{\"event\":\"up\"}", 1);
+    assert_eq!(follower.wait().unwrap().code(), Some(141));
 }

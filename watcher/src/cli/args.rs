@@ -8,7 +8,7 @@ use watcher_core::{
     pfile::{IpcKey, RetryOver},
 };
 
-use super::ask_args::Padmin;
+use super::ask_args::{Events, Padmin};
 
 /// Watches processes: learns of deaths from the kernel within microseconds.
 #[derive(Debug, Parser)]
@@ -25,6 +25,7 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     Check(Check),
     Doctor(Doctor),
+    Events(Events),
     Explain(Explain),
     New(New),
     Padmin(Padmin),

@@ -44,3 +44,24 @@ pub(super) enum LogChoice {
     /// The system log
     Syslog,
 }
+
+/// Show what happens to the entries of a pfile, as it happens: one JSON object a line
+///
+/// Needs a running pcheck, and ends when that ends. Exit code 0: pcheck has ended, or with --no-follow all was shown. 1: no
+/// pcheck runs, or the lines cannot be written. 2: the command line is wrong. 129, 130, 141, 143: stopped by SIGHUP, by
+/// Ctrl-C, because nobody reads the lines any more, by SIGTERM.
+#[derive(Args, Debug)]
+pub(super) struct Events {
+    /// The pfile that pcheck was started with
+    #[arg(short = 'f', value_name = "PFILE")]
+    pub(super) pfile: PathBuf,
+    /// Begin with so many past events; by default with 10, and with --no-follow with all that are remembered
+    #[arg(long, value_name = "COUNT")]
+    pub(super) last: Option<u32>,
+    /// Do not wait for more
+    #[arg(long)]
+    pub(super) no_follow: bool,
+    /// Where running pchecks are found
+    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
+    pub(super) run_dir: PathBuf,
+}

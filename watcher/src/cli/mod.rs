@@ -5,6 +5,7 @@ mod ask_args;
 mod check;
 mod diagnostic;
 mod doctor;
+mod events;
 pub mod exit;
 mod explain;
 mod find;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
     match command {
         args::Command::Check(arguments) => check::run(&arguments),
         args::Command::Doctor(arguments) => doctor::run(&arguments),
+        args::Command::Events(arguments) => events::run(&arguments),
         args::Command::Explain(arguments) => explain::run(&arguments),
         args::Command::New(arguments) => new::run(&arguments),
         args::Command::Padmin(arguments) => padmin::run(&arguments),
