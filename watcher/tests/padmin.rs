@@ -1,4 +1,4 @@
-//! `padmin` and `watcher events` on the command line, against an engine that answers from canned views.
+//! `padmin`, `watcher events` and `watcher why` on the command line, against an engine that answers from canned views.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod control_support;
@@ -270,4 +270,34 @@ fn a_follower_of_events_ends_by_a_signal_or_with_its_reader() {
     drop(lines);
     pcheck.publish("{\"event\":\"up\"}", 1);
     assert_eq!(follower.wait().unwrap().code(), Some(141));
+}
+
+#[test]
+fn why_asks_pcheck_and_reads_the_dump_where_none_runs() {
+    let host = Host::new();
+    let pfile = host.path("a.pfile");
+    let story = [
+        r#"{"event":"down","entry":2,"process":"/a","pid":7,"unix_time":1318416048.0}"#,
+        r#"{"event":"cause","entry":2,"process":"/a","pid":7,"cause":"was killed by SIGKILL"}"#,
+    ];
+    let told = "entry 2 (/a): process 7 was killed by SIGKILL, Wed Oct 12 10:40:48 2011; not back yet.\n";
+    let why = |words: &[&str]| host.run("watcher", &[&["why", "-f", &pfile], words].concat());
+    let nothing = why(&[]);
+    assert_eq!(nothing.code, Some(1));
+    assert!(nothing.err.contains("no pcheck watches for") && nothing.err.contains("cannot be read"), "{}", nothing.err);
+    {
+        let lines = story.iter().map(|line| (*line).into()).collect();
+        let _pcheck = host.pcheck(Canned { lines, ..host.canned() });
+        let live = why(&[]);
+        assert_eq!((live.code, live.text().as_str(), live.err.as_str()), (Some(0), told, ""));
+    }
+    let header = r#"{"dump":"header","unix_time":1318416050.0}"#;
+    fs::write(host.path("dump"), format!("{header}\n{}\n", story.join("\n"))).unwrap();
+    let left = why(&["2"]);
+    assert_eq!((left.code, left.text().as_str()), (Some(0), told));
+    assert!(left.err.contains("written Wed Oct 12 10:40:50 2011"), "{}", left.err);
+    assert_eq!(why(&["1"]).text(), "");
+    let json = why(&["--json"]).json();
+    assert_eq!(json["entries"][0]["deaths"][0]["pid"], 7);
+    assert_eq!(json["source"], "dump");
 }

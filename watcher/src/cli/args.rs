@@ -8,7 +8,7 @@ use watcher_core::{
     pfile::{IpcKey, RetryOver},
 };
 
-use super::ask_args::{Events, Padmin};
+use super::ask_args::{Events, Padmin, Why};
 
 /// Watches processes: learns of deaths from the kernel within microseconds.
 #[derive(Debug, Parser)]
@@ -30,6 +30,7 @@ pub(super) enum Command {
     New(New),
     Padmin(Padmin),
     Watch(Watch),
+    Why(Why),
 }
 
 /// Find what is wrong with pfiles: mistakes, and what will hurt on this host

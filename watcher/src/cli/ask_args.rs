@@ -1,6 +1,6 @@
 //! What can be typed to ask a running pcheck.
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -61,6 +61,26 @@ pub(super) struct Events {
     /// Do not wait for more
     #[arg(long)]
     pub(super) no_follow: bool,
+    /// Where running pchecks are found
+    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
+    pub(super) run_dir: PathBuf,
+}
+
+/// Say why processes died, and what came of it
+///
+/// Asks the running pcheck; where none runs, the file that SHM_DUMP_FILE names is read instead. Exit code 0: all that is
+/// known was told. 1: nothing can be found out. 2: the command line is wrong.
+#[derive(Args, Debug)]
+pub(super) struct Why {
+    /// The pfile that pcheck was started with
+    #[arg(short = 'f', value_name = "PFILE")]
+    pub(super) pfile: PathBuf,
+    /// Number of the entry, counted from 1; by default all are shown
+    #[arg(value_name = "ENTRY")]
+    pub(super) entry: Option<NonZeroU32>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
     /// Where running pchecks are found
     #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
     pub(super) run_dir: PathBuf,

@@ -15,6 +15,7 @@ mod new;
 mod output;
 mod padmin;
 mod watch;
+mod why;
 
 use std::{env, process::ExitCode};
 
@@ -49,5 +50,6 @@ pub fn main() -> ExitCode {
         args::Command::New(arguments) => new::run(&arguments),
         args::Command::Padmin(arguments) => padmin::run(&arguments),
         args::Command::Watch(arguments) => watch::run(&arguments),
+        args::Command::Why(arguments) => why::run(&arguments),
     }
 }
