@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
-use watcher_core::{Choice, Death, Ending, PassedOver, Pid, ProcId, Signal, Span, Tier, Vigil};
+use watcher_core::{Choice, Death, Ending, PassedOver, Pid, ProcId, Span, Tier, Vigil};
 
 use super::{args, exit, output};
 use crate::{
@@ -40,13 +40,10 @@ pub(super) fn run(arguments: &args::Watch) -> ExitCode {
     match runtime.and_then(|runtime| runtime.block_on(watch(arguments, &found))) {
         Ok(code) => code,
         // Whoever read the lines has had enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::stopped(BROKEN_PIPE),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::stopped(exit::BROKEN_PIPE),
         Err(error) => exit::trouble(&error.to_string()),
     }
 }
-
-/// What ends programs whose reader is gone.
-const BROKEN_PIPE: Signal = Signal(libc::SIGPIPE as u8);
 
 type Found = BTreeMap<ProcId, Facts>;
 
