@@ -2,13 +2,13 @@
 
 use std::{io::IsTerminal as _, num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use watcher_core::{
     Finish,
     pfile::{RetryOver, UnknownOptions},
 };
 
-use super::{args::TierChoice, exit, output};
+use super::{args::TierChoice, ask_args::LogChoice, exit, output};
 use crate::{
     control,
     executor::log::LogTo,
@@ -45,24 +45,13 @@ pub(super) struct Pcheck {
     w: bool,
 }
 
-/// Where messages go.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum LogChoice {
-    /// To standard error only, exactly as syslog would get them
-    Stderr,
-    /// To syslog only
-    Syslog,
-}
-
-impl LogChoice {
-    /// Where, also if nothing was said.
-    pub(super) fn meaning(choice: Option<Self>) -> LogTo {
-        match choice {
-            Some(Self::Stderr) => LogTo::Stderr,
-            Some(Self::Syslog) => LogTo::Syslog,
-            None if std::io::stderr().is_terminal() => LogTo::Both,
-            None => LogTo::Syslog,
-        }
+/// Where messages go, also if nothing was said.
+fn log_to(choice: Option<LogChoice>) -> LogTo {
+    match choice {
+        Some(LogChoice::Stderr) => LogTo::Stderr,
+        Some(LogChoice::Syslog) => LogTo::Syslog,
+        None if std::io::stderr().is_terminal() => LogTo::Both,
+        None => LogTo::Syslog,
     }
 }
 
@@ -75,7 +64,7 @@ pub(super) fn run(arguments: &Pcheck) -> ExitCode {
     let settings = Settings {
         pfile: pfile.clone(),
         run_dir: run_dir.clone(),
-        log: LogChoice::meaning(*log),
+        log: log_to(*log),
         tier: tier.wanted(),
         scripts: scripts.map(NonZeroUsize::get),
         unknown_options: if *lenient { UnknownOptions::Keep } else { UnknownOptions::Refuse },

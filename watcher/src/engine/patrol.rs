@@ -12,7 +12,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 use watcher_core::{
-    Action, Answer, Event, Finish, Mono, Now, Order, Outbox, RequestId, Wall,
+    Action, Answer, Event, Finish, Mono, Now, Outbox, RequestId, Wall,
     fleet::{Fleet, FleetView},
     pfile::{AbsolutePath, Bytes},
 };
@@ -20,7 +20,7 @@ use watcher_core::{
 use super::{SETTLE, SLOW_SWEEP, Senses, readable, ticks};
 use crate::{
     control::{Command, Reply, Request, Server, Who, no_such_entry},
-    executor::{hands::Hands, scripts},
+    executor::{hands::Hands, scripts, service},
     sources::{os_signals::OsSignals, ring::RingSource},
     sys::{clock, own},
 };
@@ -101,7 +101,7 @@ impl Patrol {
         let mut due = Ticks {
             looks: ticks(Duration::from_secs(interval_s.into())),
             sweeps: ticks(SLOW_SWEEP),
-            watchdog: None, // service::watchdog_period().map(interval),
+            watchdog: service::watchdog_period().map(ticks),
         };
         let mut events = Vec::new();
         let mut out = Outbox::default();
@@ -148,7 +148,7 @@ impl Patrol {
                     watch.check(proc, events);
                 }
             }
-            // () = tick(due.watchdog.as_mut()), if due.watchdog.is_some() => service::watchdog(),
+            () = tick(due.watchdog.as_mut()), if due.watchdog.is_some() => service::watchdog(),
         }
         Ok(())
     }
@@ -174,14 +174,26 @@ impl Patrol {
             }
             for event in events {
                 debug!(?event);
-                let listed = matches!(event, Event::Listed { .. });
+                let is_told = match event {
+                    Event::Listed { .. } => !std::mem::replace(&mut self.is_ready, true),
+                    Event::Rules { .. } => true,
+                    Event::Deadline
+                    | Event::Exec { .. }
+                    | Event::Exit(_)
+                    | Event::Gone { .. }
+                    | Event::Lost { .. }
+                    | Event::Order { .. }
+                    | Event::RunEnded { .. }
+                    | Event::RunStarted { .. }
+                    | Event::Stop { .. }
+                    | Event::Zombie { .. } => false,
+                };
                 self.fleet.step(now, event, out);
                 if let Some(finish) = self.perform(out, facts) {
                     return Some(finish);
                 }
-                if listed && !self.is_ready {
-                    self.is_ready = true;
-                    // service::ready();
+                if is_told {
+                    service::ready();
                 }
             }
         }
@@ -215,10 +227,13 @@ impl Patrol {
                 Action::Dump => {}
                 Action::EndRun { run, force } => self.hands.end_run(run, force, facts),
                 Action::List => self.hands.list(),
-                Action::ReadRules { request } => self.hands.read_rules(request),
-                Action::Renew(_) => {}
+                Action::ReadRules { request } => {
+                    service::reloading();
+                    self.hands.read_rules(request);
+                }
+                Action::Renew(saved) => self.hands.renew(&saved),
                 Action::Run(order) => self.hands.run(*order),
-                Action::Save(_) => {}
+                Action::Save(saved) => self.hands.save(&saved),
                 Action::Signal { proc, signal } => self.hands.signal(proc, signal),
                 Action::Snapshot { .. } => {}
                 Action::Tell(told) => self.hands.tell(&told),
@@ -234,9 +249,6 @@ impl Patrol {
             Command::Order(order) => {
                 let request = RequestId(self.next_request);
                 self.next_request += 1;
-                if order == Order::Reload {
-                    // service::reloading();
-                }
                 self.waiting.insert(request, answer);
                 events.push(Event::Order { request: Some(request), order });
                 return;
@@ -287,7 +299,7 @@ impl Patrol {
     /// What is left to do when the watch is over. Scripts that run go on.
     async fn end(self, finish: Finish) {
         let Self { fleet, hands, control, waiting, .. } = self;
-        // service::stopping();
+        service::stopping();
         for waiting in waiting.into_values() {
             let ended = Answer::Refused("pcheck has ended".to_owned());
             let _nobody_waits = waiting.send(Reply::Answer(ended));

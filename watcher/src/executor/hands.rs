@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tracing::warn;
-use watcher_core::{Event, Level, ProcId, RequestId, RunId, ScriptOrder, Signal, Told};
+use watcher_core::{Event, Level, ProcId, RequestId, RunId, SavedEntry, ScriptOrder, Signal, Told};
 
 use super::{
     lister::Lister,
@@ -13,6 +13,7 @@ use super::{
     rundir::RunDir,
     scripts::{self, Scripts},
     signals,
+    store::Store,
 };
 
 /// How long the last lines of the log may take.
@@ -24,6 +25,7 @@ pub struct Hands {
     /// Ours as long as we run.
     run_dir: RunDir,
     log: Log,
+    store: Store,
     scripts: Scripts,
     lister: Lister,
     rules: RulesReader,
@@ -34,8 +36,8 @@ pub struct Hands {
 impl Hands {
     /// Ready to do.
     #[must_use]
-    pub fn new(run_dir: RunDir, log: Log, scripts: Scripts, rules: RulesReader) -> Self {
-        Self { run_dir, log, scripts, lister: Lister::default(), rules, said: Vec::new() }
+    pub fn new(run_dir: RunDir, log: Log, store: Store, scripts: Scripts, rules: RulesReader) -> Self {
+        Self { run_dir, log, store, scripts, lister: Lister::default(), rules, said: Vec::new() }
     }
 
     /// Waits until something that was asked for is done, and tells what came of it.
@@ -87,6 +89,24 @@ impl Hands {
         self.rules.start(request);
     }
 
+    /// Keeps what must survive when we are killed.
+    pub fn save(&mut self, saved: &SavedEntry) {
+        let trouble = self.store.save(saved);
+        self.warn(trouble);
+    }
+
+    /// Forgets all that was kept, and keeps this.
+    pub fn renew(&mut self, saved: &[SavedEntry]) {
+        let trouble = self.store.renew(saved);
+        self.warn(trouble);
+    }
+
+    fn warn(&mut self, trouble: Option<String>) {
+        if let Some(trouble) = trouble {
+            self.log.tell(Level::Warning, trouble.as_bytes());
+        }
+    }
+
     /// Sends a signal.
     pub fn signal(&mut self, proc: ProcId, signal: Signal) {
         if let Err(error) = signals::send(proc, signal) {
@@ -112,8 +132,9 @@ impl Hands {
         }
     }
 
-    /// The last words.
+    /// The last words. An orderly end leaves nothing to take up.
     pub fn finish(mut self) {
+        self.store.remove();
         self.log.flush(LAST_LINES);
     }
 }

@@ -27,8 +27,10 @@ use crate::{
         rules::{RulesReader, rules},
         rundir::{ClaimError, RunDir},
         scripts::Scripts,
+        store::Store,
     },
     sources::os_signals::OsSignals,
+    sys::host,
 };
 
 /// How long the log may take for what it has to say of a start that failed.
@@ -146,12 +148,16 @@ fn full_path(path: &Path) -> Result<AbsolutePath, Failed> {
         .ok_or_else(|| Failed::because(format!("{} contains a control character, or ends in a blank", full.display())))
 }
 
-async fn patrol(settings: &Settings, prepared: Prepared, signals: OsSignals, log: Log) -> Result<Finish, Failed> {
+async fn patrol(settings: &Settings, prepared: Prepared, signals: OsSignals, mut log: Log) -> Result<Finish, Failed> {
     let Prepared { pfile, rules, run_dir, control, senses } = prepared;
     let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let at_once = settings.scripts.unwrap_or_else(|| processors.max(2));
     let reader = RulesReader::new(settings.pfile.clone(), settings.unknown_options);
-    let hands = Hands::new(run_dir, log, Scripts::new()?, reader);
-    let fleet = Fleet::new(rules, at_once, &[]);
+    let (store, saved, trouble) = Store::open(run_dir.state(), host::boot_id().unwrap_or_default());
+    if let Some(trouble) = trouble {
+        log.tell(Level::Warning, trouble.as_bytes());
+    }
+    let hands = Hands::new(run_dir, log, store, Scripts::new()?, reader);
+    let fleet = Fleet::new(rules, at_once, &saved);
     Ok(Patrol::new(Parts { fleet, senses, hands, signals, control, pfile }).run().await?)
 }
