@@ -69,6 +69,8 @@ pub struct Parts {
 struct Ticks {
     looks: Interval,
     sweeps: Interval,
+    hurry: Interval,
+    tend: Interval,
     watchdog: Option<Interval>,
 }
 
@@ -101,6 +103,8 @@ impl Patrol {
         let mut due = Ticks {
             looks: ticks(Duration::from_secs(interval_s.into())),
             sweeps: ticks(SLOW_SWEEP),
+            hurry: ticks(HURRY),
+            tend: ticks(scripts::TEND_EVERY),
             watchdog: service::watchdog_period().map(ticks),
         };
         let mut events = Vec::new();
@@ -139,8 +143,8 @@ impl Patrol {
             request = self.control.next() => self.serve(request, events),
             () = until(deadline), if deadline.is_some() => {}
             () = sleep(SETTLE), if unsettled => {}
-            () = sleep(HURRY), if watch.must_hurry() => watch.look_at_dying(events),
-            () = sleep(scripts::TEND_EVERY), if self.hands.must_tend() => self.hands.tend(events),
+            _ = due.hurry.tick(), if watch.must_hurry() => watch.look_at_dying(events),
+            _ = due.tend.tick(), if self.hands.must_tend() => self.hands.tend(events),
             _ = due.looks.tick(), if watch.must_look() => watch.look_again(events),
             _ = due.sweeps.tick() => {
                 self.hands.tend_slowly();
