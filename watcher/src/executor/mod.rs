@@ -1,8 +1,11 @@
 //! What is done when the core asks for it. The executor does; it never decides.
 
 pub mod ask;
+pub mod dump;
+pub mod event_line;
 pub mod harmless;
 pub mod inspect;
+pub mod journal;
 pub mod log;
 pub mod percent;
 pub mod pidfds;
@@ -10,6 +13,7 @@ pub mod replace;
 pub mod rundir;
 pub mod scripts;
 pub mod service;
+pub mod snapshot;
 pub mod store;
 pub mod survey;
 pub mod trust;
