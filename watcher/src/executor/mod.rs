@@ -1,9 +1,12 @@
 //! What is done when the core asks for it. The executor does; it never decides.
 
 pub mod ask;
+pub mod dump;
+pub mod event_line;
 pub mod hands;
 pub mod harmless;
 pub mod inspect;
+pub mod journal;
 pub mod lister;
 pub mod log;
 pub mod percent;
@@ -14,6 +17,7 @@ pub mod rundir;
 pub mod scripts;
 pub mod service;
 pub mod signals;
+pub mod snapshot;
 pub mod store;
 pub mod survey;
 pub mod trust;

@@ -142,7 +142,8 @@ fn read(path: &Path, boot_id: &str) -> Result<BTreeMap<(Bytes, u32), SavedEntry>
     // A last line without an end was being written when pcheck was killed.
     let mut lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
     let Some(first) = lines.next() else { return Ok(entries) };
-    let header: Header = serde_json::from_slice(first).map_err(|_| "its first line is not understood".to_owned())?;
+    let header: Header =
+        serde_json::from_slice(first).map_err(|_junk| "its first line is not understood".to_owned())?;
     if header.format != FORMAT {
         return Err(format!("it is of format {}, which this version does not know", header.format));
     }
