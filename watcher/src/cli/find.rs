@@ -21,6 +21,9 @@ use crate::{
 /// How long is waited for an answer, above `MSG_CHECK_INTERVAL`.
 const MARGIN: Duration = Duration::from_secs(5);
 
+/// How long each of all is waited for: one that was stopped must not hide the one that is looked for.
+const EACH: Duration = Duration::from_secs(1);
+
 /// A pfile, and the pcheck that watches for it.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -92,7 +95,10 @@ pub(super) fn find(path: &PathBuf, run_dir: &Path) -> Result<Found, NotFound> {
         },
     })?;
     for socket in all.into_iter().filter(|socket| by_key.as_ref() != Some(socket)) {
-        let left = until.saturating_duration_since(Instant::now());
+        let left = until.saturating_duration_since(Instant::now()).min(EACH);
+        if left.is_zero() {
+            break;
+        }
         if let Some(who) = search.ask(&socket, left, false) {
             return Ok(Found { socket, who, pfile: full, limit });
         }

@@ -43,7 +43,9 @@ pub(super) fn run(arguments: &ask_args::Padmin) -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::from(exit::DONE),
-        // The list could not be made, or nobody reads what is shown: nothing was done.
+        // Whoever read the lines has had enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::stopped(exit::BROKEN_PIPE),
+        // The list could not be made, or what is shown cannot be written: nothing was done.
         Err(error) => end(exit::padmin::REFUSED, &error.to_string()),
     }
 }
