@@ -1,7 +1,7 @@
 //! What the core can ask for.
 
 use crate::{
-    Answer, ProcId, RequestId, RunId, SavedEntry, ScriptOrder, Signal, Told,
+    Answer, EntryId, ProcId, RequestId, RunId, SavedEntry, ScriptOrder, Signal, Told,
     pfile::{Bytes, RetryOver},
 };
 
@@ -51,6 +51,13 @@ pub enum Action {
         proc: ProcId,
         /// What.
         signal: Signal,
+    },
+    /// Keep what can still be seen of a process that is dying, or dead.
+    Snapshot {
+        /// Whose process it was.
+        entry: EntryId,
+        /// Which.
+        proc: ProcId,
     },
     /// Look at every watched process once: some news was lost.
     Sweep,

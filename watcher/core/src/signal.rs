@@ -47,6 +47,13 @@ const NAMES: [&str; 31] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Signal(pub u8);
 
+impl Signal {
+    /// Asks to end.
+    pub const TERM: Self = Self(15);
+    /// Ends.
+    pub const KILL: Self = Self(9);
+}
+
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = usize::from(self.0).checked_sub(1).and_then(|index| NAMES.get(index));

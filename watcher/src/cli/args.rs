@@ -28,6 +28,7 @@ pub(super) enum Command {
     Events(Events),
     Explain(Explain),
     New(New),
+    Pcheck(super::pcheck::Pcheck),
     Padmin(Padmin),
     Watch(Watch),
     Why(Why),

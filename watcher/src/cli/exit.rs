@@ -12,6 +12,12 @@ pub const DONE: u8 = 0;
 pub const TROUBLE: u8 = 1;
 /// The command line is wrong.
 pub const USAGE: u8 = 2;
+/// pcheck: another one runs for this pfile, or with its key.
+pub const ALREADY_RUNNING: u8 = 2;
+/// pcheck: an entry's retries are used up, and its action is `shutdown`.
+pub const RETRY_OVER_SHUTDOWN: u8 = 3;
+/// pcheck: an entry's retries are used up, and its action is `exit`.
+pub const RETRY_OVER_EXIT: u8 = 4;
 /// A signal stopped it: this plus the signal's number, as shells count.
 pub const STOPPED: u8 = 128;
 /// What ends programs whose reader is gone.

@@ -14,6 +14,7 @@ mod names;
 mod new;
 mod output;
 mod padmin;
+mod pcheck;
 mod watch;
 mod why;
 
@@ -48,6 +49,7 @@ pub fn main() -> ExitCode {
         args::Command::Events(arguments) => events::run(&arguments),
         args::Command::Explain(arguments) => explain::run(&arguments),
         args::Command::New(arguments) => new::run(&arguments),
+        args::Command::Pcheck(arguments) => pcheck::run(&arguments),
         args::Command::Padmin(arguments) => padmin::run(&arguments),
         args::Command::Watch(arguments) => watch::run(&arguments),
         args::Command::Why(arguments) => why::run(&arguments),

@@ -1,8 +1,20 @@
 //! What is done when the core asks for it. The executor does; it never decides.
 
 pub mod ask;
+pub mod hands;
+pub mod harmless;
 pub mod inspect;
+pub mod lister;
+pub mod log;
+pub mod percent;
 pub mod pidfds;
 pub mod replace;
+pub mod rules;
+pub mod rundir;
+pub mod scripts;
+pub mod service;
+pub mod signals;
+pub mod store;
 pub mod survey;
+pub mod trust;
 pub mod watch;

@@ -16,7 +16,7 @@ pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     // A link goes on leading to the file.
     let path = path.canonicalize()?;
     let old = fs::metadata(&path)?;
-    write_aside(&path, text, |file| {
+    write_aside(&path, text, Survives::Host, |file| {
         let new = file.metadata()?;
         if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
             fchown(file, Some(old.uid()), Some(old.gid()))?;
@@ -30,19 +30,44 @@ pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
 /// # Errors
 /// When the file cannot be written.
 pub fn put(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
-    write_aside(path, text, |file| file.set_permissions(Permissions::from_mode(mode)))
+    write_aside(path, text, Survives::Host, |file| file.set_permissions(Permissions::from_mode(mode)))
 }
 
-fn write_aside(path: &Path, text: &[u8], prepare: impl FnOnce(&fs::File) -> io::Result<()>) -> io::Result<()> {
+/// The same for what means nothing after another boot: it is not waited for until it is on the disk.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn put_for_this_boot(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
+    write_aside(path, text, Survives::Process, |file| file.set_permissions(Permissions::from_mode(mode)))
+}
+
+/// Whose end a file survives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Survives {
+    Host,
+    Process,
+}
+
+fn write_aside(
+    path: &Path,
+    text: &[u8],
+    survives: Survives,
+    prepare: impl FnOnce(&fs::File) -> io::Result<()>,
+) -> io::Result<()> {
     let mut aside = OsString::from(".");
     aside.push(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
     aside.push(format!(".{}", std::process::id()));
     let aside = path.with_file_name(aside);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+    let make = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside);
+    let mut file = match make() {
+        // Left behind by one of the same pid that was killed: in a container every pcheck may have that.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::remove_file(&aside).and_then(|()| make())?,
+        made => made?,
+    };
     let written = file
         .write_all(text)
         .and_then(|()| prepare(&file))
-        .and_then(|()| file.sync_all())
+        .and_then(|()| if survives == Survives::Host { file.sync_all() } else { Ok(()) })
         .and_then(|()| fs::rename(&aside, path));
     if written.is_err() {
         // The error that matters is the first one.
@@ -54,6 +79,16 @@ fn write_aside(path: &Path, text: &[u8], prepare: impl FnOnce(&fs::File) -> io::
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_predecessor_of_the_same_pid_has_left_behind_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let aside = folder.path().join(format!(".file.{}", std::process::id()));
+        std::os::unix::fs::symlink("/nowhere", &aside).unwrap();
+        put_for_this_boot(&folder.path().join("file"), b"new", 0o600).unwrap();
+        assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"new");
+        assert!(!aside.exists());
+    }
 
     #[test]
     fn a_replaced_file_keeps_its_mode_and_links_to_it() {

@@ -15,6 +15,7 @@ use watcher_core::pfile::{
     select::Processes,
 };
 
+use super::trust;
 use crate::sys::{proc_table, tcp};
 
 /// Facts about all that these files name. What cannot be found out is left open.
@@ -57,16 +58,10 @@ fn as_path(path: &AbsolutePath) -> &Path {
 }
 
 fn facts(path: &Path) -> Option<PathFacts> {
-    const BY_ANYBODY: u32 = 0o002;
-    const BY_GROUP: u32 = 0o020;
     const EXECUTABLE: u32 = 0o111;
     match fs::metadata(path) {
         Ok(data) if data.is_file() => {
-            let own = rustix::process::geteuid().as_raw();
-            let foreign_owner = data.uid() != 0 && data.uid() != own;
-            let foreign_group = data.gid() != 0 && data.mode() & BY_GROUP != 0;
-            let writable_by_others =
-                foreign_owner || foreign_group || data.mode() & BY_ANYBODY != 0 || is_replaceable(path);
+            let writable_by_others = trust::open_to_others(path).is_ok_and(|open| open.is_some());
             Some(PathFacts::File { executable: data.mode() & EXECUTABLE != 0, writable_by_others })
         }
         Ok(_) => Some(PathFacts::NotAFile),
@@ -74,14 +69,6 @@ fn facts(path: &Path) -> Option<PathFacts> {
         // A folder that this user may not search, for one: pcheck may well know more.
         Err(_) => None,
     }
-}
-
-/// Whether others may put another file in the place of this one: a folder above it is open to them.
-fn is_replaceable(path: &Path) -> bool {
-    const BY_ANYBODY: u32 = 0o002;
-    const STICKY: u32 = 0o1000;
-    let open = |data: fs::Metadata| data.mode() & BY_ANYBODY != 0 && data.mode() & STICKY == 0;
-    path.ancestors().skip(1).any(|folder| fs::metadata(folder).is_ok_and(open))
 }
 
 /// Where a file lies, or would: the folder without links, and its name.

@@ -1,7 +1,7 @@
 //! The clocks.
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
-use watcher_core::{Mono, Span};
+use watcher_core::{Mono, Span, Wall};
 
 /// Now, on the monotonic clock: the only clock that decides anything.
 #[must_use]
@@ -19,6 +19,12 @@ pub fn since_boot() -> Span {
 #[must_use]
 pub fn unix_seconds() -> f64 {
     Span(nanoseconds(clock_gettime(ClockId::Realtime))).seconds()
+}
+
+/// What the wall clock says now, for showing only.
+#[must_use]
+pub fn wall() -> Wall {
+    Wall { unix_ns: nanoseconds(clock_gettime(ClockId::Realtime)) }
 }
 
 fn nanoseconds(Timespec { tv_sec, tv_nsec }: Timespec) -> u64 {

@@ -17,6 +17,12 @@ pub fn kernel_release() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
 }
 
+/// The name of this boot; none where `/proc` does not tell.
+#[must_use]
+pub fn boot_id() -> Option<String> {
+    Some(fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
+}
+
 /// Machine type, as `uname -m` prints it.
 #[must_use]
 pub fn machine() -> String {

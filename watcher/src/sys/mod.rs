@@ -3,6 +3,7 @@
 
 pub mod child;
 pub mod clock;
+pub mod group;
 pub mod heap;
 pub mod host;
 pub mod limits;
@@ -12,6 +13,9 @@ pub mod pidfd;
 pub mod pod;
 pub mod proc;
 pub mod proc_table;
+pub mod raw_tracepoint;
 pub mod readable;
 pub mod shared_array;
+pub mod signals;
+pub mod spawn;
 pub mod tcp;

@@ -1,5 +1,287 @@
 //! The watch over one pfile: all its entries, and what becomes of them.
+//!
+//! Entries are restarted in *units*: an entry alone, or the entries of a group. Every event is brought to the units that it
+//! is about; what a unit then wants is said by actions. All time comes from outside, and nothing is remembered elsewhere.
 
+mod budget;
+mod death;
+mod looks;
+mod member;
+mod orders;
+mod reload;
+mod restart;
+mod runs;
+mod search;
+mod shared;
+mod timers;
+mod unit;
 mod view;
 
-pub use view::{Doing, EntryView, FleetView, ProcStatus, StallStatus};
+use std::collections::BTreeMap;
+
+pub use self::view::{Doing, EntryView, FleetView, ProcStatus, StallStatus};
+use self::{
+    looks::{Listing, Looks},
+    member::Member,
+    runs::Runs,
+    shared::{Context, Names, Shared, Watched, Who},
+    timers::Timers,
+    unit::Unit,
+};
+use crate::{
+    Action, Ending, EntryId, Event, ExitNotice, Finish, Mono, Note, Now, Outbox, ProcId, Reason, RunEnd, RunId,
+    SavedEntry, Signal, Span, Told,
+    pfile::{EntryNumber, Interval, Param, Pfile},
+};
+
+/// From the start of a program that may be a looked-for process to the look: it may fork, and end, to go to the background.
+const SETTLE: Span = Span::of_millis(100);
+
+/// A unit, as long as it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct UnitId(u32);
+
+/// The watch over one pfile.
+#[derive(Debug)]
+pub struct Fleet {
+    param: Param,
+    /// `MONITOR_INTERVAL`, where the operator has set it.
+    set_interval: Option<Interval>,
+    units: BTreeMap<UnitId, Unit>,
+    /// Where each entry is, in the order of the file.
+    places: BTreeMap<EntryNumber, (UnitId, usize)>,
+    timers: Timers<UnitId>,
+    /// A program was started that may be a looked-for process.
+    hurry: Option<Mono>,
+    shared: Shared,
+    next_entry: u32,
+    next_unit: u32,
+    finished: bool,
+}
+
+impl Fleet {
+    /// The watch over these entries, with what was saved of them. At most so many scripts run at once.
+    #[must_use]
+    pub fn new(pfile: Pfile, scripts_at_once: usize, saved: &[SavedEntry]) -> Self {
+        let shared = Shared {
+            interval: Span::of_seconds(pfile.param.monitor_interval().seconds()),
+            dumps: pfile.param.dump_file.is_some(),
+            runs: Runs::new(scripts_at_once),
+            looks: Looks::default(),
+            watched: Watched::default(),
+            names: Names::default(),
+            finish: None,
+        };
+        let mut fleet = Self {
+            param: pfile.param.clone(),
+            set_interval: None,
+            units: BTreeMap::new(),
+            places: BTreeMap::new(),
+            timers: Timers::new(),
+            hurry: None,
+            shared,
+            next_entry: 0,
+            next_unit: 0,
+            finished: false,
+        };
+        fleet.take_rules(&pfile);
+        fleet.recall(saved);
+        fleet
+    }
+
+    /// Begins: looks for every process.
+    pub fn begin(&mut self, now: Now, out: &mut Outbox<Action>) {
+        for unit in self.unit_ids() {
+            self.with_unit(unit, now, out, Unit::begin);
+        }
+        self.after_all(now, out);
+    }
+
+    /// Takes in one event and says what to do.
+    pub fn step(&mut self, now: Now, event: Event, out: &mut Outbox<Action>) {
+        if self.finished {
+            return;
+        }
+        match event {
+            Event::Deadline => self.due(now, out),
+            Event::Exec { proc: _ } => {
+                self.hurry = self.hurry.or_else(|| Some(now.mono.after(SETTLE)));
+            }
+            Event::Exit(notice) => self.exiting(&notice, now, out),
+            Event::Gone { proc, ending } => self.gone(proc, ending, Reason::Down, now, out),
+            Event::Zombie { proc, ending } => self.gone(proc, ending, Reason::Zombie, now, out),
+            Event::Listed { processes, uptime } => {
+                let listing = Listing { processes: &processes, uptime, now: now.mono };
+                for unit in self.shared.looks.end(now.mono) {
+                    self.with_unit(unit, now, out, |unit, cx| unit.looked(&listing, cx));
+                }
+            }
+            Event::Lost { records } => {
+                out.push(Action::Tell(Told { entry: None, note: Note::Lost { records } }));
+                out.push(Action::Sweep);
+            }
+            Event::Order { request, order } => self.order(request, order, now, out),
+            Event::Rules { request, rules } => self.rules(request, rules, now, out),
+            Event::RunEnded { run, end } => self.run_ended(run, end, now, out),
+            Event::RunStarted { run, script } => self.run_started(run, script, now, out),
+            Event::Stop { signal } => self.stop(Some(signal), out),
+        }
+        self.after_all(now, out);
+    }
+
+    /// When [`Event::Deadline`] is wanted.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Mono> {
+        if self.finished {
+            return None;
+        }
+        let looks = self.shared.looks.deadline();
+        [self.timers.next(), self.shared.runs.deadline(), looks, self.hurry].into_iter().flatten().min()
+    }
+
+    /// Every process that is watched.
+    pub fn watched(&self) -> impl ExactSizeIterator<Item = ProcId> + '_ {
+        self.shared.watched.procs()
+    }
+
+    /// The parameters, as the file gives them.
+    #[must_use]
+    pub const fn param(&self) -> &Param {
+        &self.param
+    }
+
+    /// `MONITOR_INTERVAL`, as in force.
+    #[must_use]
+    pub fn monitor_interval(&self) -> Interval {
+        self.set_interval.unwrap_or_else(|| self.param.monitor_interval())
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Each entry as it stands, in the order of the file.
+    #[must_use]
+    pub fn views(&self) -> Vec<EntryView> {
+        let mut views: Vec<_> = self.units.values().flat_map(|unit| unit.views(&self.shared)).collect();
+        views.sort_by_key(|view| view.number);
+        views
+    }
+
+    fn due(&mut self, now: Now, out: &mut Outbox<Action>) {
+        for (run, overdue) in self.shared.runs.overdue(now.mono) {
+            if let Some(running) = self.shared.runs.of(run) {
+                restart::press_run(run, overdue, running).into_iter().for_each(|action| out.push(action));
+            }
+        }
+        if self.hurry.is_some_and(|at| at <= now.mono) {
+            self.hurry = None;
+            for unit in self.unit_ids() {
+                self.with_unit(unit, now, out, Unit::hurry);
+            }
+        }
+        for unit in self.timers.take_due(now.mono) {
+            self.with_unit(unit, now, out, Unit::due);
+        }
+    }
+
+    fn exiting(&mut self, notice: &ExitNotice, now: Now, out: &mut Outbox<Action>) {
+        for who in self.shared.watched.of(notice.proc) {
+            match who {
+                Who::Member(unit, at) => self.with_unit(unit, now, out, |unit, cx| unit.dying(at, notice, cx)),
+                Who::Script(_) => out.push(Action::AwaitEnd(notice.proc)),
+            }
+        }
+    }
+
+    fn gone(&mut self, proc: ProcId, ending: Ending, reason: Reason, now: Now, out: &mut Outbox<Action>) {
+        for who in self.shared.watched.of(proc) {
+            match who {
+                Who::Member(unit, at) => {
+                    self.with_unit(unit, now, out, |unit, cx| unit.gone(at, proc, ending, reason, cx))
+                }
+                Who::Script(run) => {
+                    self.shared.watched.remove(proc, who, out);
+                    self.run_ended(run, RunEnd::Ended(ending), now, out);
+                }
+            }
+        }
+    }
+
+    fn run_started(&mut self, run: RunId, script: ProcId, now: Now, out: &mut Outbox<Action>) {
+        let Some(running) = self.shared.runs.of(run) else { return };
+        running.proc = Some(script);
+        if let Some(unit) = running.unit {
+            // So that it is saved which script runs.
+            self.with_unit(unit, now, out, |_, _| {});
+        }
+    }
+
+    fn run_ended(&mut self, run: RunId, end: RunEnd, now: Now, out: &mut Outbox<Action>) {
+        let Some(running) = self.shared.runs.end(run) else { return };
+        let ran = now.mono.since(running.since);
+        out.push(restart::tell_run_end(running.subject, running.script, end, ran));
+        if let Some(unit) = running.unit {
+            self.with_unit(unit, now, out, |unit, cx| unit.run_ended(run, cx));
+        }
+    }
+
+    fn stop(&mut self, signal: Option<Signal>, out: &mut Outbox<Action>) {
+        let tell = |note| Action::Tell(Told { entry: None, note });
+        out_all(out, signal.map(|signal| tell(Note::SignalCaught { signal })));
+        out.push(tell(Note::Stop));
+        self.shared.finish.get_or_insert(Finish::Asked);
+    }
+
+    /// What follows every event: scripts begin as others end, looks as they are wanted.
+    fn after_all(&mut self, now: Now, out: &mut Outbox<Action>) {
+        if let Some(finish) = self.shared.finish {
+            self.finished = true;
+            out.push(Action::Finish(finish));
+            return;
+        }
+        while let Some(unit) = self.shared.runs.grant() {
+            self.with_unit(unit, now, out, Unit::granted);
+        }
+        if self.shared.looks.begin(now.mono) {
+            out.push(Action::List);
+        }
+    }
+
+    fn unit_ids(&self) -> Vec<UnitId> {
+        self.units.keys().copied().collect()
+    }
+
+    /// Lets something happen to a unit, and takes note of what that changed.
+    fn with_unit(
+        &mut self,
+        id: UnitId,
+        now: Now,
+        out: &mut Outbox<Action>,
+        happens: impl FnOnce(&mut Unit, &mut Context<'_>),
+    ) {
+        let Some(unit) = self.units.get_mut(&id) else { return };
+        let mut cx = Context { unit: id, now, shared: &mut self.shared, out };
+        happens(unit, &mut cx);
+        unit.save(&mut cx);
+        self.timers.set(id, unit.deadline(&self.shared));
+    }
+
+    fn new_member(&mut self, number: EntryNumber, entry: crate::pfile::Entry, occurrence: u32) -> Member {
+        let id = EntryId(self.next_entry);
+        self.next_entry += 1;
+        Member::new(id, number, entry, occurrence)
+    }
+}
+
+fn out_all(out: &mut Outbox<Action>, actions: impl IntoIterator<Item = Action>) {
+    actions.into_iter().for_each(|action| out.push(action));
+}

@@ -70,6 +70,36 @@ impl Entry {
         wait.unwrap_or(Seconds(0))
     }
 
+    /// The group that it belongs to.
+    #[must_use]
+    pub fn group(&self) -> Option<&Bytes> {
+        self.options.iter().find_map(|option| match &option.value {
+            EntryOption::GroupTag { tag, .. } => Some(tag),
+            EntryOption::ClearCmd(_)
+            | EntryOption::ExcludeStrings(_)
+            | EntryOption::IncludeStrings(_)
+            | EntryOption::MaxProcCount(_)
+            | EntryOption::MinProcCount(_)
+            | EntryOption::RestartWaitTime(_)
+            | EntryOption::Unknown(_) => None,
+        })
+    }
+
+    /// What is run before the restart script.
+    #[must_use]
+    pub fn clear_cmd(&self) -> Option<&AbsolutePath> {
+        self.options.iter().find_map(|option| match &option.value {
+            EntryOption::ClearCmd(path) => Some(path),
+            EntryOption::ExcludeStrings(_)
+            | EntryOption::GroupTag { .. }
+            | EntryOption::IncludeStrings(_)
+            | EntryOption::MaxProcCount(_)
+            | EntryOption::MinProcCount(_)
+            | EntryOption::RestartWaitTime(_)
+            | EntryOption::Unknown(_) => None,
+        })
+    }
+
     /// Whether several processes of this name are expected.
     #[must_use]
     pub fn counts_processes(&self) -> bool {

@@ -23,6 +23,14 @@ pub fn print(pfile: &Pfile) -> Vec<u8> {
     out.0
 }
 
+/// The text of one entry, with its blocks and extensions.
+#[must_use]
+pub fn print_entry(entry: &Entry) -> Bytes {
+    let mut out = Text::default();
+    out.entry(entry);
+    out.0.as_slice().into()
+}
+
 #[derive(Default)]
 struct Text(Vec<u8>);
 

@@ -1,0 +1,239 @@
+//! One entry: what it wants, and what is known of its process.
+
+use super::{EntryView, ProcStatus, StallStatus, budget::Budget, looks::Listing, view::Doing};
+use crate::{
+    Ending, EntryId, Mono, Pid, ProcId, SavedEntry, Span, Subject, Wall,
+    pfile::{self, Bytes, Entry, EntryNumber, EntryOption, Seconds},
+};
+
+/// An entry that is watched.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) id: EntryId,
+    pub(super) number: EntryNumber,
+    pub(super) entry: Entry,
+    /// Which of several entries with the same text it is.
+    pub(super) occurrence: u32,
+    /// Values set by the operator.
+    pub(super) set_retries: Option<u32>,
+    pub(super) set_grace: Option<Seconds>,
+    pub(super) presence: Presence,
+    /// The process that is watched, or was last.
+    pub(super) last: Option<ProcId>,
+    /// When that one died, if it did.
+    pub(super) died_at: Option<Mono>,
+    /// Suspended, and what is shown meanwhile.
+    pub(super) paused: Option<ProcStatus>,
+    pub(super) restart_count: u32,
+    pub(super) rerun: Option<Wall>,
+    /// That the process which was watched last is there was told by this watch.
+    pub(super) was_up: bool,
+    /// The number of processes was wrong at the last look.
+    pub(super) miscounted: bool,
+    /// When the processes are to be counted next.
+    pub(super) count_at: Option<Mono>,
+    /// Its script that an earlier pcheck has left running, and since when.
+    pub(super) left_running: Option<(ProcId, Mono)>,
+    /// What it knew was taken over by an entry of newer rules.
+    pub(super) carried: bool,
+    /// What was saved last.
+    pub(super) saved: Option<SavedEntry>,
+}
+
+/// What is known of an entry's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It is not there, and that was told.
+    Absent,
+    /// It is dying, and that was told: memory, files and sockets are still held.
+    Dying { proc: ProcId, since: Mono, ending: Ending },
+    /// Nobody knows.
+    Unknown,
+    /// It is there.
+    Up(ProcId),
+}
+
+/// How many processes an entry wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) min: u32,
+    pub(super) max: Option<u32>,
+}
+
+impl Member {
+    pub(super) fn new(id: EntryId, number: EntryNumber, entry: Entry, occurrence: u32) -> Self {
+        Self {
+            id,
+            number,
+            entry,
+            occurrence,
+            set_retries: None,
+            set_grace: None,
+            presence: Presence::Unknown,
+            last: None,
+            died_at: None,
+            paused: None,
+            restart_count: 0,
+            rerun: None,
+            was_up: false,
+            miscounted: false,
+            count_at: None,
+            left_running: None,
+            carried: false,
+            saved: None,
+        }
+    }
+
+    pub(super) fn subject(&self) -> Subject {
+        Subject { id: self.id, number: self.number, process: self.entry.process.value.clone() }
+    }
+
+    pub(super) fn pid(&self) -> Option<Pid> {
+        self.last.map(|proc| proc.pid)
+    }
+
+    pub(super) const fn is_watched(&self) -> bool {
+        self.paused.is_none()
+    }
+
+    pub(super) fn retries(&self) -> u32 {
+        self.set_retries.unwrap_or(self.entry.retries.value)
+    }
+
+    pub(super) fn grace(&self) -> Seconds {
+        self.set_grace.unwrap_or(self.entry.grace.value)
+    }
+
+    /// By what starts of its process are told: the name that the kernel gives it.
+    pub(super) fn program(&self) -> Bytes {
+        self.entry.process.value.file_name().into()
+    }
+
+    /// How many processes are wanted, where the entry says so. One, if it says only how many there may be.
+    pub(super) fn bounds(&self) -> Option<Bounds> {
+        let (mut min, mut max) = (None, None);
+        for option in &self.entry.options {
+            match option.value {
+                EntryOption::MinProcCount(count) => min = Some(count),
+                EntryOption::MaxProcCount(count) => max = Some(count),
+                EntryOption::ClearCmd(_)
+                | EntryOption::ExcludeStrings(_)
+                | EntryOption::GroupTag { .. }
+                | EntryOption::IncludeStrings(_)
+                | EntryOption::RestartWaitTime(_)
+                | EntryOption::Unknown(_) => {}
+            }
+        }
+        (min.is_some() || max.is_some()).then(|| Bounds { min: min.unwrap_or(1), max })
+    }
+
+    /// The process that the entry means, among all there are.
+    pub(super) fn find(&self, listing: &Listing<'_>, leftovers: Leftovers) -> Option<ProcId> {
+        let fits = |process: &&pfile::select::Process| {
+            let is_new = self.died_at.is_none_or(|died| listing.began_after(process.proc.start, died));
+            !process.watcher && (is_new || leftovers == Leftovers::Count)
+        };
+        let found: Vec<_> = listing.processes.matching(&self.entry).filter(fits).collect();
+        let known = self.last.filter(|last| self.died_at.is_none() && found.iter().any(|found| found.proc == *last));
+        known.or_else(|| Some(pfile::select::Processes::chosen(&found)?.proc))
+    }
+
+    /// How many processes match.
+    pub(super) fn count(&self, listing: &Listing<'_>) -> u32 {
+        let found = listing.processes.matching(&self.entry).filter(|process| !process.watcher).count();
+        u32::try_from(found).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn status(&self, gave_up: bool) -> ProcStatus {
+        match (self.paused, self.presence) {
+            (Some(shown), _) => shown,
+            (None, _) if gave_up => ProcStatus::Unavail,
+            (None, Presence::Up(_)) => ProcStatus::Avail,
+            (None, Presence::Unknown) => ProcStatus::Init,
+            (None, Presence::Absent | Presence::Dying { .. }) => ProcStatus::Restart,
+        }
+    }
+
+    pub(super) fn view(&self, budget: &Budget, gave_up: bool, doing: Doing, until: Option<Mono>) -> EntryView {
+        let stall_checks = self.entry.stall_checks.iter();
+        EntryView {
+            id: self.id,
+            number: self.number,
+            process: self.entry.process.value.clone(),
+            script: self.entry.script.value.clone(),
+            pid: self.pid(),
+            retry_count: budget.count,
+            retries: self.retries(),
+            grace: self.grace().0,
+            restart_count: self.restart_count,
+            status: self.status(gave_up),
+            doing,
+            until,
+            // Nothing asks the service yet.
+            stall_checks: stall_checks.map(|check| (check.value.kind(), StallStatus::Unavail)).collect(),
+            retry_over: self.entry.retry_over.value.written().to_string(),
+            rerun: self.rerun,
+            include_strings: self.entry.include_strings().cloned(),
+            monitored: self.is_watched() && !gave_up,
+            group: self.entry.group().map(ToString::to_string),
+        }
+    }
+
+    /// What must survive.
+    pub(super) fn to_save(&self, budget: &Budget, gave_up: bool, script: Option<(ProcId, Mono)>) -> SavedEntry {
+        SavedEntry {
+            text: pfile::print_entry(&self.entry),
+            occurrence: self.occurrence,
+            proc: self.last,
+            died_at: self.died_at,
+            retry_count: budget.count,
+            window_opened: budget.opened,
+            last_restart: budget.last,
+            restart_count: self.restart_count,
+            rerun: self.rerun,
+            paused: self.paused.is_some(),
+            gave_up,
+            set_retries: self.set_retries,
+            set_grace: self.set_grace.map(|grace| grace.0),
+            script,
+        }
+    }
+
+    /// Takes over what an entry of older rules knew.
+    pub(super) fn inherit(&mut self, old: &mut Self) {
+        old.carried = true;
+        self.id = old.id;
+        (self.presence, self.was_up) = match old.presence {
+            Presence::Up(proc) => (Presence::Up(proc), old.was_up),
+            Presence::Absent | Presence::Dying { .. } | Presence::Unknown => (Presence::Unknown, false),
+        };
+        (self.last, self.died_at, self.paused) = (old.last, old.died_at, old.paused);
+        (self.restart_count, self.rerun) = (old.restart_count, old.rerun);
+    }
+
+    /// Takes over what was saved.
+    pub(super) fn recall(&mut self, saved: &SavedEntry) {
+        self.last = saved.proc;
+        self.died_at = saved.died_at;
+        self.restart_count = saved.restart_count;
+        self.rerun = saved.rerun;
+        self.set_retries = saved.set_retries;
+        self.set_grace = saved.set_grace.map(Seconds);
+        self.left_running = saved.script;
+        self.paused = saved.paused.then_some(ProcStatus::Init);
+    }
+
+    /// Time limit of its script.
+    pub(super) const fn script_limit(&self) -> Span {
+        Span::of_seconds(300)
+    }
+}
+
+/// Whether processes that are older than the death count: what the dead one has left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leftovers {
+    /// They do: nothing newer has come.
+    Count,
+    /// They do not.
+    DoNotCount,
+}

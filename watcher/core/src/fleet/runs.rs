@@ -1,0 +1,186 @@
+//! Scripts that run or wait to run: how many at once, and how long each.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{UnitId, timers::Timers};
+use crate::{Mono, ProcId, RunId, Span, Subject, pfile::AbsolutePath};
+
+/// A script that takes longer than this works no more, but waits for something: others may begin.
+const LEASE: Span = Span::of_seconds(3);
+
+/// From asking a script to end until it is ended by force.
+const PATIENCE: Span = Span::of_seconds(10);
+
+/// All runs of one fleet.
+#[derive(Debug)]
+pub(super) struct Runs {
+    at_once: usize,
+    queue: VecDeque<UnitId>,
+    running: BTreeMap<RunId, Running>,
+    timers: Timers<RunId>,
+    next: u64,
+}
+
+/// A script that runs.
+#[derive(Debug)]
+pub(super) struct Running {
+    /// Who waits for it; nobody when its entry is no more.
+    pub(super) unit: Option<UnitId>,
+    /// For which entry it was started.
+    pub(super) subject: Subject,
+    /// What runs.
+    pub(super) script: AbsolutePath,
+    /// Its process, once that is known.
+    pub(super) proc: Option<ProcId>,
+    /// It was started by an earlier pcheck: it is watched like a stranger.
+    pub(super) adopted: bool,
+    /// Since when.
+    pub(super) since: Mono,
+    limit: Span,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It counts among those that run at once.
+    Leased,
+    /// It does not any more.
+    Waiting,
+    /// It was asked to end.
+    Asked(Mono),
+    /// It was ended by force.
+    Forced,
+}
+
+/// What the passing of time means for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// It is to be asked to end; this was its limit.
+    Ask(Span),
+    /// It is to be ended by force.
+    Force,
+}
+
+impl Runs {
+    pub(super) fn new(at_once: usize) -> Self {
+        Self {
+            at_once: at_once.max(1),
+            queue: VecDeque::new(),
+            running: BTreeMap::new(),
+            timers: Timers::new(),
+            next: 0,
+        }
+    }
+
+    /// Wants to run a script; [`Self::grant`] tells when it may.
+    pub(super) fn queue(&mut self, unit: UnitId) {
+        self.queue.push_back(unit);
+    }
+
+    /// Does not want to any more.
+    pub(super) fn leave_queue(&mut self, unit: UnitId) {
+        self.queue.retain(|waiting| *waiting != unit);
+    }
+
+    /// Who may run a script now, first come first served.
+    pub(super) fn grant(&mut self) -> Option<UnitId> {
+        let leased = self.running.values().filter(|run| run.stage == Stage::Leased).count();
+        if leased < self.at_once { self.queue.pop_front() } else { None }
+    }
+
+    /// A script is about to run.
+    pub(super) fn begin(
+        &mut self,
+        unit: UnitId,
+        subject: Subject,
+        script: AbsolutePath,
+        limit: Span,
+        now: Mono,
+    ) -> RunId {
+        let run = RunId(self.next);
+        self.next += 1;
+        let running = Running {
+            unit: Some(unit),
+            subject,
+            script,
+            proc: None,
+            adopted: false,
+            since: now,
+            limit,
+            stage: Stage::Leased,
+        };
+        self.running.insert(run, running);
+        self.timers.set(run, Some(now.after(LEASE.min(limit))));
+        run
+    }
+
+    /// A script of an earlier pcheck runs still.
+    pub(super) fn adopt(
+        &mut self,
+        (unit, subject): (UnitId, Subject),
+        script: AbsolutePath,
+        limit: Span,
+        (proc, since): (ProcId, Mono),
+    ) -> RunId {
+        let run = self.begin(unit, subject, script, limit, since);
+        if let Some(running) = self.running.get_mut(&run) {
+            (running.proc, running.adopted, running.stage) = (Some(proc), true, Stage::Waiting);
+        }
+        self.timers.set(run, Some(since.after(limit)));
+        run
+    }
+
+    /// One of them.
+    pub(super) fn of(&mut self, run: RunId) -> Option<&mut Running> {
+        self.running.get_mut(&run)
+    }
+
+    /// It has ended.
+    pub(super) fn end(&mut self, run: RunId) -> Option<Running> {
+        self.timers.set(run, None);
+        self.running.remove(&run)
+    }
+
+    /// Nobody waits for the scripts of this unit any more.
+    pub(super) fn orphan(&mut self, unit: UnitId) {
+        self.leave_queue(unit);
+        for running in self.running.values_mut().filter(|running| running.unit == Some(unit)) {
+            running.unit = None;
+        }
+    }
+
+    /// When something is due.
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        self.timers.next()
+    }
+
+    /// Those that take too long.
+    pub(super) fn overdue(&mut self, now: Mono) -> Vec<(RunId, Overdue)> {
+        let mut found = Vec::new();
+        for id in self.timers.take_due(now) {
+            let Some(run) = self.running.get_mut(&id) else { continue };
+            let end = run.since.after(run.limit);
+            let next = match run.stage {
+                Stage::Leased if now < end => {
+                    run.stage = Stage::Waiting;
+                    Some(end)
+                }
+                Stage::Leased | Stage::Waiting => {
+                    run.stage = Stage::Asked(now);
+                    found.push((id, Overdue::Ask(run.limit)));
+                    Some(now.after(PATIENCE))
+                }
+                // Not by the limit, but by when it was asked: a daemon that slept meanwhile gives the same patience.
+                Stage::Asked(asked) if now < asked.after(PATIENCE) => Some(asked.after(PATIENCE)),
+                Stage::Asked(_) => {
+                    run.stage = Stage::Forced;
+                    found.push((id, Overdue::Force));
+                    None
+                }
+                Stage::Forced => None,
+            };
+            self.timers.set(id, next);
+        }
+        found
+    }
+}

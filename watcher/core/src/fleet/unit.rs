@@ -1,0 +1,372 @@
+//! What is restarted together: one entry, or the entries of a group in the order of the file. Its phases, and what may be
+//! asked of it from outside; `death`, `restart` and `search` say what happens in them.
+
+use super::{
+    EntryView, Shared,
+    budget::Budget,
+    member::{Member, Presence},
+    shared::{Context, Who},
+    view::Doing,
+};
+use crate::{Action, Ending, Mono, ProcId, Reason, RunId, Span, pfile::Bytes};
+
+/// Entries that are restarted together.
+#[derive(Debug)]
+pub(super) struct Unit {
+    /// The group, when it is one.
+    pub(super) tag: Option<Bytes>,
+    pub(super) members: Vec<Member>,
+    pub(super) budget: Budget,
+    pub(super) phase: Phase,
+    /// It was made of rules just now, and has not begun.
+    pub(super) is_fresh: bool,
+}
+
+/// What a unit is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// A script has ended. The process of member `at` may take its time to appear.
+    /// No time for the next look is set while one is under way.
+    Appearing { fault: Fault, at: usize, until: Mono, look_at: Option<Mono>, pause: Span },
+    /// Something failed; it waits until the dead have gone, and until a restart may begin.
+    Failed { fault: Fault, search: Search },
+    /// Given up.
+    GaveUp,
+    /// All that are watched are there.
+    Idle,
+    /// Somebody's presence is not known; a look was asked for.
+    Looking,
+    /// A script is to be run for member `at`, as soon as not too many run.
+    Queued { fault: Fault, at: usize },
+    /// The process of member `at` is not looked for before a time that the entry gives.
+    Resting { fault: Fault, at: usize, until: Mono },
+    /// A script runs for member `at`.
+    Running { fault: Fault, at: usize, run: RunId, clearing: bool },
+    /// Member `at` of a group was asked to end, or is ended by force.
+    Stopping { fault: Fault, at: usize, forced: bool, until: Mono },
+}
+
+/// Why a unit is restarted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// Whose fault, by its place.
+    pub(super) culprit: usize,
+    pub(super) reason: Reason,
+    /// How its process ended, and the sentence for it.
+    pub(super) ending: Ending,
+    pub(super) cause: Option<String>,
+    /// It was counted already: a restart of a group counts once.
+    pub(super) counted: bool,
+}
+
+/// Who had to wait looks before he acts: the process may be back, brought by somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Search {
+    /// There was no need to wait.
+    NotNeeded,
+    /// There is; a look comes at the end.
+    Needed,
+    /// The look was asked for.
+    Asked,
+}
+
+impl Unit {
+    pub(super) fn new(tag: Option<Bytes>, members: Vec<Member>) -> Self {
+        Self { tag, members, budget: Budget::default(), phase: Phase::Idle, is_fresh: true }
+    }
+
+    pub(super) fn member(&mut self, at: usize) -> Option<&mut Member> {
+        self.members.get_mut(at)
+    }
+
+    pub(super) fn gave_up(&self) -> bool {
+        self.phase == Phase::GaveUp
+    }
+
+    /// Begins.
+    pub(super) fn begin(&mut self, cx: &mut Context<'_>) {
+        self.is_fresh = false;
+        if self.gave_up() {
+            return;
+        }
+        let left = self.members.iter_mut().enumerate().find_map(|(at, member)| Some((at, member.left_running.take()?)));
+        let Some((at, (proc, since))) = left else { return self.settle(cx) };
+        let Some(member) = self.members.get_mut(at) else { return };
+        member.presence = Presence::Absent;
+        let (script, limit) = (member.entry.script.value.clone(), member.script_limit());
+        let run = cx.shared.runs.adopt((cx.unit, member.subject()), script, limit, (proc, since));
+        cx.shared.watched.add(proc, Who::Script(run), cx.out);
+        let fault = Fault { culprit: at, reason: Reason::Down, ending: Ending::Unknown, cause: None, counted: true };
+        self.phase = Phase::Running { fault, at, run, clearing: false };
+    }
+
+    /// The rules were read again. What was given up is tried again.
+    pub(super) fn after_reload(&mut self, cx: &mut Context<'_>) {
+        self.is_fresh = false;
+        if self.gave_up() {
+            self.budget.reset();
+            self.phase = Phase::Idle;
+        }
+        if self.phase == Phase::Idle {
+            self.settle(cx);
+        }
+    }
+
+    /// A program was started that may be the process that is waited for.
+    pub(super) fn hurry(&mut self, cx: &mut Context<'_>) {
+        if let Phase::Appearing { look_at, .. } = &mut self.phase {
+            *look_at = None;
+            cx.ask_look();
+        }
+    }
+
+    /// Begins to watch, or goes on after something that made presences unknown.
+    pub(super) fn settle(&mut self, cx: &mut Context<'_>) {
+        let watched = || self.members.iter().enumerate().filter(|(_, member)| member.is_watched());
+        if watched().any(|(_, member)| member.presence == Presence::Unknown) {
+            self.phase = Phase::Looking;
+            cx.ask_look();
+            return;
+        }
+        let absent = watched().find(|(_, member)| matches!(member.presence, Presence::Absent | Presence::Dying { .. }));
+        match absent {
+            Some((culprit, _)) => self.fail(culprit, Reason::Down, Ending::Unknown, None, cx),
+            None => self.be_idle(cx),
+        }
+    }
+
+    fn be_idle(&mut self, cx: &Context<'_>) {
+        self.phase = Phase::Idle;
+        let next = cx.mono().after(cx.shared.interval);
+        for member in self.members.iter_mut().filter(|member| member.bounds().is_some()) {
+            member.count_at = Some(next);
+        }
+    }
+
+    /// Time has passed.
+    pub(super) fn due(&mut self, cx: &mut Context<'_>) {
+        let now = cx.mono();
+        if let Phase::Appearing { look_at, .. } = &mut self.phase
+            && look_at.is_some_and(|at| at <= now)
+        {
+            *look_at = None;
+            cx.ask_look();
+        }
+        match self.phase.clone() {
+            Phase::Failed { .. } => self.proceed(cx),
+            Phase::Resting { fault, at, until } if until <= now => self.await_member(fault, at, cx),
+            Phase::Stopping { fault, at, forced, until } if until <= now => self.press(fault, at, forced, cx),
+            Phase::Idle if self.count_at().is_some_and(|due| due <= now) => {
+                self.members.iter_mut().for_each(|member| member.count_at = None);
+                cx.ask_look();
+            }
+            Phase::Appearing { .. }
+            | Phase::GaveUp
+            | Phase::Idle
+            | Phase::Looking
+            | Phase::Queued { .. }
+            | Phase::Resting { .. }
+            | Phase::Running { .. }
+            | Phase::Stopping { .. } => {}
+        }
+    }
+
+    /// When something is to be done without being told.
+    pub(super) fn deadline(&self, shared: &Shared) -> Option<Mono> {
+        match &self.phase {
+            // A look that was asked for is not asked for again.
+            Phase::Appearing { look_at, .. } => *look_at,
+            Phase::Failed { fault, search: Search::NotNeeded | Search::Needed } if !self.is_dying(fault.culprit) => {
+                self.budget.not_before(shared.interval)
+            }
+            Phase::Resting { until, .. } | Phase::Stopping { until, .. } => Some(*until),
+            Phase::Idle => self.count_at(),
+            Phase::Failed { .. } | Phase::GaveUp | Phase::Looking | Phase::Queued { .. } | Phase::Running { .. } => {
+                None
+            }
+        }
+    }
+
+    fn count_at(&self) -> Option<Mono> {
+        self.members.iter().filter(|member| member.is_watched()).filter_map(|member| member.count_at).min()
+    }
+
+    pub(super) fn is_dying(&self, at: usize) -> bool {
+        self.members.get(at).is_some_and(|member| matches!(member.presence, Presence::Dying { .. }))
+    }
+
+    /// Suspends one member.
+    pub(super) fn pause(&mut self, at: usize, cx: &mut Context<'_>) {
+        let gave_up = self.gave_up();
+        let Some(member) = self.members.get_mut(at) else { return };
+        if member.paused.is_some() {
+            return;
+        }
+        member.paused = Some(member.status(gave_up));
+        match member.presence {
+            Presence::Up(proc) => {
+                member.presence = Presence::Unknown;
+                cx.unwatch(proc, at);
+            }
+            // Its end is still waited for, so that it is known at what time it died.
+            Presence::Dying { .. } | Presence::Absent | Presence::Unknown => {}
+        }
+        if self.members.iter().any(Member::is_watched) {
+            return self.skip_paused(cx);
+        }
+        match self.phase {
+            // What runs runs to its end.
+            Phase::GaveUp | Phase::Running { .. } => {}
+            Phase::Appearing { .. }
+            | Phase::Failed { .. }
+            | Phase::Idle
+            | Phase::Looking
+            | Phase::Queued { .. }
+            | Phase::Resting { .. }
+            | Phase::Stopping { .. } => self.rest(cx),
+        }
+    }
+
+    /// Nothing is wanted for the time being.
+    pub(super) fn rest(&mut self, cx: &mut Context<'_>) {
+        cx.shared.runs.leave_queue(cx.unit);
+        cx.shared.looks.leave(cx.unit);
+        if let Phase::Appearing { at, .. } = self.phase {
+            self.forget_name(at, cx);
+        }
+        self.phase = Phase::Idle;
+    }
+
+    /// A group goes on without a member that was suspended.
+    fn skip_paused(&mut self, cx: &mut Context<'_>) {
+        let waits_for = match &self.phase {
+            Phase::Appearing { fault, at, .. } | Phase::Queued { fault, at } | Phase::Resting { fault, at, .. } => {
+                Some((fault.clone(), *at))
+            }
+            Phase::Stopping { fault, at, .. } => Some((fault.clone(), *at)),
+            Phase::Failed { fault, .. } => Some((fault.clone(), fault.culprit)),
+            Phase::GaveUp | Phase::Idle | Phase::Looking | Phase::Running { .. } => None,
+        };
+        let Some((fault, at)) = waits_for else { return };
+        if self.members.get(at).is_some_and(Member::is_watched) {
+            return;
+        }
+        let phase = self.phase.clone();
+        self.rest(cx);
+        match phase {
+            Phase::Stopping { .. } => self.stop_before(fault, at, cx),
+            Phase::Failed { .. } => self.settle(cx),
+            Phase::Appearing { .. } | Phase::Queued { .. } | Phase::Resting { .. } => self.start_after(fault, at, cx),
+            Phase::GaveUp | Phase::Idle | Phase::Looking | Phase::Running { .. } => {}
+        }
+    }
+
+    /// Goes on with one member.
+    pub(super) fn resume(&mut self, at: usize, cx: &mut Context<'_>) {
+        if self.gave_up() {
+            self.budget.reset();
+            self.phase = Phase::Idle;
+        }
+        let Some(member) = self.members.get_mut(at) else { return };
+        if member.paused.take().is_none() && matches!(member.presence, Presence::Up(_)) {
+            return;
+        }
+        if member.presence == Presence::Absent {
+            // Somebody may have brought it back meanwhile.
+            member.presence = Presence::Unknown;
+        }
+        match self.phase {
+            Phase::Idle | Phase::Looking => self.settle(cx),
+            // It is looked for when this has come to its end.
+            Phase::Appearing { .. }
+            | Phase::Failed { .. }
+            | Phase::GaveUp
+            | Phase::Queued { .. }
+            | Phase::Resting { .. }
+            | Phase::Running { .. }
+            | Phase::Stopping { .. } => {}
+        }
+    }
+
+    /// Nothing of this is watched any more.
+    pub(super) fn let_go(&mut self, cx: &mut Context<'_>) {
+        self.rest(cx);
+        for (at, member) in self.members.iter_mut().enumerate() {
+            if let Presence::Up(proc) | Presence::Dying { proc, .. } = member.presence {
+                member.presence = Presence::Unknown;
+                cx.unwatch(proc, at);
+            }
+        }
+    }
+
+    /// Tells what is to be saved of the members that have changed.
+    pub(super) fn save(&mut self, cx: &mut Context<'_>) {
+        for at in 0..self.members.len() {
+            let (script, gave_up) = (self.script_of(at, cx.shared), self.gave_up());
+            let Some(member) = self.members.get_mut(at) else { continue };
+            let saved = member.to_save(&self.budget, gave_up, script);
+            if member.saved.as_ref() != Some(&saved) {
+                member.saved = Some(saved.clone());
+                cx.out.push(Action::Save(Box::new(saved)));
+            }
+        }
+    }
+
+    fn script_of(&self, at: usize, shared: &mut Shared) -> Option<(ProcId, Mono)> {
+        match self.phase {
+            Phase::Running { at: running, run, .. } if running == at => {
+                let run = shared.runs.of(run)?;
+                Some((run.proc?, run.since))
+            }
+            Phase::Appearing { .. }
+            | Phase::Failed { .. }
+            | Phase::GaveUp
+            | Phase::Idle
+            | Phase::Looking
+            | Phase::Queued { .. }
+            | Phase::Resting { .. }
+            | Phase::Running { .. }
+            | Phase::Stopping { .. } => None,
+        }
+    }
+
+    pub(super) fn views<'a>(&'a self, shared: &'a Shared) -> impl Iterator<Item = EntryView> + 'a {
+        let gave_up = self.gave_up();
+        let until = self.deadline(shared);
+        let view = move |(at, member): (usize, &Member)| {
+            let doing = self.doing(at, member);
+            let waits = matches!(doing, Doing::Pacing | Doing::Stopping | Doing::Appearing);
+            member.view(&self.budget, gave_up, doing, until.filter(|_| waits))
+        };
+        self.members.iter().enumerate().map(view)
+    }
+
+    fn doing(&self, at: usize, member: &Member) -> Doing {
+        if !member.is_watched() {
+            return Doing::Paused;
+        }
+        let of_member = match member.presence {
+            Presence::Up(_) => Doing::Watching,
+            Presence::Dying { .. } => Doing::Dying,
+            Presence::Unknown => Doing::Looking,
+            Presence::Absent => Doing::Pacing,
+        };
+        match &self.phase {
+            Phase::GaveUp => Doing::GaveUp,
+            Phase::Appearing { at: acting, .. } | Phase::Resting { at: acting, .. } if *acting == at => {
+                Doing::Appearing
+            }
+            Phase::Queued { at: acting, .. } if *acting == at => Doing::Queued,
+            Phase::Running { at: acting, .. } if *acting == at => Doing::Restarting,
+            Phase::Stopping { at: acting, .. } if *acting == at => Doing::Stopping,
+            Phase::Appearing { .. }
+            | Phase::Failed { .. }
+            | Phase::Idle
+            | Phase::Looking
+            | Phase::Queued { .. }
+            | Phase::Resting { .. }
+            | Phase::Running { .. }
+            | Phase::Stopping { .. } => of_member,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Standard error, as a place that may be closed, or that nobody reads: a full pipe must stop nobody.
+
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::{Errno, write},
+};
+
+use super::outlet::{NotNow, Sink};
+
+#[derive(Debug)]
+pub(super) struct Stderr {
+    /// None when it is closed: lines go nowhere then.
+    descriptor: Option<OwnedFd>,
+    left: Vec<u8>,
+}
+
+impl Stderr {
+    pub(super) fn of_this_process() -> Self {
+        Self { descriptor: io::stderr().as_fd().try_clone_to_owned().ok(), left: Vec::new() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn at(descriptor: impl Into<OwnedFd>) -> Self {
+        Self { descriptor: Some(descriptor.into()), left: Vec::new() }
+    }
+}
+
+impl Sink for Stderr {
+    fn send(&mut self, line: &[u8]) -> Result<(), NotNow> {
+        self.go_on()?;
+        self.left = line.to_vec();
+        match self.go_on() {
+            Err(NotNow::Full) if self.left.len() == line.len() => {
+                self.left.clear();
+                Err(NotNow::Full)
+            }
+            // What was taken in part will be gone on with.
+            Ok(()) | Err(NotNow::Full | NotNow::Absent(_)) => Ok(()),
+        }
+    }
+
+    fn go_on(&mut self) -> Result<(), NotNow> {
+        let Some(descriptor) = &self.descriptor else {
+            self.left.clear();
+            return Ok(());
+        };
+        while !self.left.is_empty() {
+            // It is shared with whoever started us, so it cannot be made non-blocking. A pipe that is writable takes a page
+            // without blocking, and a line is shorter.
+            let mut polled = [PollFd::new(descriptor, PollFlags::OUT)];
+            let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+            if matches!(poll(&mut polled, Some(&at_once)), Ok(0) | Err(_)) {
+                return Err(NotNow::Full);
+            }
+            match write(descriptor.as_fd(), &self.left) {
+                Ok(written) => drop(self.left.drain(..written)),
+                Err(Errno::AGAIN | Errno::INTR) => return Err(NotNow::Full),
+                // Nobody will ever read it, or the disk is full: nobody could be told.
+                Err(_) => self.left.clear(),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_at_it(&self) -> bool {
+        !self.left.is_empty()
+    }
+}

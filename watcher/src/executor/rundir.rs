@@ -1,0 +1,250 @@
+//! The folder of one running pcheck, `ROOT/KEY`: its control socket, what survives its end, and the lock that vanishes with
+//! it however it ends.
+
+use std::{
+    ffi::OsString,
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io::{self, Read as _, Write as _},
+    os::unix::{
+        ffi::{OsStrExt as _, OsStringExt as _},
+        fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    },
+    path::{Path, PathBuf},
+    thread::sleep,
+    time::Duration,
+};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use watcher_core::{EntryId, Pid};
+
+use super::percent;
+use crate::sys::own;
+
+/// A claimed folder. It is ours until this is dropped.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// A pcheck that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Its pid, as it sees itself.
+    pub pid: Pid,
+    /// Its pfile.
+    pub pfile: PathBuf,
+    /// Its key.
+    pub ipc_key: u32,
+    /// Its folder.
+    pub dir: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+/// Why a folder cannot be claimed.
+#[derive(Debug, Error)]
+pub enum ClaimError {
+    /// The pfile is watched already.
+    #[error("already watched by pcheck[{}], pfile {}, IPCKEY 0x{:08x}", .0.pid, .0.pfile.display(), .0.ipc_key)]
+    AlreadyRunning(Running),
+    /// The key is taken.
+    #[error(
+        "IPCKEY 0x{:08x} is in use by pcheck[{}] for another pfile {}: give each pfile its own",
+        .0.ipc_key, .0.pid, .0.pfile.display()
+    )]
+    KeyInUse(Running),
+    /// The lock is held, but by whom is not written there (yet).
+    #[error("{} is in use by another pcheck", .0.display())]
+    InUse(PathBuf),
+    /// The folder cannot be used.
+    #[error("{} cannot be used: {why}; --run-dir chooses another place", folder.display())]
+    Unusable {
+        /// Which.
+        folder: PathBuf,
+        /// Why, as a sentence.
+        why: String,
+    },
+}
+
+/// What stands in a lock.
+#[derive(Debug, Serialize, Deserialize)]
+struct Holder {
+    pid: u32,
+    pfile: String,
+    device: u64,
+    inode: u64,
+}
+
+impl RunDir {
+    /// Claims the folder of a key, for this pfile.
+    ///
+    /// # Errors
+    /// When the pfile or the key is in use, or the folder cannot be used.
+    pub fn claim(root: &Path, ipc_key: u32, pfile: &Path) -> Result<Self, ClaimError> {
+        let unusable = |error: io::Error| ClaimError::Unusable { folder: root.to_owned(), why: error.to_string() };
+        make(root, 0o755).map_err(unusable)?;
+        check_root(root).map_err(unusable)?;
+        // Two that start at the same time for one pfile, with different keys, would not see each other. Who cannot have
+        // this lock goes on after a while: it only makes that improbable case impossible.
+        let turn = File::open(root).map_err(unusable)?;
+        let _turn = lock(&turn, 100);
+        let path = root.join(format!("{ipc_key:08x}"));
+        let unusable = |error: io::Error| ClaimError::Unusable { folder: path.clone(), why: error.to_string() };
+        make(&path, 0o700).map_err(unusable)?;
+        check_own(&path).map_err(unusable)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        let mut file = options.open(path.join(LOCK)).map_err(unusable)?;
+        let pfile = fs::canonicalize(pfile).unwrap_or_else(|_| pfile.to_owned());
+        let (device, inode) = fs::metadata(&pfile).map_or((0, 0), |data| (data.dev(), data.ino()));
+        let is_same = |running: &Running| {
+            running.pfile == pfile || (inode != 0 && (running.device, running.inode) == (device, inode))
+        };
+        // Whoever lists what runs holds each lock for a moment, so it is tried more than once.
+        if !lock(&file, 10).map_err(unusable)? {
+            return Err(match holder(&mut file, &path, ipc_key) {
+                Some(running) if is_same(&running) => ClaimError::AlreadyRunning(running),
+                Some(running) => ClaimError::KeyInUse(running),
+                None => ClaimError::InUse(path),
+            });
+        }
+        // Whom it named before is not who holds it now.
+        file.set_len(0).map_err(unusable)?;
+        let others = running(root).into_iter().filter(|running| running.ipc_key != ipc_key);
+        if let Some(running) = others.into_iter().find(is_same) {
+            return Err(ClaimError::AlreadyRunning(running));
+        }
+        let pfile = percent::encode(pfile.as_os_str().as_bytes());
+        let holder = Holder { pid: own::pid().number(), pfile, device, inode };
+        let text = serde_json::to_vec(&holder).map_err(|error| unusable(error.into()))?;
+        file.write_all(&text).map_err(unusable)?;
+        Ok(Self { path, _lock: file })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The control socket.
+    #[must_use]
+    pub fn control(&self) -> PathBuf {
+        control(&self.path)
+    }
+
+    /// What survives the end of pcheck.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.path.join("state")
+    }
+
+    /// Where the output of an entry's scripts goes. At the start the number is that of the entry.
+    #[must_use]
+    pub fn output(&self, entry: EntryId) -> PathBuf {
+        self.path.join(format!("{}.out", u64::from(entry.0) + 1))
+    }
+}
+
+/// The control socket in the folder of a [`Running`].
+#[must_use]
+pub fn control(dir: &Path) -> PathBuf {
+    dir.join("control")
+}
+
+/// Every pcheck that runs with this root, as far as this user may know. A lock that nobody holds is that of one that has
+/// ended.
+#[must_use]
+pub fn running(root: &Path) -> Vec<Running> {
+    let folders = fs::read_dir(root).into_iter().flatten().flatten();
+    let mut found: Vec<_> = folders.filter_map(|item| running_in(&item.path())).collect();
+    found.sort_by_key(|running| running.ipc_key);
+    found
+}
+
+const LOCK: &str = "lock";
+
+fn running_in(dir: &Path) -> Option<Running> {
+    let name = dir.file_name()?.to_str().filter(|name| name.len() == 8)?;
+    let ipc_key = u32::from_str_radix(name, 16).ok()?;
+    let mut file = File::open(dir.join(LOCK)).ok()?;
+    // A shared lock, so that many may look at once. It goes with the descriptor.
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Err(rustix::io::Errno::WOULDBLOCK) => holder(&mut file, dir, ipc_key),
+        Ok(()) | Err(_) => None,
+    }
+}
+
+fn holder(file: &mut File, dir: &Path, ipc_key: u32) -> Option<Running> {
+    const ENOUGH: u64 = 64 * 1024;
+    let mut text = Vec::new();
+    file.take(ENOUGH).read_to_end(&mut text).ok()?;
+    let Holder { pid, pfile, device, inode } = serde_json::from_slice(&text).ok()?;
+    let pfile = OsString::from_vec(percent::decode(&pfile)?).into();
+    Some(Running { pid: Pid::new(pid)?, pfile, ipc_key, dir: dir.to_owned(), device, inode })
+}
+
+/// Takes a lock, within this many tries of 20 ms. It goes with the descriptor.
+fn lock(file: &File, tries: u32) -> io::Result<bool> {
+    for _ in 0..tries {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => sleep(Duration::from_millis(20)),
+            taken => return Ok(taken.map(|()| true)?),
+        }
+    }
+    Ok(false)
+}
+
+fn make(folder: &Path, mode: u32) -> io::Result<()> {
+    if fs::symlink_metadata(folder).is_ok() {
+        return Ok(());
+    }
+    match DirBuilder::new().recursive(true).mode(mode).create(folder) {
+        // As it was meant, whatever the umask says.
+        Ok(()) => fs::set_permissions(folder, Permissions::from_mode(mode)),
+        // Somebody else was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn check_root(root: &Path) -> io::Result<()> {
+    const BY_OTHERS: u32 = 0o022;
+    const STICKY: u32 = 0o1000;
+    let data = folder(root)?;
+    if data.uid() != 0 && data.uid() != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::other(format!("it belongs to user {}", data.uid())));
+    }
+    if data.mode() & BY_OTHERS != 0 && data.mode() & STICKY == 0 {
+        return Err(io::Error::other("others may write it"));
+    }
+    Ok(())
+}
+
+fn check_own(dir: &Path) -> io::Result<()> {
+    let data = folder(dir)?;
+    if data.uid() != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::other(format!("it belongs to user {}", data.uid())));
+    }
+    if data.mode() & 0o777 != 0o700 {
+        fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+fn folder(path: &Path) -> io::Result<fs::Metadata> {
+    let data = fs::symlink_metadata(path)?;
+    if data.is_symlink() {
+        Err(io::Error::other("it is a symbolic link"))
+    } else if !data.is_dir() {
+        Err(io::Error::other("it is not a folder"))
+    } else {
+        Ok(data)
+    }
+}
+
+#[cfg(test)]
+mod tests;

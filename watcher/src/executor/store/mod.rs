@@ -1,0 +1,177 @@
+//! What survives `kill -9`: a line for each change, the last one of an entry counts. It does not survive another boot, of
+//! which its times would mean nothing.
+
+mod line;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use watcher_core::{SavedEntry, pfile::Bytes};
+
+use self::line::{FORMAT, Header, Record};
+use super::replace::put_for_this_boot;
+
+/// A file larger than this is not ours.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// What is saved, in memory and in its file.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    boot_id: String,
+    entries: BTreeMap<(Bytes, u32), SavedEntry>,
+    /// None while the file is not what it should be: it is then written anew at the next change.
+    file: Option<File>,
+    lines: usize,
+    complained: bool,
+}
+
+impl Store {
+    /// Opens the file, and reads what was saved before in this boot. The sentence, if any, is for the log.
+    #[must_use]
+    pub fn open(path: PathBuf, boot_id: String) -> (Self, Vec<SavedEntry>, Option<String>) {
+        let (entries, mut sentence) = match read(&path, &boot_id) {
+            Ok(entries) => (entries, None),
+            Err(why) => (BTreeMap::new(), Some(set_aside(&path, &why))),
+        };
+        let saved = entries.values().cloned().collect();
+        let mut store = Self { path, boot_id, entries, file: None, lines: 0, complained: false };
+        // Always anew: the last line of the old file may be torn.
+        let failed = store.write(None);
+        if let Some(failed) = failed {
+            sentence = Some(sentence.map_or_else(|| failed.clone(), |sentence| format!("{sentence}; {failed}")));
+        }
+        (store, saved, sentence)
+    }
+
+    /// Saves an entry. The sentence, if any, is for the log: it comes once, until saving works again.
+    pub fn save(&mut self, entry: &SavedEntry) -> Option<String> {
+        let line = line(&Record::from(entry));
+        self.entries.insert((entry.text.clone(), entry.occurrence), entry.clone());
+        self.write(Some(&line))
+    }
+
+    /// Forgets all entries, and saves these. The sentence is as above.
+    pub fn renew(&mut self, entries: &[SavedEntry]) -> Option<String> {
+        let named = |entry: &SavedEntry| ((entry.text.clone(), entry.occurrence), entry.clone());
+        self.entries = entries.iter().map(named).collect();
+        self.file = None;
+        self.write(None)
+    }
+
+    /// Removes the file: the watch ends in good order, and nothing is to be taken up again.
+    pub fn remove(self) {
+        // What cannot be removed is that of an earlier boot one day.
+        let _removed = fs::remove_file(&self.path);
+    }
+
+    fn write(&mut self, line: Option<&[u8]>) -> Option<String> {
+        let written = match (&mut self.file, line) {
+            // One write each, so that a line is torn only where the last one ends.
+            (Some(file), Some(line)) if self.lines < 4 * self.entries.len() + 64 && is_there(file) => {
+                file.write_all(line)
+            }
+            (Some(_) | None, _) => self.write_all(),
+        };
+        self.lines += 1;
+        match written {
+            Ok(()) => {
+                self.complained = false;
+                None
+            }
+            Err(error) => {
+                self.file = None;
+                let first = !std::mem::replace(&mut self.complained, true);
+                let path = self.path.display();
+                first.then(|| {
+                    format!("{path} cannot be written: {error}; counts and pauses will not survive if pcheck is killed")
+                })
+            }
+        }
+    }
+
+    fn write_all(&mut self) -> io::Result<()> {
+        let mut text = line(&Header { format: FORMAT, boot_id: self.boot_id.clone() });
+        text.extend(self.entries.values().flat_map(|entry| line(&Record::from(entry))));
+        put_for_this_boot(&self.path, &text, 0o600)?;
+        self.file = Some(OpenOptions::new().append(true).open(&self.path)?);
+        self.lines = self.entries.len();
+        Ok(())
+    }
+}
+
+fn line(value: &impl serde::Serialize) -> Vec<u8> {
+    // Numbers, strings and lists: there is nothing that could not be written.
+    let mut line = serde_json::to_vec(value).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+/// Whether nobody has removed the file.
+fn is_there(file: &File) -> bool {
+    file.metadata().is_ok_and(|data| data.nlink() > 0)
+}
+
+/// Reads what was saved.
+///
+/// # Errors
+/// When the file is not one of ours, or damaged: why, as a sentence.
+fn read(path: &Path, boot_id: &str) -> Result<BTreeMap<(Bytes, u32), SavedEntry>, String> {
+    let mut entries = BTreeMap::new();
+    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(entries),
+        Err(error) => return Err(error.to_string()),
+    };
+    let data = file.metadata().map_err(|error| error.to_string())?;
+    if !data.is_file() {
+        return Err("it is not a file".to_owned());
+    }
+    if data.len() > LARGEST {
+        return Err("it is too large".to_owned());
+    }
+    let mut text = Vec::new();
+    file.take(LARGEST).read_to_end(&mut text).map_err(|error| error.to_string())?;
+    // A last line without an end was being written when pcheck was killed.
+    let mut lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    let Some(first) = lines.next() else { return Ok(entries) };
+    let header: Header = serde_json::from_slice(first).map_err(|_| "its first line is not understood".to_owned())?;
+    if header.format != FORMAT {
+        return Err(format!("it is of format {}, which this version does not know", header.format));
+    }
+    if header.boot_id != boot_id {
+        return Ok(entries);
+    }
+    for (number, line) in lines.enumerate() {
+        let record = serde_json::from_slice(line).ok().and_then(Record::read);
+        let entry = record.ok_or_else(|| format!("its line {} is not understood", number + 2))?;
+        entries.insert((entry.text.clone(), entry.occurrence), entry);
+    }
+    Ok(entries)
+}
+
+/// Keeps a damaged file for whoever wants to know, and tells so in a sentence.
+fn set_aside(path: &Path, why: &str) -> String {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".damaged");
+    let aside = PathBuf::from(aside);
+    let rename = || fs::rename(path, &aside);
+    // An older one may be in the way: as a file, or as a folder.
+    let renamed = rename().or_else(|_| {
+        let _removed = fs::remove_file(&aside).or_else(|_| fs::remove_dir_all(&aside));
+        rename()
+    });
+    let path = path.display();
+    let kept = match renamed {
+        Ok(()) => format!("it is kept as {}", aside.display()),
+        Err(error) => format!("and it cannot be set aside: {error}"),
+    };
+    format!("what {path} has saved is lost: {why}; {kept}")
+}
