@@ -55,11 +55,18 @@ pub(super) enum LogChoice {
 }
 
 impl LogChoice {
+    /// What was said.
+    pub(super) const fn log_to(self) -> LogTo {
+        match self {
+            Self::Stderr => LogTo::Stderr,
+            Self::Syslog => LogTo::Syslog,
+        }
+    }
+
     /// Where, also if nothing was said.
     pub(super) fn meaning(choice: Option<Self>) -> LogTo {
         match choice {
-            Some(Self::Stderr) => LogTo::Stderr,
-            Some(Self::Syslog) => LogTo::Syslog,
+            Some(choice) => choice.log_to(),
             None if std::io::stderr().is_terminal() => LogTo::Both,
             None => LogTo::Syslog,
         }

@@ -69,7 +69,7 @@ fn of_one(arguments: &ask_args::Padmin, command: &control::Command, words: &str)
     let Found { socket, who, pfile, limit } = find::find(path, &arguments.run_dir)?;
     let answer = client::ask(&socket, command, limit).map_err(|failure| NotFound::failed(&failure, who.pid))?;
     if is_logged(command) && answer == Answer::Done {
-        tell::log_executed(arguments.log, words, &pfile);
+        tell::log_executed(arguments.log.log_to(), words, &pfile);
     }
     let strange = || NotFound {
         sentence: "pcheck answers something else than was asked for: use the padmin that came with it".to_owned(),
