@@ -214,6 +214,20 @@ fn a_pcheck_that_does_not_answer_is_not_waited_for_long() {
 }
 
 #[test]
+fn one_that_does_not_answer_hides_no_other() {
+    let host = Host::new();
+    let _stopped = UnixListener::bind(host.folder_of(0).join("control")).unwrap();
+    let _pcheck = host.pcheck(host.canned());
+    fs::write(host.path("a.pfile"), "nonsense").unwrap();
+    assert_eq!(host.padmin(&["show pent"]).code, Some(0));
+    let unknown = host.run("padmin", &["-f", &host.path("other"), "-c", "show pent"]);
+    assert_eq!(unknown.code, Some(4));
+    assert!(unknown.err.contains("one does not say what it watches for"), "{}", unknown.err);
+    let list = host.run("padmin", &["-l"]);
+    assert!(list.text().contains("a.pfile") && list.err.contains("has not answered within 2 s"), "{}", list.err);
+}
+
+#[test]
 fn running_pchecks_are_listed() {
     let host = Host::new();
     let nobody = host.run("padmin", &["-l"]);
@@ -300,4 +314,24 @@ fn why_asks_pcheck_and_reads_the_dump_where_none_runs() {
     let json = why(&["--json"]).json();
     assert_eq!(json["entries"][0]["deaths"][0]["pid"], 7);
     assert_eq!(json["source"], "dump");
+}
+
+#[test]
+#[ignore = "a measurement, for `cargo test --release -- --ignored --nocapture`"]
+#[expect(clippy::print_stderr, reason = "it is run to see this")]
+fn how_long_an_answer_takes() {
+    for entries in [1, 10_000] {
+        let host = Host::new();
+        let canned = Canned::new(&host.path("a.pfile"), (0..entries).map(entry).collect());
+        let _pcheck = host.pcheck(canned);
+        let mut times: Vec<_> = (0..200)
+            .map(|_| {
+                let begun = Instant::now();
+                assert_eq!(host.padmin(&["show pent"]).code, Some(0));
+                begun.elapsed()
+            })
+            .collect();
+        times.sort();
+        eprintln!("{entries} entries: median {:?}, 198th of 200 {:?}, worst {:?}", times[100], times[197], times[199]);
+    }
 }

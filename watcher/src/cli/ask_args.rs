@@ -2,9 +2,9 @@
 
 use std::{num::NonZeroU32, path::PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::padmin;
+use super::{padmin, pcheck::LogChoice};
 use crate::control::RUN_DIR;
 
 /// Ask a running pcheck, or tell it what to do
@@ -35,14 +35,6 @@ pub(super) struct Padmin {
     /// Where it is noted that a command was executed
     #[arg(long, value_enum, default_value_t = LogChoice::Syslog)]
     pub(super) log: LogChoice,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum LogChoice {
-    /// Standard error
-    Stderr,
-    /// The system log
-    Syslog,
 }
 
 /// Show what happens to the entries of a pfile, as it happens: one JSON object a line

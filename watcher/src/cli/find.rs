@@ -21,6 +21,9 @@ use crate::{
 /// How long is waited for an answer, above `MSG_CHECK_INTERVAL`.
 const MARGIN: Duration = Duration::from_secs(5);
 
+/// How long each of all is waited for: one that was stopped must not hide the one that is looked for.
+const EACH: Duration = Duration::from_secs(1);
+
 /// A pfile, and the pcheck that watches for it.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -65,17 +68,17 @@ const fn code(failure: &Failure) -> u8 {
 }
 
 /// What a pfile says now; `None` where it cannot be read or does not load.
-pub(super) fn pfile(path: &PathBuf) -> Option<Pfile> {
+pub(super) fn pfile(path: &Path) -> Option<Pfile> {
     read(&check::load(path).ok()?, UnknownOptions::Keep).pfile
 }
 
 /// Finds the pcheck that watches for a pfile: by its `IPCKEY`, else among all.
-pub(super) fn find(path: &PathBuf, run_dir: &Path) -> Result<Found, NotFound> {
+pub(super) fn find(path: &Path, run_dir: &Path) -> Result<Found, NotFound> {
     let param = pfile(path).map(|pfile| pfile.param);
     let interval = param.as_ref().map_or(Interval::MSG_CHECK_DEFAULT, |param| param.msg_check_interval());
     let limit = Duration::from_secs(interval.seconds().into()) + MARGIN;
     let until = Instant::now() + limit;
-    let full = std::path::absolute(path).unwrap_or_else(|_error| path.clone());
+    let full = std::path::absolute(path).unwrap_or_else(|_error| path.to_owned());
     let by_key = param.map(|param| control::socket(&control::folder(run_dir, param.ipc_key.value.number())));
     let mut search = Search { full: &full, other: None, failed: None };
     if let Some(socket) = &by_key
@@ -92,7 +95,10 @@ pub(super) fn find(path: &PathBuf, run_dir: &Path) -> Result<Found, NotFound> {
         },
     })?;
     for socket in all.into_iter().filter(|socket| by_key.as_ref() != Some(socket)) {
-        let left = until.saturating_duration_since(Instant::now());
+        let left = until.saturating_duration_since(Instant::now()).min(EACH);
+        if left.is_zero() {
+            break;
+        }
         if let Some(who) = search.ask(&socket, left, false) {
             return Ok(Found { socket, who, pfile: full, limit });
         }

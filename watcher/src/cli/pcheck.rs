@@ -2,13 +2,13 @@
 
 use std::{io::IsTerminal as _, num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use watcher_core::{
     Finish,
     pfile::{RetryOver, UnknownOptions},
 };
 
-use super::{args::TierChoice, ask_args::LogChoice, exit, output};
+use super::{args::TierChoice, exit, output};
 use crate::{
     control,
     executor::log::LogTo,
@@ -45,13 +45,31 @@ pub(super) struct Pcheck {
     w: bool,
 }
 
-/// Where messages go, also if nothing was said.
-fn log_to(choice: Option<LogChoice>) -> LogTo {
-    match choice {
-        Some(LogChoice::Stderr) => LogTo::Stderr,
-        Some(LogChoice::Syslog) => LogTo::Syslog,
-        None if std::io::stderr().is_terminal() => LogTo::Both,
-        None => LogTo::Syslog,
+/// Where messages go.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum LogChoice {
+    /// To standard error only, exactly as syslog would get them
+    Stderr,
+    /// To syslog only
+    Syslog,
+}
+
+impl LogChoice {
+    /// What was said.
+    pub(super) const fn log_to(self) -> LogTo {
+        match self {
+            Self::Stderr => LogTo::Stderr,
+            Self::Syslog => LogTo::Syslog,
+        }
+    }
+
+    /// Where, also if nothing was said.
+    pub(super) fn meaning(choice: Option<Self>) -> LogTo {
+        match choice {
+            Some(choice) => choice.log_to(),
+            None if std::io::stderr().is_terminal() => LogTo::Both,
+            None => LogTo::Syslog,
+        }
     }
 }
 
@@ -64,7 +82,7 @@ pub(super) fn run(arguments: &Pcheck) -> ExitCode {
     let settings = Settings {
         pfile: pfile.clone(),
         run_dir: run_dir.clone(),
-        log: log_to(*log),
+        log: LogChoice::meaning(*log),
         tier: tier.wanted(),
         scripts: scripts.map(NonZeroUsize::get),
         unknown_options: if *lenient { UnknownOptions::Keep } else { UnknownOptions::Refuse },

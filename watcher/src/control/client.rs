@@ -18,6 +18,9 @@ use rustix::net::{
     sockopt::{Timeout, set_socket_timeout},
 };
 
+/// How much is read at once.
+const PIECE: usize = 64 << 10;
+
 /// What was answered.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
@@ -65,9 +68,9 @@ pub fn ask(socket: &Path, command: &Command, limit: Duration) -> Result<Answer, 
     Ok(match head {
         Head::Done => Answer::Done,
         Head::Entries { count } => {
-            let lines = connection.lines(count)?;
-            let entries = lines.iter().map(|line| serde_json::from_str(line));
-            Answer::Entries(entries.collect::<Result<_, _>>().map_err(|error| Failure::Strange(error.to_string()))?)
+            let strange = |error: serde_json::Error| Failure::Strange(error.to_string());
+            let mut entry = || serde_json::from_str(&connection.line()?).map_err(strange);
+            Answer::Entries((0..count).map(|_| entry()).collect::<Result<_, _>>()?)
         }
         Head::Lines { count: Some(count) } => Answer::Lines(connection.lines(count)?),
         Head::Lines { count: None } => {
@@ -139,7 +142,7 @@ impl Connection {
         // A pcheck that was stopped accepts nobody: its queue may be full, and connecting waits for room, too.
         set_socket_timeout(&socket, Timeout::Send, Some(limit)).map_err(|errno| failure(errno.into()))?;
         connect(&socket, &address).map_err(|errno| failure(errno.into()))?;
-        Ok(Self { reader: BufReader::new(Timed { stream: socket.into(), until, limit }) })
+        Ok(Self { reader: BufReader::with_capacity(PIECE, Timed { stream: socket.into(), until, limit }) })
     }
 
     fn send(&mut self, command: &Command) -> Result<(), Failure> {

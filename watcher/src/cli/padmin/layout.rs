@@ -1,5 +1,7 @@
 //! The layout of the original: a name, padded to 20, `=`, a value.
 
+use std::{fmt::Display, io::Write as _};
+
 use watcher_core::Wall;
 
 use crate::{
@@ -13,27 +15,13 @@ const NONE: &str = "--------";
 
 /// `show pent`. Entries are separated by one empty line.
 pub(super) fn entries(entries: &[EntryLine]) -> Vec<u8> {
-    let blocks: Vec<_> = entries.iter().map(entry).collect();
-    blocks.join(b"\n".as_slice())
-}
-
-fn entry(entry: &EntryLine) -> Vec<u8> {
     let mut out = Lines::default();
-    out.line("pname", &entry.process());
-    out.text("pid", &entry.pid.map_or_else(|| NONE.to_owned(), |pid| pid.to_string()));
-    out.text("retry_count", &entry.retry_count.to_string());
-    out.text("restart_count", &entry.restart_count.to_string());
-    out.text("proc_sts", &entry.proc_sts);
-    for StallLine { kind, status } in &entry.stall_checks {
-        out.text(&format!("stall_chk ({kind})"), status);
+    for (index, entry) in entries.iter().enumerate() {
+        if index > 0 {
+            out.0.push(b'\n');
+        }
+        out.entry(entry);
     }
-    out.text("retry_over_act", &entry.retry_over_act);
-    out.text("rerun_time", &entry.rerun_unix_time.map_or_else(|| NONE.to_owned(), time));
-    if let Some(strings) = entry.include_strings() {
-        out.line("include_strings", &strings);
-    }
-    out.text("pent_id", &entry.entry.to_string());
-    out.text("monitor_sts", if entry.monitored { "on" } else { "off" });
     out.0
 }
 
@@ -41,10 +29,10 @@ fn entry(entry: &EntryLine) -> Vec<u8> {
 pub(super) fn param(param: &ParamLine) -> Vec<u8> {
     let mut out = Lines::default();
     out.text("ipckey", &param.ipckey);
-    out.text("msg_check_interval", &param.msg_check_interval.to_string());
-    out.text("monitor_interval", &param.monitor_interval.to_string());
+    out.text("msg_check_interval", param.msg_check_interval);
+    out.text("monitor_interval", param.monitor_interval);
     if let Some(path) = param.shm_dump_file() {
-        out.line("shm_dump_file", &path);
+        out.bytes("shm_dump_file", &path);
     }
     out.0
 }
@@ -57,14 +45,40 @@ fn time(unix_seconds: f64) -> String {
 struct Lines(Vec<u8>);
 
 impl Lines {
-    fn line(&mut self, name: &str, value: &[u8]) {
-        self.0.extend_from_slice(format!("{name:<20} = ").as_bytes());
-        self.0.extend_from_slice(value);
-        self.0.push(b'\n');
+    fn entry(&mut self, entry: &EntryLine) {
+        self.bytes("pname", &entry.process());
+        match entry.pid {
+            Some(pid) => self.text("pid", pid),
+            None => self.text("pid", NONE),
+        }
+        self.text("retry_count", entry.retry_count);
+        self.text("restart_count", entry.restart_count);
+        self.text("proc_sts", &entry.proc_sts);
+        for StallLine { kind, status } in &entry.stall_checks {
+            self.text(&format!("stall_chk ({kind})"), status);
+        }
+        self.text("retry_over_act", &entry.retry_over_act);
+        match entry.rerun_unix_time {
+            Some(rerun) => self.text("rerun_time", time(rerun)),
+            None => self.text("rerun_time", NONE),
+        }
+        if let Some(strings) = entry.include_strings() {
+            self.bytes("include_strings", &strings);
+        }
+        self.text("pent_id", entry.entry);
+        self.text("monitor_sts", if entry.monitored { "on" } else { "off" });
     }
 
-    fn text(&mut self, name: &str, value: &str) {
-        self.line(name, value.as_bytes());
+    fn text(&mut self, name: &str, value: impl Display) {
+        // Writing to memory cannot fail.
+        let _written = writeln!(self.0, "{name:<20} = {value}");
+    }
+
+    fn bytes(&mut self, name: &str, value: &[u8]) {
+        self.text(name, "");
+        self.0.pop();
+        self.0.extend_from_slice(value);
+        self.0.push(b'\n');
     }
 }
 

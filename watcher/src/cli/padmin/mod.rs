@@ -43,7 +43,9 @@ pub(super) fn run(arguments: &ask_args::Padmin) -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::from(exit::DONE),
-        // The list could not be made, or nobody reads what is shown: nothing was done.
+        // Whoever read the lines has had enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::stopped(exit::BROKEN_PIPE),
+        // The list could not be made, or what is shown cannot be written: nothing was done.
         Err(error) => end(exit::padmin::REFUSED, &error.to_string()),
     }
 }
@@ -67,7 +69,7 @@ fn of_one(arguments: &ask_args::Padmin, command: &control::Command, words: &str)
     let Found { socket, who, pfile, limit } = find::find(path, &arguments.run_dir)?;
     let answer = client::ask(&socket, command, limit).map_err(|failure| NotFound::failed(&failure, who.pid))?;
     if is_logged(command) && answer == Answer::Done {
-        tell::log_executed(arguments.log, words, &pfile);
+        tell::log_executed(arguments.log.log_to(), words, &pfile);
     }
     let strange = || NotFound {
         sentence: "pcheck answers something else than was asked for: use the padmin that came with it".to_owned(),

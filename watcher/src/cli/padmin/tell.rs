@@ -1,29 +1,21 @@
 //! What padmin itself notes in the log: that a command was executed.
 
-use std::{path::Path, time::Duration};
+use std::{os::unix::ffi::OsStrExt as _, path::Path, time::Duration};
 
 use watcher_core::Level;
 
-use crate::{
-    cli::{ask_args::LogChoice, output},
-    executor::log::{Log, LogTo},
-};
-
-/// How long syslog may take.
-const PATIENCE: Duration = Duration::from_millis(500);
+use crate::executor::log::{Log, LogTo};
 
 /// The name by which padmin logs.
 const IDENT: &str = "padmin";
 
-/// Notes an executed command, at level notice.
-pub(super) fn log_executed(log: LogChoice, words: &str, pfile: &Path) {
-    let message = format!("Command execute. [{words}] pfile='{}'", pfile.display());
-    match log {
-        LogChoice::Stderr => output::say_as(&format!("{IDENT}[{}]", std::process::id()), &message),
-        LogChoice::Syslog => {
-            let mut log = Log::open(LogTo::Syslog, IDENT);
-            log.tell(Level::Notice, message.as_bytes());
-            log.flush(PATIENCE);
-        }
-    }
+/// How long a log that is not there, or slow, is waited for: the operator waits as well.
+const LIMIT: Duration = Duration::from_millis(50);
+
+/// Notes an executed command.
+pub(super) fn log_executed(to: LogTo, words: &str, pfile: &Path) {
+    let begin = format!("Command execute. [{words}] pfile='");
+    let mut log = Log::open(to, IDENT);
+    log.tell(Level::Notice, &[begin.as_bytes(), pfile.as_os_str().as_bytes(), b"'"].concat());
+    log.flush(LIMIT);
 }
