@@ -66,7 +66,12 @@ fn the_sender_is_named_with_his_user() {
     for mut probe in Probe::both_ways() {
         let mut victim = Victim::run(Command::new(built("vforks")).uid(NOBODY));
         let mut murderer = murderer(&victim, libc::SIGTERM);
-        let (_, blame) = dies(&mut probe, &mut victim, |_| murderer.go());
+        let (status, blame) = dies(&mut probe, &mut victim, |_| {
+            murderer.go();
+            // To wait for a victim ends its standard input, and so itself: not before it was sent.
+            murderer.expect("sent");
+        });
+        assert_eq!(status, libc::SIGTERM as u32);
         assert_eq!((blame.signal, blame.origin), (libc::SIGTERM as u32, origin::USER));
         assert_eq!((blame.sender_pid, blame.sender_uid), (murderer.pid().number(), NOBODY));
         assert_eq!(Comm::new(blame.comm).to_string(), "kills");

@@ -1,6 +1,10 @@
 //! Starts of programs: those that are waited for are told, once, and no others; and nobody pays while nobody waits.
 
-use std::{fs, os::unix::process::CommandExt as _, process::Command};
+use std::{
+    fs,
+    os::unix::{fs::symlink, process::CommandExt as _},
+    process::Command,
+};
 
 use watcher::kernel::{NotExpected, Record};
 use watcher_abi::{ExecRecord, KIND_EXEC, NS_PER_TICK, name};
@@ -9,10 +13,12 @@ use watcher_tests::{program::built, victim::Victim};
 
 use crate::probe::Probe;
 
-/// A victim under another name, so that the tests beside this one do not start it too.
+/// A victim under another name, so that the tests beside this one do not start it too. (Not a copy: a child that another
+/// test is just starting would hold it open for writing, and it could not be run.)
 fn renamed(folder: &tempfile::TempDir, name: &str) -> Command {
     let path = folder.path().join(name);
-    fs::copy(built("vforks"), &path).unwrap();
+    // Two probes want the same one.
+    let _there_already = symlink(built("vforks"), &path);
     Command::new(path)
 }
 
@@ -59,10 +65,11 @@ fn long_names_are_cut_as_the_kernel_cuts_them() {
 fn a_script_has_its_own_name_and_not_that_of_its_shell() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("own-script.sh");
-    fs::write(&path, "#!/bin/sh\necho ready\nread line\n").unwrap();
     let mut probe = Probe::load();
     probe.starts.expect(Comm::of_program(b"own-script.sh")).unwrap();
-    let victim = Victim::run(Command::new("sh").args(["-c", "chmod 700 $0; exec $0"]).arg(&path));
+    // Written by another process, for the same reason.
+    let script = r"printf '#!/bin/sh\necho ready\nread line\n' >$0; chmod 700 $0; exec $0";
+    let victim = Victim::run(Command::new("sh").args(["-c", script]).arg(&path));
     check(&start_of(&mut probe), victim.id(), "own-script.sh");
 }
 

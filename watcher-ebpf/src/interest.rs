@@ -36,29 +36,27 @@ pub fn claim(pid: u32, start_ticks: u64) -> Claim {
     }
 }
 
-/// Where to write whom to blame for the end of a watched process; `None` when this process is not watched, but at most
+/// The entry of a watched process, for writing down whom to blame for its end; `None` when this process is not watched, but at most
 /// another one that had the pid before.
 ///
-/// The room stays valid to write to: at worst it becomes another entry's in this very moment, whose blame is then wrong
-/// until the next signal. Nothing but that blame is ever written.
+/// It stays valid to write to: at worst it becomes another entry in this very moment, whose blame is then wrong until the
+/// next signal. Nothing but the blame is ever written.
 #[inline(always)]
-pub fn blame_of(pid: u32, start_ticks: u64) -> Option<*mut Blame> {
+pub fn entry_of(pid: u32, start_ticks: u64) -> Option<*mut Watched> {
     let watched = WATCH.get_ptr_mut(pid)?;
     // SAFETY: a value of the map, which stays readable while the program runs.
     unsafe {
         if (*watched).start_ticks != start_ticks {
             return None;
         }
-        Some(&raw mut (*watched).blame)
+        Some(watched)
     }
 }
 
-/// As [`blame_of`], for whoever has nothing but a pid.
+/// As [`entry_of`], for whoever has nothing but a pid.
 #[inline(always)]
-pub fn blame_of_pid(pid: u32) -> Option<*mut Blame> {
-    let watched = WATCH.get_ptr_mut(pid)?;
-    // SAFETY: a value of the map, which stays readable while the program runs.
-    Some(unsafe { &raw mut (*watched).blame })
+pub fn entry_of_pid(pid: u32) -> Option<*mut Watched> {
+    WATCH.get_ptr_mut(pid)
 }
 
 /// Whether somebody waits for a program of this name.

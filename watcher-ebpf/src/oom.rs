@@ -24,11 +24,11 @@ pub fn on_out_of_memory(ctx: &RawTracePointContext) {
 /// The pid alone will do: only a signal that was sent to the right process has ever been noted down here.
 #[inline(always)]
 fn mark(pid: u32) {
-    let Some(blame) = interest::blame_of_pid(pid) else { return };
-    // SAFETY: room in a map value, which stays valid while the program runs.
+    let Some(entry) = interest::entry_of_pid(pid) else { return };
+    // SAFETY: a value of the map, which stays valid while the program runs.
     unsafe {
-        if (*blame).signal == SIGKILL && (*blame).origin == origin::KERNEL {
-            (*blame).origin = origin::OUT_OF_MEMORY;
+        if (*entry).blame.signal == SIGKILL && (*entry).blame.origin == origin::KERNEL {
+            (*entry).blame.origin = origin::OUT_OF_MEMORY;
         }
     }
 }

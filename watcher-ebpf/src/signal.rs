@@ -3,7 +3,7 @@
 //! What may end a watched process is noted down beside its entry, the last one only. Nobody is told before it dies.
 
 use aya_ebpf::{helpers::generated::bpf_get_current_uid_gid, programs::RawTracePointContext};
-use watcher_abi::{Blame, COMM_LEN, NS_PER_TICK, origin};
+use watcher_abi::{COMM_LEN, NS_PER_TICK, Watched, origin};
 
 use crate::{
     emit, interest,
@@ -66,12 +66,12 @@ pub fn on_signal(ctx: &RawTracePointContext) {
 fn note_down(signal: u32, info: u64, pid: u32, target: &Task) {
     let Some(leader) = target.leader() else { return };
     let Some(start_ns) = leader.start_ns() else { return };
-    let Some(blame) = interest::blame_of(pid, start_ns / NS_PER_TICK) else { return };
+    let Some(entry) = interest::entry_of(pid, start_ns / NS_PER_TICK) else { return };
     let Some(exit) = target.group_exit() else { return };
     // The kernel decides before this tracepoint fires. So it may be this very signal that the process dies of; but one
     // that dies of another, or of the first of two alike, or exits, is past being ended by this one.
-    // SAFETY: room in a map value, which stays valid while the program runs.
-    if exit.decided && (exit.code & 0x7f != signal || unsafe { (*blame).fatal } != 0) {
+    // SAFETY: a value of the map, which stays valid while the program runs.
+    if exit.decided && (exit.code & 0x7f != signal || unsafe { (*entry).doomed } != 0) {
         return;
     }
     let Some(sender) = Task::running().leader() else { return };
@@ -84,36 +84,36 @@ fn note_down(signal: u32, info: u64, pid: u32, target: &Task) {
     }
     // SAFETY: as above; signals to one process are sent one at a time, under its lock.
     unsafe {
-        (*blame).stamp_ns = emit::stamp_ns();
-        (*blame).signal = signal;
-        (*blame).origin = origin;
-        (*blame).fatal = exit.decided as u32;
+        (*entry).blame.stamp_ns = emit::stamp_ns();
+        (*entry).blame.signal = signal;
+        (*entry).blame.origin = origin;
+        (*entry).doomed = exit.decided as u64;
     }
     match origin {
-        origin::USER | origin::OWN => write_sender(blame, &sender),
-        _ => write_nobody(blame),
+        origin::USER | origin::OWN => write_sender(entry, &sender),
+        _ => write_nobody(entry),
     }
 }
 
 #[inline(always)]
-fn write_sender(blame: *mut Blame, sender: &Task) {
+fn write_sender(entry: *mut Watched, sender: &Task) {
     let mut comm = [0; COMM_LEN];
     sender.comm(&mut comm);
     // SAFETY: as in `note_down`; the helper has no precondition.
     unsafe {
-        (*blame).sender_pid = sender.pid_seen_by_daemon().unwrap_or(0);
-        (*blame).sender_uid = bpf_get_current_uid_gid() as u32;
-        (*blame).comm = comm;
+        (*entry).blame.sender_pid = sender.pid_seen_by_daemon().unwrap_or(0);
+        (*entry).blame.sender_uid = bpf_get_current_uid_gid() as u32;
+        (*entry).blame.comm = comm;
     }
 }
 
 #[inline(always)]
-fn write_nobody(blame: *mut Blame) {
+fn write_nobody(entry: *mut Watched) {
     // SAFETY: as in `note_down`.
     unsafe {
-        (*blame).sender_pid = 0;
-        (*blame).sender_uid = 0;
-        (*blame).comm = [0; COMM_LEN];
+        (*entry).blame.sender_pid = 0;
+        (*entry).blame.sender_uid = 0;
+        (*entry).blame.comm = [0; COMM_LEN];
     }
 }
 

@@ -17,26 +17,14 @@ pub struct Blame {
     pub sender_pid: u32,
     /// His real user, as the initial user namespace numbers users.
     pub sender_uid: u32,
-    /// 1 when the kernel had decided, as it was sent, that the process dies of it; later ones then change nothing.
-    pub fatal: u32,
-    /// Always 0: no hidden padding.
-    pub reserved: u32,
     /// Command name of the sender's thread-group leader; bytes after the first NUL mean nothing.
     pub comm: [u8; COMM_LEN],
 }
 
 impl Blame {
     /// No signal was sent.
-    pub const NONE: Self = Self {
-        stamp_ns: 0,
-        signal: 0,
-        origin: 0,
-        sender_pid: 0,
-        sender_uid: 0,
-        fatal: 0,
-        reserved: 0,
-        comm: [0; COMM_LEN],
-    };
+    pub const NONE: Self =
+        Self { stamp_ns: 0, signal: 0, origin: 0, sender_pid: 0, sender_uid: 0, comm: [0; COMM_LEN] };
 }
 
 /// Values of [`Blame::origin`].
@@ -54,6 +42,6 @@ pub mod origin {
 }
 
 const _: () = {
-    assert!(size_of::<Blame>() == 48);
+    assert!(size_of::<Blame>() == 40);
     assert!(align_of::<Blame>() == 8);
 };

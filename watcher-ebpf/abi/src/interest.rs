@@ -33,6 +33,8 @@ pub struct Watched {
     /// The last signal that may have ended it. Kernel programs fill it in, and it goes when the entry goes: the next owner
     /// of the pid is never charged with it.
     pub blame: Blame,
+    /// 1 when the kernel had decided, as that signal was sent, that the process dies of it: later ones change nothing.
+    pub doomed: u64,
 }
 
 const _: () = {

@@ -54,7 +54,7 @@ pub struct ExecRecord {
 }
 
 const _: () = {
-    assert!(size_of::<ExitRecord>() == 104);
+    assert!(size_of::<ExitRecord>() == 96);
     assert!(align_of::<ExitRecord>() == 8);
     assert!(size_of::<ExecRecord>() == 40);
     assert!(align_of::<ExecRecord>() == 8);

@@ -26,7 +26,7 @@ impl Interest {
     /// # Errors
     /// When the table is full.
     pub fn watch(&mut self, ProcId { pid, start }: ProcId, generation: u64) -> Result<(), MapError> {
-        let watched = Watched { start_ticks: start.0, generation, blame: Blame::NONE };
+        let watched = Watched { start_ticks: start.0, generation, blame: Blame::NONE, doomed: 0 };
         self.table.insert(pid.number(), Plain(watched), 0)?;
         self.set_bit(pid, true);
         Ok(())

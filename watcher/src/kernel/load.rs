@@ -35,7 +35,7 @@ pub struct Sizes {
 
 impl Sizes {
     /// Room for this many processes, and for the deaths of all of them at the same instant, within reason: beyond
-    /// 37,000 a burst may overflow the ring, which the counters tell and a sweep mends.
+    /// 40,000 a burst may overflow the ring, which the counters tell and a sweep mends.
     #[must_use]
     pub fn for_processes(processes: usize) -> Self {
         const SMALLEST_RING: u32 = 64 * 1024;

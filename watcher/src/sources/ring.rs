@@ -94,7 +94,7 @@ fn exit_notice(record: &ExitRecord) -> Option<ExitNotice> {
 }
 
 fn blame(said: &watcher_abi::Blame) -> Option<Blame> {
-    let watcher_abi::Blame { stamp_ns, signal, origin, sender_pid, sender_uid, fatal: _, reserved: _, comm } = *said;
+    let watcher_abi::Blame { stamp_ns, signal, origin, sender_pid, sender_uid, comm } = *said;
     let origin = match origin {
         origin::USER => Origin::User,
         origin::OWN => Origin::Own,
