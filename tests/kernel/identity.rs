@@ -10,7 +10,7 @@ use watcher::{
     sys::clock,
 };
 use watcher_abi::NS_PER_TICK;
-use watcher_core::{Ending, Pid, ProcId, StartTicks};
+use watcher_core::{Pid, ProcId, StartTicks};
 use watcher_tests::{
     victim::{Victim, identity},
     wait,
@@ -25,7 +25,7 @@ fn the_death_of_a_process_with_another_start_time_is_held_back() {
     let ProcId { pid, start } = victim.id();
     let earlier = ProcId { pid, start: StartTicks(start.0 - 1) };
     probe.watch(earlier);
-    assert_eq!(look(earlier), Look::Gone(Ending::Unknown));
+    assert_eq!(look(earlier), Look::Gone);
     victim.kill();
     victim.wait();
     assert_eq!(probe.record_by_now(), None, "another process was taken for the watched one");

@@ -110,7 +110,9 @@ pub struct WhoLine {
 }
 
 impl EntryLine {
-    pub(super) fn of(view: &EntryView, now: Mono) -> Self {
+    /// Of an entry, as it stands at this moment.
+    #[must_use]
+    pub fn of(view: &EntryView, now: Mono) -> Self {
         let EntryView {
             id: _,
             number,

@@ -171,7 +171,20 @@ impl DumpFile {
     }
 }
 
+/// The lines of the file, as they tell of one entry only, or of all.
+///
+/// # Errors
+/// When an entry cannot be written.
+pub fn lines<E: Serialize>(contents: &Contents<E>, only: Option<usize>) -> io::Result<Vec<String>> {
+    let text = text_of(contents, only)?;
+    Ok(String::from_utf8_lossy(&text).lines().map(ToOwned::to_owned).collect())
+}
+
 fn text<E: Serialize>(contents: &Contents<E>) -> io::Result<Vec<u8>> {
+    text_of(contents, None)
+}
+
+fn text_of<E: Serialize>(contents: &Contents<E>, only: Option<usize>) -> io::Result<Vec<u8>> {
     let Contents { head, entries, events, snapshots } = contents;
     let mut text = Vec::new();
     let mut push = |line: &Line<'_, E>| {
@@ -181,8 +194,10 @@ fn text<E: Serialize>(contents: &Contents<E>) -> io::Result<Vec<u8>> {
     };
     push(&Line::Header { schema: SCHEMA, head })?;
     entries.iter().try_for_each(|entry| push(&Line::Entry(entry)))?;
-    events.lines().iter().try_for_each(|event| push(&Line::Event(event)))?;
-    snapshots.iter().try_for_each(|snapshot| push(&Line::Snapshot(snapshot)))?;
+    let of_it = |event: &&EventLine| only.is_none() || event.entry == only;
+    events.lines().iter().filter(of_it).try_for_each(|event| push(&Line::Event(event)))?;
+    let of_it = |snapshot: &&EntrySnapshot| only.is_none_or(|only| snapshot.entry == only);
+    snapshots.iter().filter(of_it).try_for_each(|snapshot| push(&Line::Snapshot(snapshot)))?;
     Ok(text)
 }
 

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use tracing::warn;
-use watcher_core::{Event, Level, ProcId, RequestId, RunId, SavedEntry, ScriptOrder, Signal, Told};
+use watcher_core::{EntryId, Event, Level, ProcId, RequestId, RunId, SavedEntry, ScriptOrder, Signal, Told, Wall};
 
 use super::{
+    dump::Head,
     lister::Lister,
     log::Log,
     rules::RulesReader,
@@ -14,6 +16,7 @@ use super::{
     scripts::{self, Scripts},
     signals,
     store::Store,
+    trace::Trace,
 };
 
 /// How long the last lines of the log may take.
@@ -26,6 +29,8 @@ pub struct Hands {
     run_dir: RunDir,
     log: Log,
     store: Store,
+    /// What is remembered for whoever asks what has happened.
+    pub trace: Trace,
     scripts: Scripts,
     lister: Lister,
     rules: RulesReader,
@@ -37,7 +42,16 @@ impl Hands {
     /// Ready to do.
     #[must_use]
     pub fn new(run_dir: RunDir, log: Log, store: Store, scripts: Scripts, rules: RulesReader) -> Self {
-        Self { run_dir, log, store, scripts, lister: Lister::default(), rules, said: Vec::new() }
+        Self {
+            run_dir,
+            log,
+            store,
+            trace: Trace::default(),
+            scripts,
+            lister: Lister::default(),
+            rules,
+            said: Vec::new(),
+        }
     }
 
     /// Waits until something that was asked for is done, and tells what came of it.
@@ -47,6 +61,7 @@ impl Hands {
             listed = self.lister.next() => events.push(listed),
             rules = self.rules.next() => events.push(rules),
             () = self.log.ready() => self.log.retry(),
+            trouble = self.trace.ready() => self.warn(trouble),
         }
         self.tell_said();
     }
@@ -117,7 +132,8 @@ impl Hands {
     }
 
     /// Tells the log, and whoever follows.
-    pub fn tell(&mut self, told: &Told) {
+    pub fn tell(&mut self, at: Wall, told: &Told) {
+        self.trace.note(at, told);
         if let Some((level, line)) = told.line() {
             self.log.tell(level, &line);
         }
@@ -133,7 +149,9 @@ impl Hands {
     }
 
     /// The last words. An orderly end leaves nothing to take up.
-    pub fn finish(mut self) {
+    pub async fn finish<E: Serialize + Send + 'static>(mut self, head: Head, entries: Vec<(EntryId, usize, E)>) {
+        let trouble = std::mem::take(&mut self.trace).finish(head, entries).await;
+        self.warn(trouble);
         self.store.remove();
         self.log.flush(LAST_LINES);
     }

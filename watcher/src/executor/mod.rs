@@ -20,5 +20,6 @@ pub mod signals;
 pub mod snapshot;
 pub mod store;
 pub mod survey;
+pub mod trace;
 pub mod trust;
 pub mod watch;

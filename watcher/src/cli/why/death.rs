@@ -68,7 +68,7 @@ pub(super) fn of(lines: &[Line]) -> Vec<Entry> {
         if let Some(process) = line.text("process") {
             entry.process = Some(process.to_owned());
         }
-        match (line.event(), line.dump()) {
+        match (line.event(), line.kind()) {
             (Some(event), _) => entry.event(event, line),
             (None, Some("entry")) => {
                 entry.script = line.text("script").map(str::to_owned);
@@ -110,7 +110,7 @@ impl Entry {
             "gone" => {
                 let pid = line.count("pid");
                 if let Some(death) = self.deaths.iter_mut().rev().find(|death| death.pid == pid) {
-                    let told = line.number("took_s").or_else(|| line.number("took_us").map(|took| took / 1e6));
+                    let told = line.number("took_ms").map(|took| took / 1e3);
                     death.gone_after_s = told.or_else(|| since(death.unix_time, time));
                 }
             }

@@ -18,9 +18,9 @@ impl Line {
         self.text("event")
     }
 
-    /// What it is, for another line of a dump.
-    pub(super) fn dump(&self) -> Option<&str> {
-        self.text("dump")
+    /// What it is, in a dump.
+    pub(super) fn kind(&self) -> Option<&str> {
+        self.text("line")
     }
 
     /// The entry that it tells of.

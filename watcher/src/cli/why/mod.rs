@@ -70,7 +70,7 @@ fn story(arguments: &ask_args::Why) -> Result<Story, String> {
     let path = Path::new(std::ffi::OsStr::from_bytes(path.value.as_slice()));
     let lines = dumped(path)
         .map_err(|error| format!("{}; and {} cannot be read: {error}", not_found.sentence, path.display()))?;
-    let header = lines.iter().find(|line| line.dump() == Some("header"));
+    let header = lines.iter().find(|line| line.kind() == Some("header"));
     let unix_time = header.and_then(|header| header.number("unix_time"));
     let source = Source::Dump { path: path.display().to_string(), unix_time };
     let wanted = |line: &Line| entry.is_none_or(|entry| line.entry() == Some(entry.number() as u64));

@@ -100,7 +100,7 @@ mod tests {
         death::of(&lines).iter().flat_map(|entry| tell(entry, &clock)).collect()
     }
 
-    const ENTRY: &str = r#"{"dump":"entry","entry":1,"process":"/usr/bin/java","script":"/opt/start.sh","retries":3}"#;
+    const ENTRY: &str = r#"{"line":"entry","entry":1,"process":"/usr/bin/java","script":"/opt/start.sh","retries":3}"#;
     const DOWN: &str = r#"{"event":"down","entry":1,"process":"/usr/bin/java","pid":4711,"unix_time":100.0}"#;
     const CAUSE: &str = r#"{"event":"cause","entry":1,"pid":4711,"unix_time":100.0,
         "cause":"was killed by SIGKILL sent by bash (pid 99, uid 0)","signal_name":"SIGKILL","latency_us":100.0}"#;
@@ -162,8 +162,8 @@ mod tests {
             r#"{"event":"gone","entry":1,"pid":5}"#,
             r#"{"event":"script_ended","entry":1}"#,
             r#"{"event":"retry_over","entry":1}"#,
-            r#"{"dump":"snapshot","entry":1}"#,
-            r#"{"dump":"header","unix_time":"noon"}"#,
+            r#"{"line":"snapshot","entry":1}"#,
+            r#"{"line":"header","unix_time":"noon"}"#,
             r#"{"event":"events_lost","count":3}"#,
         ];
         assert_eq!(tale(&strange), ["entry 1: no death is remembered."]);

@@ -1,5 +1,7 @@
 //! The loop of pcheck: a fleet, what happens to it, and what it asks for.
 
+mod asked;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -7,26 +9,29 @@ use std::{
 };
 
 use tokio::{
-    sync::oneshot,
+    sync::{broadcast, oneshot},
     time::{Instant, Interval, sleep, sleep_until},
 };
 use tracing::{debug, warn};
 use watcher_core::{
     Action, Answer, Event, Finish, Mono, Now, Outbox, RequestId, Wall,
-    fleet::{Fleet, FleetView},
+    fleet::Fleet,
     pfile::{AbsolutePath, Bytes},
 };
 
 use super::{SETTLE, SLOW_SWEEP, Senses, readable, ticks};
 use crate::{
-    control::{Command, Reply, Request, Server, Who, no_such_entry},
+    control::{Line, Reply, Server},
     executor::{hands::Hands, scripts, service},
     sources::{os_signals::OsSignals, ring::RingSource},
-    sys::{clock, own},
+    sys::clock,
 };
 
 /// How often processes are looked at that are dying and cannot tell of their end.
 const HURRY: Duration = Duration::from_millis(50);
+
+/// So many events wait for whoever follows them slowly; more are counted as lost for him.
+const FOLLOWED: usize = 4096;
 
 /// How long the end may take: the last lines, the dump, the answers.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -44,6 +49,8 @@ pub struct Patrol {
     waiting: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     next_request: u64,
     is_ready: bool,
+    /// Who follows what happens.
+    followers: broadcast::Sender<Line>,
     /// Names of programs whose starts the kernel tells.
     expected: BTreeSet<Bytes>,
 }
@@ -90,6 +97,7 @@ impl Patrol {
             waiting: BTreeMap::new(),
             next_request: 0,
             is_ready: false,
+            followers: broadcast::Sender::new(FOLLOWED),
             expected: BTreeSet::new(),
         }
     }
@@ -109,12 +117,13 @@ impl Patrol {
         };
         let mut events = Vec::new();
         let mut out = Outbox::default();
+        self.follow_rules();
         self.fleet.begin(now(), &mut out);
         let mut finish = self.perform(&mut out, &mut events);
         loop {
             finish = finish.or_else(|| self.turn(&mut events, &mut out));
             if let Some(finish) = finish {
-                self.end(finish).await;
+                self.end().await;
                 return Ok(finish);
             }
             let in_force = self.fleet.monitor_interval().seconds();
@@ -173,7 +182,7 @@ impl Patrol {
                 events.push(Event::Deadline);
             }
             if events.is_empty() {
-                // publish
+                self.write_dump();
                 return None;
             }
             for event in events {
@@ -228,88 +237,40 @@ impl Patrol {
                 }
                 Action::Unwatch(proc) => self.senses.watch.end(proc),
                 Action::Watch(proc) => self.senses.watch.begin(proc, facts),
-                Action::Dump => {}
+                Action::Dump => self.hands.trace.want_dump(),
                 Action::EndRun { run, force } => self.hands.end_run(run, force, facts),
                 Action::List => self.hands.list(),
                 Action::ReadRules { request } => {
                     service::reloading();
                     self.hands.read_rules(request);
                 }
-                Action::Renew(saved) => self.hands.renew(&saved),
+                Action::Renew(saved) => {
+                    self.hands.renew(&saved);
+                    self.follow_rules();
+                }
                 Action::Run(order) => self.hands.run(*order),
                 Action::Save(saved) => self.hands.save(&saved),
                 Action::Signal { proc, signal } => self.hands.signal(proc, signal),
-                Action::Snapshot { .. } => {}
-                Action::Tell(told) => self.hands.tell(&told),
+                Action::Snapshot { entry, proc } => self.hands.trace.look_at(entry, proc),
+                Action::Tell(told) => self.tell(&told),
             }
         }
         finish
     }
 
-    /// Answers what can be answered by a look; hands on what is an order.
-    fn serve(&mut self, Request { command, answer }: Request, events: &mut Vec<Event>) {
-        let entries = self.fleet.len();
-        let reply = match command {
-            Command::Order(order) => {
-                let request = RequestId(self.next_request);
-                self.next_request += 1;
-                self.waiting.insert(request, answer);
-                events.push(Event::Order { request: Some(request), order });
-                return;
-            }
-            Command::Events { .. } => Reply::refused("no"),
-            Command::Ping => Reply::Who(Box::new(Who {
-                pid: own::pid(),
-                pfile: self.pfile.clone(),
-                since: self.since,
-                fleet: self.view(),
-            })),
-            Command::ShowEntries { entry } => {
-                let mut views = self.fleet.views();
-                views.retain(|view| entry.is_none_or(|entry| view.number == entry));
-                match (entry, views.is_empty()) {
-                    (Some(entry), true) => Reply::Answer(no_such_entry(entry, entries)),
-                    (Some(_) | None, _) => Reply::Entries(clock::now(), views),
-                }
-            }
-            Command::ShowParam => Reply::Param(self.view()),
-            Command::Why { entry } => match entry.filter(|entry| entry.number() > entries) {
-                Some(entry) => Reply::Answer(no_such_entry(entry, entries)),
-                None => Reply::refused("no"),
-            },
-        };
-        // Nobody may wait for it any more.
-        let _nobody_waits = answer.send(reply);
-    }
-
-    fn reply(&mut self, request: RequestId, reply: Reply) {
-        if let Some(waiting) = self.waiting.remove(&request) {
-            let _nobody_waits = waiting.send(reply);
-        }
-    }
-
-    fn view(&self) -> FleetView {
-        let param = self.fleet.param();
-        FleetView {
-            ipc_key: param.ipc_key.value.written().to_string(),
-            msg_check_interval: param.msg_check_interval().seconds(),
-            monitor_interval: self.fleet.monitor_interval().seconds(),
-            dump_file: param.dump_file.as_ref().map(|dump| dump.value.clone()),
-            entries: self.fleet.len(),
-            tier: self.senses.watch.tier(),
-        }
-    }
-
     /// What is left to do when the watch is over. Scripts that run go on.
-    async fn end(self, finish: Finish) {
-        let Self { fleet, hands, control, waiting, .. } = self;
+    async fn end(self) {
+        let (head, entries) = (self.head(), self.entry_lines());
+        let Self { hands, control, waiting, followers, .. } = self;
         service::stopping();
+        // Who follows sees the end.
+        drop(followers);
         for waiting in waiting.into_values() {
             let ended = Answer::Refused("pcheck has ended".to_owned());
             let _nobody_waits = waiting.send(Reply::Answer(ended));
         }
         let control = async { control.finish().await };
-        if tokio::time::timeout(FAREWELL, async { tokio::join!(async { hands.finish() }, control) }).await.is_err() {
+        if tokio::time::timeout(FAREWELL, async { tokio::join!(hands.finish(head, entries), control) }).await.is_err() {
             warn!("some last words could not be said");
         }
     }
