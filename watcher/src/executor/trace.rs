@@ -125,15 +125,13 @@ impl Trace {
         self.journal.last(most)
     }
 
-    /// The last dump, if one is wanted still. A sentence for the log, if that fails.
+    /// The last dump: how it all ended. A sentence for the log, if that fails.
     pub async fn finish<E: Serialize + Send + 'static>(
         mut self,
         head: Head,
         entries: Vec<(EntryId, usize, E)>,
     ) -> Option<String> {
-        if self.is_due {
-            self.dump.want();
-        }
+        self.dump.want();
         let contents = self.contents(head, entries);
         self.dump.finish(contents, LAST_DUMP).await
     }
