@@ -1,6 +1,6 @@
 //! Records that cannot be delivered: counted in the kernel, and mended by looking.
 
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, fs, process::Command};
 
 use watcher::{
     engine::{Engine, Outcome, Senses},
@@ -9,7 +9,7 @@ use watcher::{
     sources::{os_signals::OsSignals, ring::RingSource},
     sys::proc,
 };
-use watcher_core::{Pid, Vigil};
+use watcher_core::{Comm, Event, Pid, Vigil};
 use watcher_tests::{
     program::built,
     victim::{Victim, identity},
@@ -18,20 +18,20 @@ use watcher_tests::{
 
 const HERD: usize = 1_000;
 
-/// The smallest ring there is holds 64 records.
+/// The smallest ring there is holds some 30 records.
 const SMALL: Sizes = Sizes { processes: HERD as u32, ring_bytes: 4096 };
 
 #[test]
 fn deaths_that_overflow_the_ring_are_counted_and_found_by_looking() {
     let mut herd = Victim::run(Command::new(built("herd")).arg(HERD.to_string()));
     let pids: Vec<_> = herd.next_word().split(' ').map(|pid| Pid::new(pid.parse().unwrap()).unwrap()).collect();
-    let Handles { ring, interest, programs } = Handles::load(SMALL, Exactness::AsOffered).unwrap();
+    let Handles { ring, interest, starts, programs } = Handles::load(SMALL, Exactness::AsOffered).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (mut told, mut with_stamp) = (BTreeMap::new(), 0);
     let outcome = runtime.block_on(async {
         let tier = Senses {
             ring: Some(RingSource::new(ring).unwrap()),
-            watch: Watch::new(Means::Ebpf { interest: interest.into(), programs }).unwrap(),
+            watch: Watch::new(Means::Ebpf { interest: interest.into(), starts: starts.into(), programs }).unwrap(),
         };
         let vigil = Vigil::new(pids.iter().map(|pid| identity(*pid)));
         let engine = Engine::begin(vigil, tier, OsSignals::listen().unwrap(), wait::DEADLINE);
@@ -55,6 +55,33 @@ fn deaths_that_overflow_the_ring_are_counted_and_found_by_looking() {
     assert_eq!(told.keys().copied().collect::<Vec<_>>(), all, "each of them, and nobody else");
     assert!(told.values().all(|times| *times == 1), "none twice");
     assert!(with_stamp < HERD, "the ring was meant to overflow");
+}
+
+#[test]
+fn starts_that_overflow_the_ring_are_counted_apart_from_deaths() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("starts-often");
+    fs::copy("/bin/sleep", &program).unwrap();
+    let Handles { ring, interest: _, mut starts, programs } = Handles::load(SMALL, Exactness::AsOffered).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _context = runtime.enter();
+    let mut source = RingSource::new(ring).unwrap();
+    starts.expect(Comm::of_program(b"starts-often")).unwrap();
+    const STARTS: u64 = 200;
+    for _ in 0..STARTS {
+        assert!(Command::new(&program).arg("0").status().unwrap().success());
+    }
+    let mut events = Vec::new();
+    source.drain(&mut events);
+    let told = events.iter().filter(|event| matches!(event, Event::Exec { .. })).count() as u64;
+    let lost = events.iter().map(|event| if let Event::Lost { records } = event { *records } else { 0 }).sum::<u64>();
+    assert!(told > 0 && lost > 0, "{told} told, {lost} lost: the ring was meant to overflow");
+    assert_eq!(told + lost, STARTS);
+    assert!(!source.is_unsettled(), "no death is on its way");
+    events.clear();
+    source.drain(&mut events);
+    assert!(events.is_empty(), "a loss is told once: {events:?}");
+    drop(programs);
 }
 
 fn kill(pid: Pid) {

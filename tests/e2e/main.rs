@@ -1,5 +1,6 @@
 //! The program as a user runs it: real processes, real kernel, real refusals.
 
+mod blame;
 mod doctor;
 mod explained;
 mod hostile;

@@ -51,11 +51,11 @@ fn a_pid_that_was_really_reused_is_never_mistaken() {
     assert_eq!(probe.counters().stale, 1);
 }
 
-/// Starts processes until one of them gets this pid.
-fn reuse(pid: Pid) -> Child {
+/// Starts processes until one of them gets this pid. It ends when its standard input does.
+pub(crate) fn reuse(pid: Pid) -> Child {
     for _ in 0..1_000 {
         fs::write("/proc/sys/kernel/ns_last_pid", (pid.number() - 1).to_string()).expect("root may choose pids");
-        let mut child = Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().unwrap();
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         if child.id() == pid.number() {
             return child;
         }

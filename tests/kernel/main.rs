@@ -1,5 +1,7 @@
 //! The kernel programs on the running kernel, seen from the handles that user space gets.
 
+mod blame;
 mod exit;
 mod identity;
 mod probe;
+mod starts;

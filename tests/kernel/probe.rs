@@ -3,7 +3,7 @@
 use std::os::fd::AsFd as _;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use watcher::kernel::{Exactness, Handles, Interest, Programs, Ring, Sizes};
+use watcher::kernel::{Exactness, Handles, Interest, Lacking, Programs, Record, Ring, Sizes, Starts};
 use watcher_abi::{ExitRecord, Stats};
 use watcher_core::ProcId;
 use watcher_tests::wait::DEADLINE;
@@ -11,7 +11,8 @@ use watcher_tests::wait::DEADLINE;
 pub(crate) struct Probe {
     ring: Ring,
     interest: Interest,
-    _programs: Programs,
+    pub(crate) starts: Starts,
+    pub(crate) programs: Programs,
 }
 
 impl Probe {
@@ -26,8 +27,9 @@ impl Probe {
 
     fn load_with(exactness: Exactness) -> Self {
         let handles = Handles::load(Sizes::for_processes(64), exactness);
-        let Handles { ring, interest, programs } = handles.expect("these tests need root and eBPF");
-        Self { ring, interest, _programs: programs }
+        let Handles { ring, interest, starts, programs } = handles.expect("these tests need root and eBPF");
+        assert_eq!(*programs.lacking(), Lacking::default(), "a kernel that these tests know has all of it");
+        Self { ring, interest, starts, programs }
     }
 
     pub(crate) fn watch(&mut self, proc: ProcId) {
@@ -38,8 +40,16 @@ impl Probe {
         self.interest.unwatch(proc);
     }
 
-    /// Waits for the next record.
+    /// Waits for the next record, which is of a death.
     pub(crate) fn record(&mut self) -> ExitRecord {
+        match self.any_record() {
+            Record::Exit(record) => record,
+            Record::Exec(record) => panic!("nobody waited for a start: {record:?}"),
+        }
+    }
+
+    /// Waits for the next record.
+    pub(crate) fn any_record(&mut self) -> Record {
         loop {
             if let Some(record) = self.ring.take() {
                 return record;
@@ -51,7 +61,7 @@ impl Probe {
     }
 
     /// The record that is there by now, if any.
-    pub(crate) fn record_by_now(&mut self) -> Option<ExitRecord> {
+    pub(crate) fn record_by_now(&mut self) -> Option<Record> {
         self.ring.take()
     }
 

@@ -3,12 +3,12 @@
 use core::{arch::asm, mem::offset_of};
 
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel_buf};
-use watcher_abi::{COMM_LEN, ExitRecord, Stats};
+use watcher_abi::{Blame, COMM_LEN, ExecRecord, ExitRecord, Stats};
 
 use crate::maps::{EVENTS, STATS, config};
 
-/// A record before it is written: what the ring entry is filled from.
-pub struct Record {
+/// A death before it is written: what the ring entry is filled from.
+pub struct Death {
     pub kind: u32,
     pub pid: u32,
     pub start_ns: u64,
@@ -17,21 +17,41 @@ pub struct Record {
     pub last_tid: u32,
     /// Address of the command name in kernel memory.
     pub comm: u64,
+    pub blame: Blame,
 }
 
 #[inline(always)]
-pub fn emit(record: Record) {
+pub fn death(death: Death) {
     count(offset_of!(Stats, claimed));
     let Some(mut entry) = EVENTS.reserve::<ExitRecord>(0) else { return count_lost() };
-    let Record { kind, pid, start_ns, generation, wait_status, last_tid, comm } = record;
+    let Death { kind, pid, start_ns, generation, wait_status, last_tid, comm, blame } = death;
     let mut name = [0; COMM_LEN];
     // SAFETY: the helper checks the address. Without a name the record still says who died.
     let _ = unsafe { bpf_probe_read_kernel_buf(comm as *const u8, &mut name) };
-    // SAFETY: the helper has no precondition.
-    let stamp_ns = unsafe { bpf_ktime_get_ns() }.wrapping_add_signed(config!(monotonic_offset_ns));
-    entry.write(ExitRecord { kind, pid, stamp_ns, start_ns, generation, wait_status, last_tid, comm: name });
+    let stamp_ns = stamp_ns();
+    entry.write(ExitRecord { kind, pid, stamp_ns, start_ns, generation, wait_status, last_tid, comm: name, blame });
     // No flags: wakes user space only when it had caught up.
     entry.submit(0);
+}
+
+/// The present, on the daemon's monotonic clock.
+#[inline(always)]
+pub fn stamp_ns() -> u64 {
+    // SAFETY: the helper has no precondition.
+    unsafe { bpf_ktime_get_ns() }.wrapping_add_signed(config!(monotonic_offset_ns))
+}
+
+/// A start. It is no death: the counters of deaths must not hear of it, since user space waits until these add up.
+#[inline(always)]
+pub fn start(record: ExecRecord) {
+    let Some(mut entry) = EVENTS.reserve::<ExecRecord>(0) else { return count_lost_exec() };
+    entry.write(record);
+    entry.submit(0);
+}
+
+#[inline(always)]
+pub fn count_lost_exec() {
+    count(offset_of!(Stats, lost_execs));
 }
 
 /// A death of which nothing can be told.

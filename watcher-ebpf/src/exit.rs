@@ -6,7 +6,7 @@ use aya_ebpf::{EbpfContext as _, programs::RawTracePointContext};
 use watcher_abi::{KIND_EXIT, NO_PID_NAMESPACE, NS_PER_TICK};
 
 use crate::{
-    emit::{self, Record},
+    emit::{self, Death},
     interest::{self, Claim},
     maps::config,
     task::Task,
@@ -20,7 +20,7 @@ pub fn on_exit(ctx: &RawTracePointContext) {
     if exact && ctx.arg::<u64>(1) as u8 == 0 {
         return;
     }
-    let task = Task::current(ctx);
+    let task = Task::argument(ctx, 0);
     let Some(pid) = pid_seen_by_daemon(ctx, &task) else { return };
     if !interest::bit_is_set(pid) {
         return;
@@ -49,7 +49,7 @@ fn report(pid: u32, task: &Task) {
     let Some(start_ns) = leader.start_ns() else { return emit::count_unreadable() };
     let Some(wait_status) = task.wait_status(&leader) else { return emit::count_unreadable() };
     match interest::claim(pid, start_ns / NS_PER_TICK) {
-        Claim::Ours { generation } => emit::emit(Record {
+        Claim::Ours { generation, blame } => emit::death(Death {
             kind: KIND_EXIT,
             pid,
             start_ns,
@@ -57,6 +57,7 @@ fn report(pid: u32, task: &Task) {
             wait_status,
             last_tid: aya_ebpf::helpers::bpf_get_current_pid_tgid() as u32,
             comm: leader.comm_address(),
+            blame,
         }),
         Claim::NotWatched => {}
         Claim::PidReused => emit::count_stale(),

@@ -6,9 +6,12 @@
 #![feature(asm_experimental_arch)]
 
 mod emit;
+mod exec;
 mod exit;
 mod interest;
 mod maps;
+mod oom;
+mod signal;
 mod task;
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
@@ -16,6 +19,24 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn on_exit(ctx: RawTracePointContext) -> i32 {
     exit::on_exit(&ctx);
+    0
+}
+
+#[raw_tracepoint(tracepoint = "signal_generate")]
+pub fn on_signal(ctx: RawTracePointContext) -> i32 {
+    signal::on_signal(&ctx);
+    0
+}
+
+#[raw_tracepoint(tracepoint = "mark_victim")]
+pub fn on_out_of_memory(ctx: RawTracePointContext) -> i32 {
+    oom::on_out_of_memory(&ctx);
+    0
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn on_exec(ctx: RawTracePointContext) -> i32 {
+    exec::on_exec(&ctx);
     0
 }
 

@@ -4,7 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, RingBuf},
 };
-use watcher_abi::{BITMAP_WORDS, Config, Stats, Watched};
+use watcher_abi::{BITMAP_WORDS, COMM_LEN, Config, Stats, Watched};
 
 /// User space reads and writes these arrays through shared pages, without a system call.
 const MMAPABLE: u32 = 1 << 10;
@@ -28,6 +28,10 @@ pub static WATCH_BITS: Array<u64> = Array::with_max_entries(BITMAP_WORDS, MMAPAB
 /// Preallocated, since tracing programs may not allocate on every kernel; user space sets the size when it loads.
 #[map]
 pub static WATCH: HashMap<u32, Watched> = HashMap::with_max_entries(1024, 0);
+
+/// Command names whose starts are told. Small: only what does not run is waited for.
+#[map]
+pub static WAITED_FOR: HashMap<[u8; COMM_LEN], u32> = HashMap::with_max_entries(1024, 0);
 
 /// User space sets the size when it loads.
 #[map]

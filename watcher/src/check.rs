@@ -1,6 +1,6 @@
 //! Checking pfiles: each by its text, all of them together, and against the host.
 
-use std::{fs, io, io::Read as _, os::unix::fs::FileTypeExt as _, path::PathBuf};
+use std::io;
 
 use watcher_core::pfile::{
     Allowed, Lines, Pfile, Position, Problem, Reading, Severity, UnknownOptions,
@@ -8,10 +8,8 @@ use watcher_core::pfile::{
     read,
 };
 
+pub use crate::executor::rules::load;
 use crate::executor::survey;
-
-/// Largest file that is taken for a pfile, in bytes.
-const LARGEST: u64 = 256 << 20;
 
 /// A pfile, and all that was found.
 #[derive(Clone, Debug)]
@@ -57,24 +55,6 @@ impl Checked {
         self.problems.extend(found.into_iter().filter(|problem| self.allowed.tells(problem)));
         self.problems.sort_by_key(|problem| problem.place);
     }
-}
-
-/// Reads a file whole.
-///
-/// # Errors
-/// When it cannot be read, or cannot be a pfile.
-pub fn load(path: &PathBuf) -> io::Result<Vec<u8>> {
-    let data = fs::metadata(path)?;
-    if data.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    if data.file_type().is_block_device() || data.file_type().is_char_device() {
-        return Err(io::Error::other("it is a device, not a file"));
-    }
-    // A pipe does not say beforehand how much will come.
-    let mut text = Vec::new();
-    fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > LARGEST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(text) }
 }
 
 /// Adds what can only be told of the files together, and, if wanted, what the host says to them.

@@ -8,7 +8,8 @@ use serde::Serialize;
 use watcher_core::Tier;
 
 use crate::{
-    kernel, start,
+    kernel::{self, Lacking},
+    start,
     sys::{host, limits},
 };
 
@@ -37,6 +38,10 @@ pub struct Report {
     pub bpf_object: BpfObject,
     /// Every tier, best first.
     pub tiers: Vec<TierReport>,
+    /// Whether the kernel programs tell who sent the signal that a process died of; null where they do not work.
+    pub explains: Option<bool>,
+    /// Why not, or what the explanation lacks.
+    pub explains_reason: Option<String>,
     /// The tier that `auto` takes, if any works.
     pub auto: Option<&'static str>,
 }
@@ -114,8 +119,10 @@ impl Report {
     /// When the runtime cannot be made.
     pub fn make() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let tiers: Vec<_> = runtime.block_on(async { Tier::ALL.into_iter().map(TierReport::of).collect() });
-        let auto = tiers.iter().find(|tier: &&TierReport| tier.works).map(|tier| tier.name);
+        let tried: Vec<_> = runtime.block_on(async { Tier::ALL.into_iter().map(TierReport::of).collect() });
+        let lacking = tried.iter().find_map(|(_, lacking)| lacking.clone());
+        let tiers: Vec<_> = tried.into_iter().map(|(tier, _)| tier).collect();
+        let auto = tiers.iter().find(|tier| tier.works).map(|tier| tier.name);
         Ok(Self {
             schema: 1,
             kernel: Kernel { release: host::kernel_release(), machine: host::machine() },
@@ -131,6 +138,11 @@ impl Report {
             descriptors: limits::raise_descriptors(),
             bpf_object: BpfObject { bytes: kernel::OBJECT.len(), missing: kernel::missing() },
             tiers,
+            explains: lacking.as_ref().map(|lacking| lacking.explanations.is_none()),
+            explains_reason: lacking.and_then(|Lacking { explanations, out_of_memory, starts: _ }| {
+                let partly = |reason| format!("a want of memory is not recognised: {reason}");
+                explanations.or_else(|| out_of_memory.map(partly))
+            }),
             auto,
         })
     }
@@ -143,9 +155,13 @@ impl Report {
 }
 
 impl TierReport {
-    fn of(tier: Tier) -> Self {
-        let reason =
-            start::tier(Some(tier), 1).err().and_then(|tried| tried.into_iter().next()).map(|over| over.reason);
-        Self { name: tier.name(), works: reason.is_none(), event_driven: tier.is_event_driven(), reason }
+    /// With what the kernel programs lack, on the tier that has them.
+    fn of(tier: Tier) -> (Self, Option<Lacking>) {
+        let (reason, lacking) = match start::tier(Some(tier), 1) {
+            Ok(choice) => (None, choice.started.watch.lacking().cloned()),
+            Err(tried) => (tried.into_iter().next().map(|over| over.reason), None),
+        };
+        let (works, event_driven) = (reason.is_none(), tier.is_event_driven());
+        (Self { name: tier.name(), works, event_driven, reason }, lacking)
     }
 }

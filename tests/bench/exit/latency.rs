@@ -6,7 +6,7 @@ use rustix::event::epoll;
 use watcher::{
     engine::{Engine, Senses},
     executor::watch::{Means, Watch},
-    kernel::{Exactness, Handles, Sizes},
+    kernel::{Exactness, Handles, Record, Sizes},
     sources::{os_signals::OsSignals, ring::RingSource},
     sys::clock,
 };
@@ -55,12 +55,13 @@ fn sorted(herd: &Herd, known: &Known) -> Vec<u64> {
 /// The engine as it ships, from ring to report.
 fn engine(deaths: usize) -> Vec<u64> {
     let herd = Herd::gather(deaths);
-    let Handles { ring, interest, programs } =
+    let Handles { ring, interest, starts, programs } =
         Handles::load(Sizes::for_processes(deaths), Exactness::AsOffered).expect("root, and eBPF");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut known = Known::new();
     runtime.block_on(async {
-        let watch = Watch::new(Means::Ebpf { interest: interest.into(), programs }).expect("an epoll set");
+        let watch = Watch::new(Means::Ebpf { interest: interest.into(), starts: starts.into(), programs })
+            .expect("an epoll set");
         let senses = Senses { ring: Some(RingSource::new(ring).expect("a descriptor")), watch };
         let signals = OsSignals::listen().expect("signals");
         let vigil = Vigil::new(herd.members().iter().copied());
@@ -110,7 +111,7 @@ fn connector(deaths: usize) -> Vec<u64> {
 fn together(deaths: usize) -> [Vec<u64>; 3] {
     let herd = Herd::gather(deaths);
     let by_pid = by_pid(&herd);
-    let Handles { mut ring, mut interest, programs } =
+    let Handles { mut ring, mut interest, programs, starts: _ } =
         Handles::load(Sizes::for_processes(deaths), Exactness::AsOffered).expect("root, and eBPF");
     for member in herd.members() {
         interest.watch(*member, 0).expect("room");
@@ -125,7 +126,9 @@ fn together(deaths: usize) -> [Vec<u64>; 3] {
         assert!(!ready.is_empty(), "no news for a minute");
         for token in ready {
             let told: Vec<ProcId> = match token {
-                0 => std::iter::from_fn(|| ring.take()).filter_map(|record| by_pid.get(&record.pid).copied()).collect(),
+                0 => std::iter::from_fn(|| ring.take())
+                    .filter_map(|record| by_pid.get(&pid_of(&record)).copied())
+                    .collect(),
                 1 => held.take(),
                 _ => connector.take().iter().filter_map(|pid| by_pid.get(pid).copied()).collect(),
             };
@@ -135,6 +138,13 @@ fn together(deaths: usize) -> [Vec<u64>; 3] {
     }
     drop(programs);
     known.map(|known| sorted(&herd, &known))
+}
+
+fn pid_of(record: &Record) -> u32 {
+    match record {
+        Record::Exec(record) => record.pid,
+        Record::Exit(record) => record.pid,
+    }
 }
 
 fn by_pid(herd: &Herd) -> BTreeMap<u32, ProcId> {

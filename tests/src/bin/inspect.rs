@@ -11,14 +11,14 @@ fn main() {
         }
     };
     println!(
-        "{:<14}{:<16}{:>14}{:>14}{:>20}{:>10}",
+        "{:<18}{:<16}{:>14}{:>14}{:>20}{:>10}",
         "program", "type", "instructions", "jited bytes", "verifier processed", "memory"
     );
     for (name, program) in handles.programs.iter() {
         let info = program.info().expect("the program is loaded");
         let count = |value: Option<u32>| value.map_or_else(|| "?".to_owned(), |value| value.to_string());
         println!(
-            "{name:<14}{:<16}{:>14}{:>14}{:>20}{:>10}",
+            "{name:<18}{:<16}{:>14}{:>14}{:>20}{:>10}",
             format!("{:?}", program.prog_type()),
             count(info.size_translated().map(|bytes| bytes / 8)),
             info.size_jitted(),
@@ -27,7 +27,7 @@ fn main() {
         );
     }
     println!();
-    println!("{:<14}{:<16}{:>8}{:>8}{:>12}", "map", "type", "key", "value", "entries");
+    println!("{:<18}{:<16}{:>8}{:>8}{:>12}", "map", "type", "key", "value", "entries");
     for map in aya::maps::loaded_maps().flatten() {
         let name = map.name_as_str().unwrap_or_default().to_owned();
         let ours = handles.programs.map_ids().contains(&map.id());

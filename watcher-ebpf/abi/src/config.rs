@@ -12,6 +12,8 @@ pub const NO_PID_NAMESPACE: u32 = 0;
 pub struct Config {
     /// 1 when `sched_process_exit` has the argument `group_dead`, else 0.
     pub has_group_dead: u32,
+    /// 1 when the first argument of `mark_victim` is the task (Linux 6.8), 0 when it is its pid.
+    pub mark_victim_has_task: u32,
     /// Inode of the daemon's pid namespace, or [`NO_PID_NAMESPACE`].
     pub pid_ns_inum: u32,
     /// `task_struct.group_leader`
@@ -24,6 +26,18 @@ pub struct Config {
     pub task_exit_code: u32,
     /// `task_struct.comm`
     pub task_comm: u32,
+    /// `task_struct.tgid`
+    pub task_tgid: u32,
+    /// `task_struct.sighand`
+    pub task_sighand: u32,
+    /// `sighand_struct.action`
+    pub sighand_action: u32,
+    /// Size of `struct k_sigaction`, one element of `sighand_struct.action`
+    pub k_sigaction_size: u32,
+    /// `k_sigaction.sa.sa_handler`
+    pub k_sigaction_handler: u32,
+    /// `kernel_siginfo.si_code`
+    pub siginfo_code: u32,
     /// `signal_struct.live`
     pub signal_live: u32,
     /// `signal_struct.flags`
@@ -44,8 +58,6 @@ pub struct Config {
     pub upid_ns: u32,
     /// `pid_namespace.ns.inum`
     pub pid_ns_inum_offset: u32,
-    /// Always 0: what follows is aligned without hidden padding.
-    pub reserved: u32,
     /// What the daemon's time namespace adds to `CLOCK_MONOTONIC`.
     pub monotonic_offset_ns: i64,
     /// What the daemon's time namespace adds to `CLOCK_BOOTTIME`, and so to the start times that it sees.
@@ -56,12 +68,19 @@ impl Config {
     /// Nothing known yet: what the object holds before user space fills it in.
     pub const UNKNOWN: Self = Self {
         has_group_dead: 0,
+        mark_victim_has_task: 0,
         pid_ns_inum: NO_PID_NAMESPACE,
         task_group_leader: 0,
         task_signal: 0,
         task_start_boottime: 0,
         task_exit_code: 0,
         task_comm: 0,
+        task_tgid: 0,
+        task_sighand: 0,
+        sighand_action: 0,
+        k_sigaction_size: 0,
+        k_sigaction_handler: 0,
+        siginfo_code: 0,
         signal_live: 0,
         signal_flags: 0,
         signal_group_exit_code: 0,
@@ -72,13 +91,12 @@ impl Config {
         upid_nr: 0,
         upid_ns: 0,
         pid_ns_inum_offset: 0,
-        reserved: 0,
         monotonic_offset_ns: 0,
         boottime_offset_ns: 0,
     };
 }
 
 const _: () = {
-    assert!(size_of::<Config>() == 18 * 4 + 2 * 8);
+    assert!(size_of::<Config>() == 24 * 4 + 2 * 8);
     assert!(align_of::<Config>() == 8);
 };

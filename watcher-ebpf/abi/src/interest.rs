@@ -1,5 +1,7 @@
 //! Who is watched, as the kernel programs see it: a bit a pid, then one table entry a watched process.
 
+use crate::Blame;
+
 /// Largest pid that Linux hands out, plus one (`PID_MAX_LIMIT` on 64-bit kernels).
 pub const PID_LIMIT: u32 = 4 * 1024 * 1024;
 
@@ -28,10 +30,13 @@ pub struct Watched {
     pub start_ticks: u64,
     /// Generation of the rules that asked for it; comes back in the record.
     pub generation: u64,
+    /// The last signal that may have ended it. Kernel programs fill it in, and it goes when the entry goes: the next owner
+    /// of the pid is never charged with it.
+    pub blame: Blame,
 }
 
 const _: () = {
-    assert!(size_of::<Watched>() == 16);
+    assert!(size_of::<Watched>() == 64);
     assert!(align_of::<Watched>() == 8);
     assert!(BITMAP_WORDS == 65_536);
 };

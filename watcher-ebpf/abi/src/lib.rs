@@ -5,14 +5,16 @@
 #![no_std]
 #![warn(missing_docs)]
 
+mod blame;
 mod config;
 mod interest;
 mod record;
 mod stats;
 
+pub use blame::{Blame, origin};
 pub use config::{Config, NO_PID_NAMESPACE};
 pub use interest::{BITMAP_WORDS, PID_LIMIT, Watched, bit_of, word_of};
-pub use record::{COMM_LEN, ExitRecord, KIND_EXIT};
+pub use record::{COMM_LEN, ExecRecord, ExitRecord, KIND_EXEC, KIND_EXIT};
 pub use stats::Stats;
 
 /// Names of programs, maps and globals in the object, as user space looks them up.
@@ -21,13 +23,27 @@ pub mod name {
     pub const ON_EXIT: &str = "on_exit";
     /// Tracepoint that [`ON_EXIT`] is attached to.
     pub const ON_EXIT_TRACEPOINT: &str = "sched_process_exit";
+    /// Program on `signal_generate`.
+    pub const ON_SIGNAL: &str = "on_signal";
+    /// Tracepoint that [`ON_SIGNAL`] is attached to.
+    pub const ON_SIGNAL_TRACEPOINT: &str = "signal_generate";
+    /// Program on `mark_victim`.
+    pub const ON_OUT_OF_MEMORY: &str = "on_out_of_memory";
+    /// Tracepoint that [`ON_OUT_OF_MEMORY`] is attached to.
+    pub const ON_OUT_OF_MEMORY_TRACEPOINT: &str = "mark_victim";
+    /// Program on `sched_process_exec`.
+    pub const ON_EXEC: &str = "on_exec";
+    /// Tracepoint that [`ON_EXEC`] is attached to.
+    pub const ON_EXEC_TRACEPOINT: &str = "sched_process_exec";
     /// Load-time constants: one [`Config`](crate::Config).
     pub const CONFIG: &str = "CONFIG";
     /// Array of 64-bit words, one bit a pid: the first filter.
     pub const WATCH_BITS: &str = "WATCH_BITS";
     /// Hash from pid to [`Watched`](crate::Watched): the second filter.
     pub const WATCH: &str = "WATCH";
-    /// Ring buffer of [`ExitRecord`](crate::ExitRecord)s.
+    /// Hash whose keys are the command names that are waited for; the values mean nothing.
+    pub const WAITED_FOR: &str = "WAITED_FOR";
+    /// Ring buffer of [`ExitRecord`](crate::ExitRecord)s and [`ExecRecord`](crate::ExecRecord)s.
     pub const EVENTS: &str = "EVENTS";
     /// One [`Stats`](crate::Stats).
     pub const STATS: &str = "STATS";

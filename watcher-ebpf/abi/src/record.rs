@@ -1,7 +1,12 @@
-//! Records in the ring buffer.
+//! Records in the ring buffer. Each begins with its kind.
+
+use crate::Blame;
 
 /// [`ExitRecord::kind`].
 pub const KIND_EXIT: u32 = 1;
+
+/// [`ExecRecord::kind`].
+pub const KIND_EXEC: u32 = 2;
 
 /// Length of a command name with its closing NUL (`TASK_COMM_LEN`).
 pub const COMM_LEN: usize = 16;
@@ -28,9 +33,29 @@ pub struct ExitRecord {
     pub last_tid: u32,
     /// Command name of the thread-group leader; bytes after the first NUL mean nothing.
     pub comm: [u8; COMM_LEN],
+    /// The last signal that may have ended it.
+    pub blame: Blame,
+}
+
+/// A process has begun to run a program of a name that is waited for.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExecRecord {
+    /// [`KIND_EXEC`].
+    pub kind: u32,
+    /// Pid, as the daemon's pid namespace numbers it.
+    pub pid: u32,
+    /// `CLOCK_MONOTONIC` when the record was written.
+    pub stamp_ns: u64,
+    /// Start time of the process, `CLOCK_BOOTTIME`.
+    pub start_ns: u64,
+    /// Its new command name, zeros after the first NUL.
+    pub comm: [u8; COMM_LEN],
 }
 
 const _: () = {
-    assert!(size_of::<ExitRecord>() == 56);
+    assert!(size_of::<ExitRecord>() == 104);
     assert!(align_of::<ExitRecord>() == 8);
+    assert!(size_of::<ExecRecord>() == 40);
+    assert!(align_of::<ExecRecord>() == 8);
 };

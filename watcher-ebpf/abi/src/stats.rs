@@ -10,9 +10,12 @@ pub struct Stats {
     pub lost: u64,
     /// Deaths that were held back because another process had reused a watched pid.
     pub stale: u64,
+    /// Starts of programs that were waited for and could not be delivered. None of these is a death: no other counter
+    /// knows of them.
+    pub lost_execs: u64,
 }
 
 const _: () = {
-    assert!(size_of::<Stats>() == 24);
+    assert!(size_of::<Stats>() == 32);
     assert!(align_of::<Stats>() == 8);
 };

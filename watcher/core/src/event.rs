@@ -1,7 +1,7 @@
 //! What the core can be told.
 
 use crate::{
-    Comm, Ending, Mono, Order, ProcId, RequestId, RunEnd, RunId, Signal, Span, StartTicks,
+    Blame, Comm, Ending, Mono, Order, ProcId, RequestId, RunEnd, RunId, Signal, Span, StartTicks,
     pfile::{Pfile, select::Processes},
 };
 
@@ -69,6 +69,13 @@ pub enum Event {
         /// By this signal.
         signal: Signal,
     },
+    /// A look has found a process dead, and its parent has not taken notice.
+    Zombie {
+        /// Which.
+        proc: ProcId,
+        /// How it ended, where that could be found out.
+        ending: Ending,
+    },
 }
 
 /// The last thread of a process has begun to exit. Memory, files and sockets may still be held.
@@ -82,13 +89,15 @@ pub struct ExitNotice {
     pub at: Mono,
     /// Its command name at that moment.
     pub comm: Comm,
+    /// The last signal that may have ended it, if one was sent and the kernel told. See [`crate::explain`].
+    pub blame: Option<Blame>,
 }
 
 impl ExitNotice {
     /// Who or what ended the process, as a sentence that follows "the process".
     #[must_use]
     pub fn cause(&self) -> String {
-        self.ending.to_string()
+        crate::explain(self.ending, self.at, self.blame.as_ref())
     }
 }
 
@@ -105,4 +114,6 @@ pub struct Death {
     pub latency: Option<Span>,
     /// Its command name when it died, where the kernel told.
     pub comm: Option<Comm>,
+    /// The last signal that may have ended it, if one was sent and the kernel told. See [`crate::explain`].
+    pub blame: Option<Blame>,
 }

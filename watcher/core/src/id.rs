@@ -58,7 +58,7 @@ pub struct RunId(pub u64);
 pub struct RequestId(pub u64);
 
 /// A command name as the kernel keeps it: at most 15 bytes, any bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Comm([u8; 16]);
 
 impl Comm {
@@ -73,6 +73,23 @@ impl Comm {
             }
         }
         Self(bytes)
+    }
+
+    /// The name that a process gets when it begins to run the program with this base name: its first 15 bytes.
+    #[must_use]
+    pub fn of_program(name: &[u8]) -> Self {
+        let mut bytes = [0; 16];
+        // The last place stays a NUL.
+        for (byte, of_name) in bytes.iter_mut().take(15).zip(name) {
+            *byte = *of_name;
+        }
+        Self::new(bytes)
+    }
+
+    /// Its bytes, zeros after the first NUL.
+    #[must_use]
+    pub const fn bytes(self) -> [u8; 16] {
+        self.0
     }
 }
 
@@ -92,6 +109,13 @@ mod tests {
         assert_eq!(Pid::new(0), None);
         assert_eq!(Pid::new(u32::MAX), None);
         assert_eq!(Pid::new(4_194_303).map(Pid::number), Some(4_194_303));
+    }
+
+    #[test]
+    fn names_of_programs_are_cut_as_the_kernel_cuts_them() {
+        assert_eq!(Comm::of_program(b"nginx").to_string(), "nginx");
+        assert_eq!(Comm::of_program(b"leader_exits_first").to_string(), "leader_exits_fi");
+        assert_eq!(Comm::of_program(b"").bytes(), [0; 16]);
     }
 
     #[test]

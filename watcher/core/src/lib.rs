@@ -17,6 +17,7 @@
 #![warn(missing_docs)]
 
 mod action;
+mod blame;
 mod ending;
 mod event;
 pub mod fleet;
@@ -32,6 +33,7 @@ mod time;
 pub mod vigil;
 
 pub use action::{Action, Finish, Outbox};
+pub use blame::{Blame, Origin, Sender, explain};
 pub use ending::Ending;
 pub use event::{Death, Event, ExitNotice};
 pub use id::{Comm, EntryId, Pid, ProcId, RequestId, RunId, StartTicks};

@@ -41,17 +41,20 @@ pub enum Reason {
     Down,
     /// It did not answer.
     Stall,
+    /// It was found dead, and its parent had not taken notice.
+    Zombie,
 }
 
 impl Reason {
-    /// As scripts are told. (A process that has gone and was not reaped yet is told as `zombie` by whoever runs the
-    /// script, since only a look right before can tell.)
+    /// As scripts are told. Every process is a zombie for a moment: it counts as one when a look has found it so, not when
+    /// the kernel told of its end.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Count => "count",
             Self::Down => "down",
             Self::Stall => "stall",
+            Self::Zombie => "zombie",
         }
     }
 }

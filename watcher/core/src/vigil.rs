@@ -48,11 +48,11 @@ impl Vigil {
             return;
         }
         match event {
-            Event::Exit(ExitNotice { proc, ending, at, comm }) => {
-                self.died(Death { proc, ending, at, latency: Some(now.since(at)), comm: Some(comm) }, out);
+            Event::Exit(ExitNotice { proc, ending, at, comm, blame }) => {
+                self.died(Death { proc, ending, at, latency: Some(now.since(at)), comm: Some(comm), blame }, out);
             }
-            Event::Gone { proc, ending } => {
-                self.died(Death { proc, ending, at: now, latency: None, comm: None }, out);
+            Event::Gone { proc, ending } | Event::Zombie { proc, ending } => {
+                self.died(Death { proc, ending, at: now, latency: None, comm: None, blame: None }, out);
             }
             Event::Lost { records } => out.push(Action::Sweep { lost: records }),
             Event::Stop { signal } => self.finish(Action::Finish { stopped_by: Some(signal) }, out),
@@ -107,7 +107,7 @@ mod tests {
     }
 
     fn exit(proc: ProcId) -> Event {
-        Event::Exit(ExitNotice { proc, ending: Ending::Exited { code: 3 }, at: Mono(400), comm: comm() })
+        Event::Exit(ExitNotice { proc, ending: Ending::Exited { code: 3 }, at: Mono(400), comm: comm(), blame: None })
     }
 
     fn gone(proc: ProcId) -> Event {
@@ -119,7 +119,7 @@ mod tests {
         let (a, b) = (proc(1, 1), proc(2, 1));
         let mut vigil = Vigil::new([a, b]);
         let (ending, at, latency) = (Ending::Exited { code: 3 }, Mono(400), Some(Span(600)));
-        let death = Death { proc: a, ending, at, latency, comm: Some(comm()) };
+        let death = Death { proc: a, ending, at, latency, comm: Some(comm()), blame: None };
         assert_eq!(step(&mut vigil, exit(a)), [Action::Unwatch(a), Action::Report(death)]);
         let last = step(&mut vigil, gone(b));
         assert_eq!(last.last(), Some(&Action::Finish { stopped_by: None }));
@@ -164,7 +164,8 @@ mod tests {
         ) {
             let watched: Vec<_> = (1..6).map(|pid| proc(pid, 1)).collect();
             let told: BTreeSet<_> = events.iter().filter_map(|event| match event {
-                Event::Exit(ExitNotice { proc, .. }) | Event::Gone { proc, .. } => Some(*proc),
+                Event::Exit(ExitNotice { proc, .. }) | Event::Gone { proc, .. }
+                | Event::Zombie { proc, .. } => Some(*proc),
                 Event::Deadline | Event::Exec { .. } | Event::Listed { .. } | Event::Lost { .. }
                 | Event::Order { .. } | Event::Rules { .. } | Event::RunEnded { .. }
                 | Event::RunStarted { .. } | Event::Stop { .. } => None,

@@ -8,9 +8,11 @@ use watcher_core::{
     pfile::{IpcKey, RetryOver},
 };
 
+use super::ask_args::{Events, Padmin, Why};
+
 /// Watches processes: learns of deaths from the kernel within microseconds.
 #[derive(Debug, Parser)]
-#[command(name = "watcher", version, max_term_width = 100)]
+#[command(name = "watcher", version, propagate_version = true, max_term_width = 100)]
 pub(super) struct Arguments {
     /// Show diagnostics on standard error (WATCHER_LOG=watcher::kernel=trace in the environment does so too, and chooses)
     #[arg(long, global = true)]
@@ -23,9 +25,13 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     Check(Check),
     Doctor(Doctor),
+    Events(Events),
     Explain(Explain),
     New(New),
+    Pcheck(super::pcheck::Pcheck),
+    Padmin(Padmin),
     Watch(Watch),
+    Why(Why),
 }
 
 /// Find what is wrong with pfiles: mistakes, and what will hurt on this host

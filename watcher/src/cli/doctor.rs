@@ -52,6 +52,7 @@ fn text(report: &Report) -> String {
     ];
     let tiers: Vec<_> = report.tiers.iter().map(|tier| (format!("tier {}", tier.name), verdict(tier))).collect();
     rows.extend(tiers.iter().map(|(name, verdict)| (name.as_str(), verdict.clone())));
+    rows.push(("explains deaths", explains(report)));
     rows.push(("auto takes", report.auto.unwrap_or("nothing: no tier works here").to_owned()));
     let mut text = String::new();
     for (name, value) in rows {
@@ -60,6 +61,16 @@ fn text(report: &Report) -> String {
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+fn explains(report: &Report) -> String {
+    match (report.explains, &report.explains_reason) {
+        (Some(true), None) => "yes".to_owned(),
+        (Some(true), Some(reason)) => format!("yes, but {reason}"),
+        (Some(false), Some(reason)) => format!("no: {reason}"),
+        (Some(false), None) => "no".to_owned(),
+        (None, _) => "no: only tier ebpf does".to_owned(),
+    }
 }
 
 fn capabilities(all: &[Capability]) -> String {

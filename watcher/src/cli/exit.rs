@@ -12,8 +12,28 @@ pub const DONE: u8 = 0;
 pub const TROUBLE: u8 = 1;
 /// The command line is wrong.
 pub const USAGE: u8 = 2;
+/// pcheck: another one runs for this pfile, or with its key.
+pub const ALREADY_RUNNING: u8 = 2;
+/// pcheck: an entry's retries are used up, and its action is `shutdown`.
+pub const RETRY_OVER_SHUTDOWN: u8 = 3;
+/// pcheck: an entry's retries are used up, and its action is `exit`.
+pub const RETRY_OVER_EXIT: u8 = 4;
 /// A signal stopped it: this plus the signal's number, as shells count.
 pub const STOPPED: u8 = 128;
+/// What ends programs whose reader is gone.
+pub(super) const BROKEN_PIPE: Signal = Signal(libc::SIGPIPE as u8);
+/// The command line is wrong, for `padmin` and `pcheck`, which have codes of their own.
+pub const STAND_IN_USAGE: u8 = 1;
+
+/// The codes of `padmin`; [`STAND_IN_USAGE`] is one of them.
+pub mod padmin {
+    /// No pcheck watches for this pfile.
+    pub const NO_PCHECK: u8 = 2;
+    /// pcheck says no.
+    pub const REFUSED: u8 = 3;
+    /// pcheck does not answer in time.
+    pub const TIMED_OUT: u8 = 4;
+}
 
 /// Ends with [`TROUBLE`] and a sentence.
 pub(super) fn trouble(sentence: &str) -> ExitCode {
@@ -25,6 +45,13 @@ pub(super) fn trouble(sentence: &str) -> ExitCode {
 pub(super) fn usage(sentence: &str) -> ExitCode {
     output::say(sentence);
     ExitCode::from(USAGE)
+}
+
+/// Ends after a command line that asks for help, or is not understood.
+pub(super) fn not_parsed(error: &clap::Error, usage: u8) -> ExitCode {
+    // If nobody reads it there is nobody left to tell.
+    let _told = error.print();
+    ExitCode::from(if error.use_stderr() { usage } else { DONE })
 }
 
 /// Ends as stopped by a signal.

@@ -1,17 +1,24 @@
 //! The command line: what people type, and what they are shown.
 
 mod args;
+mod ask_args;
 mod check;
 mod diagnostic;
 mod doctor;
+mod events;
 pub mod exit;
 mod explain;
+mod find;
 mod fix;
+mod names;
 mod new;
 mod output;
+mod padmin;
+mod pcheck;
 mod watch;
+mod why;
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 use clap::Parser as _;
 
@@ -23,7 +30,11 @@ const FEWEST_DESCRIPTORS: u64 = 32;
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args::Arguments { verbose, command } = args::Arguments::parse();
+    let words = names::arguments(env::args_os());
+    let args::Arguments { verbose, command } = match args::Arguments::try_parse_from(&words) {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::not_parsed(&error, names::usage_code(&words)),
+    };
     if let Err(error) = telemetry::init(verbose) {
         return exit::usage(&error);
     }
@@ -35,8 +46,12 @@ pub fn main() -> ExitCode {
     match command {
         args::Command::Check(arguments) => check::run(&arguments),
         args::Command::Doctor(arguments) => doctor::run(&arguments),
+        args::Command::Events(arguments) => events::run(&arguments),
         args::Command::Explain(arguments) => explain::run(&arguments),
         args::Command::New(arguments) => new::run(&arguments),
+        args::Command::Pcheck(arguments) => pcheck::run(&arguments),
+        args::Command::Padmin(arguments) => padmin::run(&arguments),
         args::Command::Watch(arguments) => watch::run(&arguments),
+        args::Command::Why(arguments) => why::run(&arguments),
     }
 }

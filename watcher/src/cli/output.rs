@@ -6,8 +6,13 @@ use serde::Serialize;
 
 /// Says something to the operator.
 pub(super) fn say(sentence: &str) {
+    say_as("watcher", sentence);
+}
+
+/// The same, by the name of the command that it comes from.
+pub(super) fn say_as(name: &str, sentence: &str) {
     // If standard error is gone there is nobody left to tell.
-    let _told = writeln!(io::stderr(), "watcher: {}", harmless(sentence));
+    let _told = writeln!(io::stderr(), "{name}: {}", harmless(sentence));
 }
 
 /// Text from outside as it may be shown on a terminal: what is not printable (control characters, changes of direction) is
@@ -54,8 +59,13 @@ pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
 }
 
 fn write(text: &str) -> io::Result<()> {
+    bytes(text.as_bytes())
+}
+
+/// Prints bytes as they are: names of files and processes need not be text.
+pub(super) fn bytes(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
     written.map_err(|error| io::Error::new(error.kind(), format!("standard output cannot be written: {error}")))
 }
 

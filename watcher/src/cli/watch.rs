@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
-use watcher_core::{Choice, Death, Ending, PassedOver, Pid, ProcId, Signal, Span, Tier, Vigil};
+use watcher_core::{Choice, Death, Ending, PassedOver, Pid, ProcId, Span, Tier, Vigil};
 
 use super::{args, exit, output};
 use crate::{
@@ -40,13 +40,10 @@ pub(super) fn run(arguments: &args::Watch) -> ExitCode {
     match runtime.and_then(|runtime| runtime.block_on(watch(arguments, &found))) {
         Ok(code) => code,
         // Whoever read the lines has had enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::stopped(BROKEN_PIPE),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::stopped(exit::BROKEN_PIPE),
         Err(error) => exit::trouble(&error.to_string()),
     }
 }
-
-/// What ends programs whose reader is gone.
-const BROKEN_PIPE: Signal = Signal(libc::SIGPIPE as u8);
 
 type Found = BTreeMap<ProcId, Facts>;
 
@@ -165,12 +162,18 @@ struct DeathLine<'a> {
     signal_name: Option<String>,
     core_dumped: Option<bool>,
     latency_us: Option<f64>,
+    cause: Option<&'static str>,
+    cause_signal: Option<u8>,
+    killer_pid: Option<u32>,
+    killer_uid: Option<u32>,
+    killer_comm: Option<String>,
     tier: &'static str,
     unix_time: f64,
 }
 
 fn report(death: &Death, found: &Found, tier: Tier, json: bool) -> io::Result<()> {
-    let Death { proc, ending, at: _, latency, comm } = *death;
+    let Death { proc, ending, at, latency, comm, blame } = *death;
+    let blame = blame.filter(|blame| blame.explains(ending, at));
     let comm = comm.map(|comm| comm.to_string());
     let known = || found.get(&proc).map_or("?", |facts| &facts.comm);
     let comm = comm.as_deref().unwrap_or_else(known);
@@ -178,14 +181,16 @@ fn report(death: &Death, found: &Found, tier: Tier, json: bool) -> io::Result<()
     if !json {
         let seen = latency.map_or_else(String::new, |latency| format!(" (known {latency} later)"));
         let unknown = if ending == Ending::Unknown { " (how is not known)" } else { "" };
-        let comm = output::harmless(comm);
-        return output::line(&format!("{} {comm}: {ending} after {uptime}{unknown}{seen}", proc.pid));
+        let cause = blame.map_or_else(String::new, |blame| format!("; {blame}"));
+        let (comm, cause) = (output::harmless(comm), output::harmless(&cause));
+        return output::line(&format!("{} {comm}: {ending} after {uptime}{unknown}{cause}{seen}", proc.pid));
     }
     let (exit_code, killed) = match ending {
         Ending::Exited { code } => (Some(code), None),
         Ending::Killed { signal, core_dumped } => (None, Some((signal, core_dumped))),
         Ending::Unknown => (None, None),
     };
+    let killer = blame.and_then(|blame| blame.sender);
     output::json_line(&DeathLine {
         event: "death",
         pid: proc.pid.number(),
@@ -196,6 +201,11 @@ fn report(death: &Death, found: &Found, tier: Tier, json: bool) -> io::Result<()
         signal_name: killed.map(|(signal, _)| signal.to_string()),
         core_dumped: killed.map(|(_, core_dumped)| core_dumped),
         latency_us: latency.map(Span::micros),
+        cause: blame.map(|blame| blame.origin.name()),
+        cause_signal: blame.map(|blame| blame.signal.0),
+        killer_pid: killer.and_then(|killer| killer.pid).map(Pid::number),
+        killer_uid: killer.map(|killer| killer.uid),
+        killer_comm: killer.map(|killer| killer.comm.to_string()),
         tier: tier.name(),
         unix_time: clock::unix_seconds(),
     })

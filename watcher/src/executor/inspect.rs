@@ -92,17 +92,19 @@ pub enum Look {
     Alive,
     /// Its leading thread has begun to exit: the process may be on its way out, or other threads live on.
     Dying,
-    /// It has gone, or is a zombie.
-    Gone(Ending),
+    /// It has gone.
+    Gone,
+    /// It has gone, but its parent has not taken notice.
+    Zombie(Ending),
 }
 
 /// Looks at one process. What cannot be read counts as alive: a death is never concluded from a failure to look.
 #[must_use]
 pub fn look(watched: ProcId) -> Look {
     match proc::facts(watched.pid) {
-        Ok(Some(facts)) if facts.proc != watched => Look::Gone(Ending::Unknown),
+        Ok(Some(facts)) if facts.proc != watched => Look::Gone,
         Ok(Some(facts)) if facts.leader_exiting => look_closer(&facts),
-        Ok(None) if !proc::exists(watched.pid) => Look::Gone(Ending::Unknown),
+        Ok(None) if !proc::exists(watched.pid) => Look::Gone,
         Ok(_) | Err(_) => Look::Alive,
     }
 }
@@ -113,7 +115,7 @@ fn look_closer(facts: &Facts) -> Look {
         return Look::Dying;
     }
     match proc::has_live_followers(facts.proc.pid) {
-        Ok(false) => Look::Gone(ending_of_zombie(facts)),
+        Ok(false) => Look::Zombie(ending_of_zombie(facts)),
         Ok(true) => Look::Dying,
         Err(_) => Look::Alive,
     }

@@ -3,13 +3,13 @@
 use std::{collections::BTreeSet, io};
 
 use tracing::warn;
-use watcher_core::{Ending, Event, ProcId, Tier};
+use watcher_core::{Comm, Ending, Event, ProcId, Tier};
 
 use super::{
     inspect::{Look, look},
     pidfds::{Held, Pidfds},
 };
-use crate::kernel::{Interest, Programs};
+use crate::kernel::{Interest, Lacking, Programs, Starts};
 
 /// The watched processes, and what is needed to learn of their ends.
 #[derive(Debug)]
@@ -18,6 +18,18 @@ pub struct Watch {
     pidfds: Pidfds,
     /// Those that can only be looked at, time and again.
     looked_at: BTreeSet<ProcId>,
+    /// Those whose end is near, and can only be looked for.
+    dying: BTreeSet<ProcId>,
+}
+
+fn look_at(procs: &BTreeSet<ProcId>, events: &mut Vec<Event>) {
+    for &proc in procs {
+        match look(proc) {
+            Look::Alive | Look::Dying => {}
+            Look::Gone => events.push(Event::Gone { proc, ending: Ending::Unknown }),
+            Look::Zombie(ending) => events.push(Event::Zombie { proc, ending }),
+        }
+    }
 }
 
 /// The means of a tier.
@@ -27,6 +39,8 @@ pub enum Means {
     Ebpf {
         /// The set that they filter by.
         interest: Box<Interest>,
+        /// The names of programs whose starts they tell.
+        starts: Box<Starts>,
         /// They live as long as this.
         programs: Programs,
     },
@@ -40,7 +54,7 @@ impl Watch {
     /// # Errors
     /// When no epoll set can be made.
     pub fn new(means: Means) -> io::Result<Self> {
-        Ok(Self { means, pidfds: Pidfds::new()?, looked_at: BTreeSet::new() })
+        Ok(Self { means, pidfds: Pidfds::new()?, looked_at: BTreeSet::new(), dying: BTreeSet::new() })
     }
 
     /// The tier that is in use.
@@ -50,6 +64,38 @@ impl Watch {
             Means::Ebpf { .. } => Tier::Ebpf,
             Means::Pidfd => Tier::Pidfd,
             Means::Poll => Tier::Poll,
+        }
+    }
+
+    /// What the kernel programs cannot do on this host, on the tier that has them.
+    #[must_use]
+    pub const fn lacking(&self) -> Option<&Lacking> {
+        match &self.means {
+            Means::Ebpf { programs, .. } => Some(programs.lacking()),
+            Means::Pidfd | Means::Poll => None,
+        }
+    }
+
+    /// Wants to know of starts of the program with this base name. Says whether they will be told by events; one that came
+    /// before this moment will not. A caller who is told no has to look for himself.
+    pub fn expect(&mut self, name: &[u8]) -> bool {
+        match &mut self.means {
+            Means::Ebpf { starts, .. } => match starts.expect(Comm::of_program(name)) {
+                Ok(()) => true,
+                Err(error) => {
+                    warn!(%error, name = %String::from_utf8_lossy(name), "starts of this program are not told");
+                    false
+                }
+            },
+            Means::Pidfd | Means::Poll => false,
+        }
+    }
+
+    /// Takes back one call of [`Self::expect`] that was answered with yes.
+    pub fn expect_no_more(&mut self, name: &[u8]) {
+        match &mut self.means {
+            Means::Ebpf { starts, .. } => starts.expect_no_more(Comm::of_program(name)),
+            Means::Pidfd | Means::Poll => {}
         }
     }
 
@@ -71,6 +117,28 @@ impl Watch {
         }
     }
 
+    /// A watched process is dying, or was told to: its end is wanted as soon as it comes, whatever the tier.
+    pub fn await_end(&mut self, proc: ProcId, events: &mut Vec<Event>) {
+        match self.pidfds.hold(proc) {
+            Ok(Held::Yes) => {}
+            Ok(Held::Gone) => events.push(Event::Gone { proc, ending: Ending::Unknown }),
+            Err(_no_pidfds) => {
+                self.dying.insert(proc);
+            }
+        }
+    }
+
+    /// Whether some processes are dying that have to be looked at, and often.
+    #[must_use]
+    pub fn must_hurry(&self) -> bool {
+        !self.dying.is_empty()
+    }
+
+    /// Looks at those.
+    pub fn look_at_dying(&self, events: &mut Vec<Event>) {
+        look_at(&self.dying, events);
+    }
+
     /// Watches a process no longer.
     pub fn end(&mut self, proc: ProcId) {
         if let Means::Ebpf { interest, .. } = &mut self.means {
@@ -78,6 +146,7 @@ impl Watch {
         }
         self.pidfds.let_go(proc);
         self.looked_at.remove(&proc);
+        self.dying.remove(&proc);
     }
 
     /// Looks at a process that events should tell of, since one may have been missed.
@@ -85,7 +154,8 @@ impl Watch {
         match look(proc) {
             Look::Alive => {}
             Look::Dying => self.hold(proc, events),
-            Look::Gone(ending) => events.push(Event::Gone { proc, ending }),
+            Look::Gone => events.push(Event::Gone { proc, ending: Ending::Unknown }),
+            Look::Zombie(ending) => events.push(Event::Zombie { proc, ending }),
         }
     }
 
@@ -97,12 +167,7 @@ impl Watch {
 
     /// Looks at those processes.
     pub fn look_again(&self, events: &mut Vec<Event>) {
-        for &proc in &self.looked_at {
-            match look(proc) {
-                Look::Alive | Look::Dying => {}
-                Look::Gone(ending) => events.push(Event::Gone { proc, ending }),
-            }
-        }
+        look_at(&self.looked_at, events);
     }
 
     /// Waits until a process whose pidfd is held has gone.

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use aya::maps::{HashMap, MapData, MapError};
-use watcher_abi::{Watched, bit_of, word_of};
+use watcher_abi::{Blame, Watched, bit_of, word_of};
 use watcher_core::{Pid, ProcId};
 
 use crate::sys::{pod::Plain, shared_array::SharedArray};
@@ -26,7 +26,7 @@ impl Interest {
     /// # Errors
     /// When the table is full.
     pub fn watch(&mut self, ProcId { pid, start }: ProcId, generation: u64) -> Result<(), MapError> {
-        let watched = Watched { start_ticks: start.0, generation };
+        let watched = Watched { start_ticks: start.0, generation, blame: Blame::NONE };
         self.table.insert(pid.number(), Plain(watched), 0)?;
         self.set_bit(pid, true);
         Ok(())

@@ -1,16 +1,19 @@
-//! Loads the object: constants, sizes, maps, program, link. What fails comes back as a sentence.
+//! Loads the object: constants, sizes, programs, maps. What fails comes back as a sentence.
 
 use std::fs;
 
 use aya::{
     Ebpf, EbpfLoader,
     maps::{HashMap, Map, MapData, RingBuf},
-    programs::RawTracePoint,
 };
 use tracing::debug;
-use watcher_abi::{BITMAP_WORDS, ExitRecord, Stats, name};
+use watcher_abi::{BITMAP_WORDS, COMM_LEN, ExitRecord, Stats, name};
 
-use super::{Counters, Interest, OBJECT, Refusal, Ring, object, offsets, self_test};
+use super::{
+    Counters, Interest, OBJECT, Programs, Refusal, Ring, Starts, object,
+    offsets::{self, Layout},
+    self_test,
+};
 use crate::sys::{
     heap,
     host::{self, TimeOffsets},
@@ -32,7 +35,7 @@ pub struct Sizes {
 
 impl Sizes {
     /// Room for this many processes, and for the deaths of all of them at the same instant, within reason: beyond
-    /// 50,000 a burst may overflow the ring, which the counters tell and a sweep mends.
+    /// 37,000 a burst may overflow the ring, which the counters tell and a sweep mends.
     #[must_use]
     pub fn for_processes(processes: usize) -> Self {
         const SMALLEST_RING: u32 = 64 * 1024;
@@ -41,6 +44,16 @@ impl Sizes {
         let all_at_once = processes.saturating_mul(size_of::<ExitRecord>() as u32 + RING_HEADER);
         let ring_bytes = all_at_once.clamp(SMALLEST_RING, LARGEST_RING).next_power_of_two();
         Self { processes, ring_bytes }
+    }
+
+    /// The same with room to grow, for a daemon whose rules match more processes later: the table is sized when it is
+    /// loaded, and stays so. It is to be given the number that is watched at first. At least twice that fits, and 1,024,
+    /// for about 150 bytes each; beyond, processes are watched by their pidfds, until the daemon loads anew.
+    #[must_use]
+    pub fn with_room_to_grow(processes: usize) -> Self {
+        const FLOOR: usize = 1024;
+        let roomy = processes.saturating_mul(2).max(FLOOR).checked_next_power_of_two();
+        Self::for_processes(roomy.unwrap_or(processes))
     }
 }
 
@@ -60,41 +73,26 @@ pub struct Handles {
     pub ring: Ring,
     /// The set of watched processes, for the executor.
     pub interest: Interest,
+    /// The names of programs whose starts are told, for the executor.
+    pub starts: Starts,
     /// Keeps programs and links alive; dropping it ends them.
     pub programs: Programs,
 }
 
-/// Programs and links. They vanish with this value.
-pub struct Programs(Ebpf);
-
-impl std::fmt::Debug for Programs {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.programs().map(|(name, _)| name)).finish()
-    }
-}
-
-impl Programs {
-    /// Numbers of the maps that the programs use, as the kernel counts maps.
-    #[must_use]
-    pub fn map_ids(&self) -> Vec<u32> {
-        let infos = self.0.programs().filter_map(|(_, program)| program.info().ok());
-        infos.filter_map(|info| info.map_ids().ok().flatten()).flatten().collect()
-    }
-
-    /// The programs, for inspection.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &aya::programs::Program)> {
-        self.0.programs()
-    }
-}
-
 impl Handles {
-    /// Loads, attaches, and lets a child die to see whether its death is reported: only then the tier works here.
+    /// Loads, attaches, and lets a child die to see whether its death is reported: only then the tier works here. A second
+    /// one shows whether deaths are explained; without that the tier works too.
     ///
     /// # Errors
     /// Says what this host lacks.
     pub fn load(sizes: Sizes, exactness: Exactness) -> Result<Self, Refusal> {
         let mut handles = Self::load_untested(sizes, exactness)?;
         self_test::run(&mut handles.ring, &mut handles.interest)?;
+        if handles.programs.lacking().explanations.is_none()
+            && let Err(reason) = self_test::explains(&mut handles.ring, &mut handles.interest)
+        {
+            handles.programs.stop_explaining(reason.to_string());
+        }
         heap::give_back();
         Ok(handles)
     }
@@ -104,7 +102,7 @@ impl Handles {
             return Err(Refusal::Stub { missing });
         }
         let namespace = host::own_pid_namespace().map_err(Refusal::Proc)?;
-        let mut config = {
+        let Layout { mut config, lacking } = {
             let btf = fs::read(host::KERNEL_BTF).map_err(Refusal::Btf)?;
             offsets::read(&btf, namespace, TimeOffsets::own())?
         };
@@ -113,15 +111,16 @@ impl Handles {
         }
         debug!(?config, ?sizes, "loading the kernel programs");
         let config = Plain(config);
-        let mut ebpf = EbpfLoader::new()
+        let ebpf = EbpfLoader::new()
             .override_global(name::CONFIG, &config, true)
             .map_max_entries(name::WATCH, sizes.processes)
             .map_max_entries(name::EVENTS, sizes.ring_bytes)
             .load(OBJECT)?;
-        // The program first: taking the maps closes descriptors that loading it needs.
-        attach(&mut ebpf)?;
-        let Maps { ring, counters, interest } = Maps::take(&mut ebpf)?;
-        Ok(Self { ring: Ring::new(ring, counters), interest, programs: Programs(ebpf) })
+        // The programs first: taking the maps closes descriptors that loading them needs.
+        let mut programs = Programs::load(ebpf, lacking)?;
+        let Maps { ring, counters, interest, names } = Maps::take(programs.ebpf())?;
+        let starts = Starts::new(names, programs.on_exec());
+        Ok(Self { ring: Ring::new(ring, counters), interest, starts, programs })
     }
 }
 
@@ -129,6 +128,7 @@ struct Maps {
     ring: RingBuf<MapData>,
     counters: Counters,
     interest: Interest,
+    names: HashMap<MapData, [u8; COMM_LEN], u32>,
 }
 
 impl Maps {
@@ -136,9 +136,10 @@ impl Maps {
         let mut take = |name: &'static str| ebpf.take_map(name).ok_or(Refusal::WrongObject { missing: name });
         let ring = RingBuf::try_from(take(name::EVENTS)?)?;
         let table = HashMap::try_from(take(name::WATCH)?)?;
+        let names = HashMap::try_from(take(name::WAITED_FOR)?)?;
         let bits = map_array(take(name::WATCH_BITS)?, BITMAP_WORDS as usize)?;
         let stats = map_array(take(name::STATS)?, size_of::<Stats>() / size_of::<u64>())?;
-        Ok(Self { ring, counters: Counters::new(stats), interest: Interest::new(table, bits) })
+        Ok(Self { ring, counters: Counters::new(stats), interest: Interest::new(table, bits), names })
     }
 }
 
@@ -146,12 +147,4 @@ impl Maps {
 fn map_array(map: Map, words: usize) -> Result<SharedArray, Refusal> {
     let Map::Array(data) = map else { return Err(Refusal::WrongObject { missing: "a mappable array" }) };
     SharedArray::map(data.fd(), words).map_err(Refusal::Mapping)
-}
-
-fn attach(ebpf: &mut Ebpf) -> Result<(), Refusal> {
-    let program: &mut RawTracePoint =
-        ebpf.program_mut(name::ON_EXIT).ok_or(Refusal::WrongObject { missing: name::ON_EXIT })?.try_into()?;
-    program.load()?;
-    program.attach(name::ON_EXIT_TRACEPOINT)?;
-    Ok(())
 }

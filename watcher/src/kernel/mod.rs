@@ -5,12 +5,16 @@ mod interest;
 mod load;
 mod object;
 mod offsets;
+mod programs;
 mod refusal;
 mod ring;
 mod self_test;
+mod starts;
 
 pub use interest::Interest;
-pub use load::{Exactness, Handles, Programs, Sizes};
+pub use load::{Exactness, Handles, Sizes};
 pub use object::{OBJECT, missing};
+pub use programs::{Lacking, Programs};
 pub use refusal::Refusal;
-pub use ring::{Counters, Ring};
+pub use ring::{Counters, Record, Ring};
+pub use starts::{NotExpected, Starts};

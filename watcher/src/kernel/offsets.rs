@@ -2,7 +2,10 @@
 
 use watcher_abi::{Config, NO_PID_NAMESPACE};
 
-use super::btf::{Btf, BtfError};
+use super::{
+    Lacking, Refusal,
+    btf::{Btf, BtfError},
+};
 use crate::sys::host::TimeOffsets;
 
 /// Index of the process (thread group) in `signal_struct.pids` (`PIDTYPE_TGID`).
@@ -15,19 +18,32 @@ const POINTER: u32 = 8;
 /// Parameters of the tracepoint's prototype with `group_dead`: the data pointer, the task, the flag.
 const PARAMETERS_WITH_GROUP_DEAD: usize = 3;
 
+/// Parameters of `mark_victim` where it gets the task: the data pointer, the task, the user.
+const PARAMETERS_WITH_VICTIM: usize = 3;
+
+/// What is known of the running kernel.
+pub(super) struct Layout {
+    pub(super) config: Config,
+    /// What cannot be done on this kernel.
+    pub(super) lacking: Lacking,
+}
+
 /// Reads the layout of this kernel; `pid_ns_inum` is the daemon's own pid namespace unless that is the initial one,
 /// `clocks` what its time namespace adds.
-pub(super) fn read(bytes: &[u8], pid_ns_inum: Option<u32>, clocks: TimeOffsets) -> Result<Config, BtfError> {
+pub(super) fn read(bytes: &[u8], pid_ns_inum: Option<u32>, clocks: TimeOffsets) -> Result<Layout, BtfError> {
     let btf = Btf::parse(bytes)?;
     let start = btf.offset_of("task_struct", "start_boottime");
-    Ok(Config {
+    let mut config = Config {
         has_group_dead: u32::from(has_group_dead(&btf)),
+        // A kernel that does not say counts as older.
+        mark_victim_has_task: u32::from(btf.parameters_of("btf_trace_mark_victim") == Ok(PARAMETERS_WITH_VICTIM)),
         pid_ns_inum: pid_ns_inum.unwrap_or(NO_PID_NAMESPACE),
         task_group_leader: btf.offset_of("task_struct", "group_leader")?,
         task_signal: btf.offset_of("task_struct", "signal")?,
         task_start_boottime: start.or_else(|_older| btf.offset_of("task_struct", "real_start_time"))?,
         task_exit_code: btf.offset_of("task_struct", "exit_code")?,
         task_comm: btf.offset_of("task_struct", "comm")?,
+        task_tgid: btf.offset_of("task_struct", "tgid")?,
         signal_live: btf.offset_of("signal_struct", "live")?,
         signal_flags: btf.offset_of("signal_struct", "flags")?,
         signal_group_exit_code: btf.offset_of("signal_struct", "group_exit_code")?,
@@ -38,10 +54,26 @@ pub(super) fn read(bytes: &[u8], pid_ns_inum: Option<u32>, clocks: TimeOffsets) 
         upid_nr: btf.offset_of("upid", "nr")?,
         upid_ns: btf.offset_of("upid", "ns")?,
         pid_ns_inum_offset: btf.offset_of("pid_namespace", "ns.inum")?,
-        reserved: 0,
         monotonic_offset_ns: clocks.monotonic_ns,
         boottime_offset_ns: clocks.boottime_ns,
-    })
+        ..Config::UNKNOWN
+    };
+    let explanations = read_for_explaining(&btf, &mut config).err().map(|error| Refusal::from(error).to_string());
+    let knows_only_pids = config.mark_victim_has_task == 0 && config.pid_ns_inum != NO_PID_NAMESPACE;
+    let out_of_memory = knows_only_pids.then(|| {
+        "before Linux 6.8 the kernel names victims by numbers that mean nothing in this pid namespace".to_owned()
+    });
+    Ok(Layout { config, lacking: Lacking { explanations, out_of_memory, starts: None } })
+}
+
+/// Deaths can be told without these.
+fn read_for_explaining(btf: &Btf<'_>, config: &mut Config) -> Result<(), BtfError> {
+    config.task_sighand = btf.offset_of("task_struct", "sighand")?;
+    config.sighand_action = btf.offset_of("sighand_struct", "action")?;
+    config.k_sigaction_size = btf.size_of("k_sigaction")?;
+    config.k_sigaction_handler = btf.offset_of("k_sigaction", "sa.sa_handler")?;
+    config.siginfo_code = btf.offset_of("kernel_siginfo", "si_code")?;
+    Ok(())
 }
 
 /// Linux 6.16 gave the tracepoint its second argument. A kernel that does not say counts as older: always correct.

@@ -8,8 +8,9 @@ use std::{
 };
 
 use aya::maps::{MapData, RingBuf};
-use watcher_abi::{ExitRecord, KIND_EXIT, Stats};
+use watcher_abi::Stats;
 
+pub use crate::sys::pod::Record;
 use crate::sys::{pod, shared_array::SharedArray};
 
 /// Records and counters. Its descriptor is readable when there are records.
@@ -24,9 +25,9 @@ impl Ring {
     }
 
     /// The oldest record that was not taken yet. One of an unknown kind is passed over.
-    pub fn take(&mut self) -> Option<ExitRecord> {
+    pub fn take(&mut self) -> Option<Record> {
         while let Some(bytes) = self.records.next() {
-            if let Some(record) = pod::exit_record(&bytes).filter(|record| record.kind == KIND_EXIT) {
+            if let Some(record) = pod::record(&bytes) {
                 return Some(record);
             }
         }
@@ -67,6 +68,7 @@ impl Counters {
             claimed: at(offset_of!(Stats, claimed)),
             lost: at(offset_of!(Stats, lost)),
             stale: at(offset_of!(Stats, stale)),
+            lost_execs: at(offset_of!(Stats, lost_execs)),
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Whether the programs do on this kernel what they are meant to do, seen on one child that dies for it.
 //!
 //! Versions prove nothing (vendors move features back and forth), and a wrong offset would be silent. So before the
-//! tier is used, one death must be reported with the right pid, start time, name and wait status.
+//! tier is used, one death must be reported with the right pid, start time, name and wait status; and before deaths are
+//! explained, one must be explained rightly.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use watcher_abi::{ExitRecord, NS_PER_TICK};
+use watcher_abi::{ExitRecord, NS_PER_TICK, origin};
 use watcher_core::{Ending, StartTicks};
 
-use super::{Interest, Refusal, Ring};
-use crate::sys::{child::WaitingChild, proc};
+use super::{Interest, Record, Refusal, Ring};
+use crate::sys::{child::WaitingChild, own, proc};
 
 /// Exit code of the child: one that nothing else would give by chance.
 const CODE: u8 = 87;
@@ -16,38 +17,75 @@ const CODE: u8 = 87;
 /// How long a report may take; it takes microseconds on a healthy host.
 const LIMIT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
+/// One child exits: is that told?
 pub(super) fn run(ring: &mut Ring, interest: &mut Interest) -> Result<(), Refusal> {
-    let child = WaitingChild::fork(CODE).map_err(Refusal::SelfTestChild)?;
-    let facts = proc::facts(child.pid()).map_err(Refusal::Proc)?.ok_or_else(|| failed("its child is not in /proc"))?;
-    interest.watch(facts.proc, 0)?;
-    child.release().map_err(Refusal::SelfTestChild)?;
-    let record = await_record(ring);
-    interest.unwatch(facts.proc);
-    let record = record.ok_or_else(|| failed("the death of a watched child was not reported"))?;
+    let (record, facts) = death(ring, interest, WaitingChild::release)?;
     compare(&record, &facts)
 }
 
+/// One child is killed by this process: is that told?
+pub(super) fn explains(ring: &mut Ring, interest: &mut Interest) -> Result<(), Refusal> {
+    let (record, _) = death(ring, interest, WaitingChild::kill)?;
+    let this = proc::facts(own::pid()).map_err(Refusal::Proc)?.ok_or_else(|| failed("this process is not in /proc"))?;
+    let ExitRecord { blame, .. } = record;
+    let checks = [
+        ("signal", blame.signal == libc::SIGKILL as u32),
+        ("origin", blame.origin == origin::USER),
+        ("sender", blame.sender_pid == this.proc.pid.number()),
+        ("name of the sender", name(&blame.comm) == this.comm),
+        ("time", blame.stamp_ns != 0 && blame.stamp_ns <= record.stamp_ns),
+    ];
+    all_right(&checks, "the death of a killed child was explained with a wrong")
+}
+
+fn death(
+    ring: &mut Ring,
+    interest: &mut Interest,
+    end: fn(&WaitingChild) -> std::io::Result<()>,
+) -> Result<(ExitRecord, proc::Facts), Refusal> {
+    let child = WaitingChild::fork(CODE).map_err(Refusal::SelfTestChild)?;
+    let facts = proc::facts(child.pid()).map_err(Refusal::Proc)?.ok_or_else(|| failed("its child is not in /proc"))?;
+    interest.watch(facts.proc, 0)?;
+    end(&child).map_err(Refusal::SelfTestChild)?;
+    let record = await_record(ring);
+    interest.unwatch(facts.proc);
+    let record = record.ok_or_else(|| failed("the death of a watched child was not reported"))?;
+    Ok((record, facts))
+}
+
 fn await_record(ring: &mut Ring) -> Option<ExitRecord> {
-    if let Some(record) = ring.take() {
+    // Nobody is expected to start anything yet: every record is of a death.
+    let take = |ring: &mut Ring| match ring.take() {
+        Some(Record::Exit(record)) => Some(record),
+        Some(Record::Exec(_)) | None => None,
+    };
+    if let Some(record) = take(ring) {
         return Some(record);
     }
     let mut polled = [PollFd::new(&*ring, PollFlags::IN)];
     let _awaited = poll(&mut polled, Some(&LIMIT));
-    ring.take()
+    take(ring)
 }
 
 fn compare(record: &ExitRecord, facts: &proc::Facts) -> Result<(), Refusal> {
-    let comm = record.comm.split(|byte| *byte == 0).next().unwrap_or_default();
     let checks = [
         ("pid", record.pid == facts.proc.pid.number()),
         ("start time", StartTicks(record.start_ns / NS_PER_TICK) == facts.proc.start),
         ("exit code", Ending::from_wait_status(record.wait_status) == Ending::Exited { code: CODE }),
-        ("command name", String::from_utf8_lossy(comm) == facts.comm),
+        ("command name", name(&record.comm) == facts.comm),
     ];
-    match checks.into_iter().find(|(_, right)| !right) {
+    all_right(&checks, "the death of a child was reported with a wrong")
+}
+
+fn all_right(checks: &[(&str, bool)], sentence: &str) -> Result<(), Refusal> {
+    match checks.iter().find(|(_, right)| !right) {
         None => Ok(()),
-        Some((what, _)) => Err(failed(&format!("the death of a child was reported with a wrong {what}"))),
+        Some((what, _)) => Err(failed(&format!("{sentence} {what}"))),
     }
+}
+
+fn name(comm: &[u8]) -> String {
+    String::from_utf8_lossy(comm.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
 }
 
 fn failed(what: &str) -> Refusal {

@@ -7,7 +7,7 @@ use std::{
 
 use signal_hook::flag;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
-use watcher_core::{Event, Signal};
+use watcher_core::{Event, Order, Signal};
 
 /// The signals that this process listens to.
 #[derive(Debug)]
@@ -15,28 +15,58 @@ pub struct OsSignals {
     hangup: Stream,
     interrupt: Stream,
     terminate: Stream,
+    /// Those that mean something only while running for long.
+    user: Option<Stream>,
 }
 
 impl OsSignals {
+    /// For a command that ends when it is told to, by any of them; a second one ends it at once.
+    ///
     /// # Errors
     /// When a handler cannot be installed.
     pub fn listen() -> io::Result<Self> {
         second_one_kills()?;
+        Self::install(None)
+    }
+
+    /// For a daemon: SIGHUP reads the rules again, SIGUSR1 writes the dump. It ends by itself soon after the first signal
+    /// that asks it to, so a second one needs no haste.
+    ///
+    /// # Errors
+    /// When a handler cannot be installed.
+    pub fn listen_as_daemon() -> io::Result<Self> {
+        Self::install(Some(signal(SignalKind::user_defined1())?))
+    }
+
+    fn install(user: Option<Stream>) -> io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            user,
         })
     }
 
     /// Waits for the next one.
     pub async fn next(&mut self) -> Event {
-        let signal = tokio::select! {
-            _ = self.hangup.recv() => libc::SIGHUP,
-            _ = self.interrupt.recv() => libc::SIGINT,
-            _ = self.terminate.recv() => libc::SIGTERM,
-        };
-        Event::Stop { signal: Signal(signal as u8) }
+        let is_daemon = self.user.is_some();
+        let ordered = |order| Event::Order { request: None, order };
+        let stop = |signal: i32| Event::Stop { signal: Signal(signal as u8) };
+        tokio::select! {
+            _ = self.hangup.recv() => if is_daemon { ordered(Order::Reload) } else { stop(libc::SIGHUP) },
+            _ = self.interrupt.recv() => stop(libc::SIGINT),
+            _ = self.terminate.recv() => stop(libc::SIGTERM),
+            () = received(self.user.as_mut()) => ordered(Order::Dump),
+        }
+    }
+}
+
+async fn received(stream: Option<&mut Stream>) {
+    match stream {
+        Some(stream) => {
+            stream.recv().await;
+        }
+        None => std::future::pending().await,
     }
 }
 

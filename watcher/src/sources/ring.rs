@@ -2,10 +2,13 @@
 
 use std::io;
 
-use watcher_abi::{ExitRecord, NS_PER_TICK, Stats};
-use watcher_core::{Comm, Ending, Event, ExitNotice, Mono, Pid, ProcId, StartTicks};
+use watcher_abi::{ExecRecord, ExitRecord, NS_PER_TICK, Stats, origin};
+use watcher_core::{Blame, Comm, Ending, Event, ExitNotice, Mono, Origin, Pid, ProcId, Sender, Signal, StartTicks};
 
-use crate::{kernel::Ring, sys::readable::Readable};
+use crate::{
+    kernel::{Record, Ring},
+    sys::readable::Readable,
+};
 
 /// The ring buffer as a source of events.
 #[derive(Debug)]
@@ -15,6 +18,8 @@ pub struct RingSource {
     /// Records taken, and losses told, since the counters began.
     settled: u64,
     lost_and_told: u64,
+    /// The same for starts, of which the sums above know nothing.
+    lost_execs_and_told: u64,
 }
 
 impl RingSource {
@@ -22,8 +27,9 @@ impl RingSource {
     /// When the descriptor cannot be watched.
     pub fn new(ring: Ring) -> io::Result<Self> {
         // Nothing is on its way: the ring is empty, and nobody is watched yet.
-        let Stats { claimed: settled, lost: lost_and_told, stale: _ } = ring.counters();
-        Ok(Self { readable: Readable::of(&ring)?, ring, settled, lost_and_told })
+        let Stats { claimed: settled, lost: lost_and_told, stale: _, lost_execs: lost_execs_and_told } =
+            ring.counters();
+        Ok(Self { readable: Readable::of(&ring)?, ring, settled, lost_and_told, lost_execs_and_told })
     }
 
     /// Waits until there are records.
@@ -37,15 +43,24 @@ impl RingSource {
     /// Takes every record there is, then tells of those that could not be delivered.
     pub fn drain(&mut self, events: &mut Vec<Event>) {
         while let Some(record) = self.ring.take() {
-            self.settled += 1;
-            events.extend(exit_notice(&record).map(Event::Exit));
+            match record {
+                Record::Exec(record) => events.extend(exec(&record)),
+                Record::Exit(record) => {
+                    self.settled += 1;
+                    events.extend(exit_notice(&record).map(Event::Exit));
+                }
+            }
         }
-        let lost = self.ring.counters().lost;
+        let Stats { lost, lost_execs, claimed: _, stale: _ } = self.ring.counters();
         if lost != self.lost_and_told {
             let records = lost.wrapping_sub(self.lost_and_told);
             events.push(Event::Lost { records });
             self.settled += records;
             self.lost_and_told = lost;
+        }
+        if lost_execs != self.lost_execs_and_told {
+            events.push(Event::Lost { records: lost_execs.wrapping_sub(self.lost_execs_and_told) });
+            self.lost_execs_and_told = lost_execs;
         }
     }
 
@@ -57,12 +72,43 @@ impl RingSource {
     }
 }
 
+fn exec(record: &ExecRecord) -> Option<Event> {
+    let ExecRecord { kind: _, pid, stamp_ns: _, start_ns, comm: _ } = *record;
+    Some(Event::Exec { proc: proc_id(pid, start_ns)? })
+}
+
+fn proc_id(number: u32, start_ns: u64) -> Option<ProcId> {
+    Some(ProcId { pid: Pid::new(number)?, start: StartTicks(start_ns / NS_PER_TICK) })
+}
+
 fn exit_notice(record: &ExitRecord) -> Option<ExitNotice> {
-    let ExitRecord { kind: _, pid, stamp_ns, start_ns, generation: _, wait_status, last_tid: _, comm } = *record;
+    let ExitRecord { kind: _, pid, stamp_ns, start_ns, generation: _, wait_status, last_tid: _, comm, blame: said } =
+        *record;
     Some(ExitNotice {
-        proc: ProcId { pid: Pid::new(pid)?, start: StartTicks(start_ns / NS_PER_TICK) },
+        proc: proc_id(pid, start_ns)?,
         ending: Ending::from_wait_status(wait_status),
         at: Mono(stamp_ns),
         comm: Comm::new(comm),
+        blame: blame(&said),
     })
+}
+
+fn blame(said: &watcher_abi::Blame) -> Option<Blame> {
+    let watcher_abi::Blame { stamp_ns, signal, origin, sender_pid, sender_uid, fatal: _, reserved: _, comm } = *said;
+    let origin = match origin {
+        origin::USER => Origin::User,
+        origin::OWN => Origin::Own,
+        origin::FAULT => Origin::Fault,
+        origin::KERNEL => Origin::Kernel,
+        origin::OUT_OF_MEMORY => Origin::OutOfMemory,
+        _ => return None,
+    };
+    let sender = match origin {
+        Origin::User | Origin::Own => {
+            Some(Sender { pid: Pid::new(sender_pid), uid: sender_uid, comm: Comm::new(comm) })
+        }
+        Origin::Fault | Origin::Kernel | Origin::OutOfMemory => None,
+    };
+    let signal = u8::try_from(signal).ok().filter(|signal| *signal != 0)?;
+    Some(Blame { signal: Signal(signal), origin, sender, at: Mono(stamp_ns) })
 }

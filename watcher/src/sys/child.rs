@@ -7,7 +7,7 @@ use std::{
 
 use rustix::{
     pipe::{PipeFlags, pipe_with},
-    process::{WaitOptions, waitpid},
+    process::{Signal, WaitOptions, kill_process, waitpid},
 };
 use watcher_core::Pid;
 
@@ -64,6 +64,16 @@ impl WaitingChild {
     #[must_use]
     pub fn pid(&self) -> Pid {
         self.pid
+    }
+
+    /// Kills it. It stays a zombie until this value is dropped.
+    ///
+    /// # Errors
+    /// When the child is not there any more.
+    pub fn kill(&self) -> io::Result<()> {
+        // Its pid cannot be another's: it is not reaped before this value is dropped.
+        let raw = i32::try_from(self.pid.number()).ok().and_then(rustix::process::Pid::from_raw);
+        Ok(kill_process(raw.ok_or(rustix::io::Errno::SRCH)?, Signal::KILL)?)
     }
 
     /// Lets it exit. It stays a zombie until this value is dropped.

@@ -13,6 +13,7 @@ pub mod pidfd;
 pub mod pod;
 pub mod proc;
 pub mod proc_table;
+pub mod raw_tracepoint;
 pub mod readable;
 pub mod shared_array;
 pub mod signals;

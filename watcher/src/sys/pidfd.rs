@@ -8,7 +8,7 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     ioctl::{Updater, ioctl, opcode},
-    process::{PidfdFlags, pidfd_open},
+    process::{PidfdFlags, pidfd_open, pidfd_send_signal},
 };
 use watcher_core::{Ending, Pid};
 
@@ -27,6 +27,18 @@ pub fn has_gone(pidfd: &impl AsFd) -> bool {
     let mut polled = [PollFd::new(pidfd, PollFlags::IN)];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     matches!(poll(&mut polled, Some(&at_once)), Ok(1))
+}
+
+/// Sends a signal to exactly the process that it was opened for.
+///
+/// # Errors
+/// When this user may not. That the process has gone is no error.
+pub fn send(pidfd: &impl AsFd, signal: u8) -> io::Result<()> {
+    let signal = rustix::process::Signal::from_named_raw(i32::from(signal)).ok_or(io::ErrorKind::InvalidInput)?;
+    match pidfd_send_signal(pidfd, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// `struct pidfd_info` as of Linux 6.15; the kernel fills in what it knows of it.

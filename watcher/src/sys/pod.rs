@@ -1,6 +1,6 @@
 //! The shared layouts as plain bytes: what aya takes from us, and what the ring buffer gives.
 
-use watcher_abi::{Config, ExitRecord, Watched};
+use watcher_abi::{Config, ExecRecord, ExitRecord, KIND_EXEC, KIND_EXIT, Watched};
 
 /// A layout that aya may copy byte by byte into the kernel.
 #[derive(Clone, Copy, Debug)]
@@ -12,14 +12,30 @@ unsafe impl aya::Pod for Plain<Config> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Plain<Watched> {}
 
-/// The record in these bytes; `None` when they are not of its size.
+/// What the kernel programs tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// A process has begun to run a program.
+    Exec(ExecRecord),
+    /// A process is dying.
+    Exit(ExitRecord),
+}
+
+/// The record in these bytes; `None` when it is of no known kind, or of another size than that kind has.
 #[must_use]
-pub fn exit_record(bytes: &[u8]) -> Option<ExitRecord> {
-    if bytes.len() != size_of::<ExitRecord>() {
-        return None;
+pub fn record(bytes: &[u8]) -> Option<Record> {
+    let kind = u32::from_ne_bytes(*bytes.first_chunk()?);
+    match (kind, bytes.len()) {
+        (KIND_EXEC, size) if size == size_of::<ExecRecord>() => {
+            // SAFETY: of the right length, and every bit pattern is such a record, since it holds only integers.
+            Some(Record::Exec(unsafe { bytes.as_ptr().cast::<ExecRecord>().read_unaligned() }))
+        }
+        (KIND_EXIT, size) if size == size_of::<ExitRecord>() => {
+            // SAFETY: as above.
+            Some(Record::Exit(unsafe { bytes.as_ptr().cast::<ExitRecord>().read_unaligned() }))
+        }
+        _ => None,
     }
-    // SAFETY: of the right length, and every bit pattern is an `ExitRecord`, since it holds only integers.
-    Some(unsafe { bytes.as_ptr().cast::<ExitRecord>().read_unaligned() })
 }
 
 #[cfg(test)]
@@ -27,9 +43,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_of_another_size_is_refused() {
-        assert_eq!(exit_record(&[0; 55]), None);
-        assert_eq!(exit_record(&[0; 57]), None);
-        assert!(exit_record(&[0; 56]).is_some());
+    fn a_record_of_another_kind_or_size_is_refused() {
+        let bytes = |kind: u32, size: usize| -> Vec<u8> {
+            kind.to_ne_bytes().into_iter().chain(std::iter::repeat(0)).take(size).collect()
+        };
+        for (kind, right) in [(KIND_EXIT, size_of::<ExitRecord>()), (KIND_EXEC, size_of::<ExecRecord>())] {
+            assert!(record(&bytes(kind, right)).is_some());
+            for wrong in [0, 3, 4, right - 1, right + 1] {
+                assert_eq!(record(&bytes(kind, wrong)), None);
+            }
+            assert_eq!(record(&bytes(99, right)), None);
+        }
     }
 }

@@ -28,12 +28,12 @@ impl Unit {
             let latency = Some(cx.mono().since(notice.at));
             let (pid, ending) = (proc.pid, notice.ending);
             cx.tell(subject, Note::Cause { pid, ending, cause: cause.clone(), latency });
-            self.has_died(at, notice.ending, Some(cause), cx);
+            self.has_died(at, Reason::Down, notice.ending, Some(cause), cx);
         }
     }
 
     /// A process has gone.
-    pub(super) fn gone(&mut self, at: usize, gone: ProcId, ending: Ending, cx: &mut Context<'_>) {
+    pub(super) fn gone(&mut self, at: usize, gone: ProcId, ending: Ending, reason: Reason, cx: &mut Context<'_>) {
         let now = cx.mono();
         let is_ours = self.is_stopping(at);
         let Some(member) = self.member(at) else { return };
@@ -52,7 +52,7 @@ impl Unit {
                     if let Some(cause) = cause.clone() {
                         cx.tell(subject, Note::Cause { pid: proc.pid, ending, cause, latency: None });
                     }
-                    self.has_died(at, ending, cause, cx);
+                    self.has_died(at, reason, ending, cause, cx);
                 }
             }
             Presence::Dying { proc, since, .. } if proc == gone => {
@@ -95,12 +95,12 @@ impl Unit {
     }
 
     /// A death was told. A unit that is busy with another one comes to it when that is done.
-    fn has_died(&mut self, at: usize, ending: Ending, cause: Option<String>, cx: &mut Context<'_>) {
+    fn has_died(&mut self, at: usize, reason: Reason, ending: Ending, cause: Option<String>, cx: &mut Context<'_>) {
         match self.phase {
-            Phase::Idle => self.fail(at, Reason::Down, ending, cause, cx),
+            Phase::Idle => self.fail(at, reason, ending, cause, cx),
             // Too many, or too few, processes: one of them less changes nothing but the reason.
             Phase::Failed { ref mut fault, .. } if fault.culprit == at => {
-                (fault.reason, fault.ending, fault.cause) = (Reason::Down, ending, cause);
+                (fault.reason, fault.ending, fault.cause) = (reason, ending, cause);
             }
             Phase::Appearing { .. }
             | Phase::Failed { .. }

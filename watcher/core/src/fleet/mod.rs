@@ -29,8 +29,8 @@ use self::{
     unit::Unit,
 };
 use crate::{
-    Action, Ending, EntryId, Event, ExitNotice, Finish, Mono, Note, Now, Outbox, ProcId, RunEnd, RunId, SavedEntry,
-    Signal, Span, Told,
+    Action, Ending, EntryId, Event, ExitNotice, Finish, Mono, Note, Now, Outbox, ProcId, Reason, RunEnd, RunId,
+    SavedEntry, Signal, Span, Told,
     pfile::{EntryNumber, Interval, Param, Pfile},
 };
 
@@ -105,10 +105,11 @@ impl Fleet {
         match event {
             Event::Deadline => self.due(now, out),
             Event::Exec { proc: _ } => {
-                self.hurry = self.hurry.or(Some(now.mono.after(SETTLE)));
+                self.hurry = self.hurry.or_else(|| Some(now.mono.after(SETTLE)));
             }
             Event::Exit(notice) => self.exiting(&notice, now, out),
-            Event::Gone { proc, ending } => self.gone(proc, ending, now, out),
+            Event::Gone { proc, ending } => self.gone(proc, ending, Reason::Down, now, out),
+            Event::Zombie { proc, ending } => self.gone(proc, ending, Reason::Zombie, now, out),
             Event::Listed { processes, uptime } => {
                 let listing = Listing { processes: &processes, uptime, now: now.mono };
                 for unit in self.shared.looks.end(now.mono) {
@@ -201,10 +202,12 @@ impl Fleet {
         }
     }
 
-    fn gone(&mut self, proc: ProcId, ending: Ending, now: Now, out: &mut Outbox<Action>) {
+    fn gone(&mut self, proc: ProcId, ending: Ending, reason: Reason, now: Now, out: &mut Outbox<Action>) {
         for who in self.shared.watched.of(proc) {
             match who {
-                Who::Member(unit, at) => self.with_unit(unit, now, out, |unit, cx| unit.gone(at, proc, ending, cx)),
+                Who::Member(unit, at) => {
+                    self.with_unit(unit, now, out, |unit, cx| unit.gone(at, proc, ending, reason, cx))
+                }
                 Who::Script(run) => {
                     self.shared.watched.remove(proc, who, out);
                     self.run_ended(run, RunEnd::Ended(ending), now, out);

@@ -6,9 +6,7 @@ use std::{
     os::unix::ffi::OsStringExt as _,
 };
 
-use watcher_core::{Ending, Pid, Reason, ScriptOrder};
-
-use crate::sys::proc;
+use watcher_core::{Ending, ScriptOrder};
 
 /// Where programs are looked for when nobody says.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -39,34 +37,24 @@ fn told(order: &ScriptOrder) -> [(&'static str, Vec<u8>); 8] {
         Ending::Killed { signal, core_dumped: _ } => (String::new(), signal.to_string()),
         Ending::Unknown => (String::new(), String::new()),
     };
-    let reason = match (reason, old) {
-        (Reason::Down, Some(old)) if is_zombie(*old) => "zombie",
-        (Reason::Count | Reason::Down | Reason::Stall, _) => reason.name(),
-    };
     [
         ("PS_PNAME", process.as_slice().to_vec()),
         ("PS_PENT_ID", number.to_string().into_bytes()),
         ("PS_PID", old.map_or_else(Vec::new, |old| old.to_string().into_bytes())),
         ("PS_RETRY_COUNT", retry_count.to_string().into_bytes()),
-        ("PS_REASON", reason.into()),
+        ("PS_REASON", reason.name().into()),
         ("PS_CAUSE", cause.clone().unwrap_or_default().into_bytes()),
         ("PS_EXIT_CODE", exit_code.into_bytes()),
         ("PS_SIGNAL", signal.into_bytes()),
     ]
 }
 
-/// Whether the process has ended, but its parent has not taken notice.
-fn is_zombie(pid: Pid) -> bool {
-    let zombie = proc::facts(pid).ok().flatten().is_some_and(|facts| facts.leader_zombie);
-    zombie && matches!(proc::has_live_followers(pid), Ok(false))
-}
-
 #[cfg(test)]
 mod tests {
-    use watcher_core::Signal;
+    use watcher_core::{Pid, Signal};
 
     use super::*;
-    use crate::{executor::scripts::tests::order, sys::child::WaitingChild};
+    use crate::executor::scripts::tests::order;
 
     #[test]
     fn a_script_is_told_what_is_known() {
@@ -96,21 +84,5 @@ mod tests {
         let kept_back = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "WATCHER_LOG"];
         assert!(kept_back.into_iter().all(|name| is_for_us_alone(&name.into())));
         assert!(["LANG", "NOTIFY", "PATH", "WATCHER"].into_iter().all(|name| !is_for_us_alone(&name.into())));
-    }
-
-    #[test]
-    fn a_zombie_is_told_from_what_has_gone() {
-        let child = WaitingChild::fork(0).unwrap();
-        let mut order = order("/script");
-        order.old = Some(child.pid());
-        let reason = |order: &ScriptOrder| told(order).into_iter().find(|(name, _)| *name == "PS_REASON").unwrap().1;
-        assert_eq!(reason(&order), b"down");
-        child.release().unwrap();
-        while !is_zombie(child.pid()) {
-            std::thread::yield_now();
-        }
-        assert_eq!(reason(&order), b"zombie");
-        order.reason = Reason::Stall;
-        assert_eq!(reason(&order), b"stall");
     }
 }

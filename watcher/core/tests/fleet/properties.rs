@@ -1,11 +1,8 @@
 //! What holds whatever happens, in whatever order.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
-
-mod fleet_support;
 
 use std::collections::BTreeMap;
 
-use fleet_support::{Life, Script, World, rules};
+use crate::world::{Life, Script, World, rules};
 use proptest::prelude::*;
 use watcher_core::{
     Action, Ending, Event, Mono, Note, Now, Order, Outbox, Pid, ProcId, RunEnd, RunId, Span, StartTicks, Wall,
@@ -38,7 +35,8 @@ enum Deed {
 
 fn any_script() -> impl Strategy<Value = Script> {
     prop_oneof![
-        4 => (1_u32..3_000).prop_map(Script::Restarts),
+        3 => (1_u32..3_000).prop_map(Script::Restarts),
+        3 => (1_u32..3_000).prop_map(Script::Replaces),
         2 => (1_u32..15_000).prop_map(Script::RestartsLate),
         2 => (1_u32..3_000).prop_map(Script::StartsWhatDies),
         2 => Just(Script::DoesNothing),
@@ -166,7 +164,7 @@ proptest! {
         }
         // From here on all goes well: what was given up or suspended begins anew.
         world.scripts.clear();
-        world.default_script = Script::Restarts(5);
+        world.default_script = Script::Replaces(5);
         world.pass(Span::of_seconds(2_000));
         world.order(Order::Resume(None));
         world.pass(Span::of_seconds(400));

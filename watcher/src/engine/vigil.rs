@@ -1,22 +1,16 @@
-//! The loop: one select over all sources, one look at the clock a turn, sole owner of the state machine.
+//! The loop of `watcher watch`: processes are waited for, nothing else is done.
 
 use std::{io, time::Duration};
 
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tokio::time::sleep;
 use tracing::{debug, info};
 use watcher_core::{Death, Event, Outbox, Signal, Vigil, vigil::Action};
 
+use super::{SETTLE, SLOW_SWEEP, Senses, readable, ticks};
 use crate::{
-    executor::watch::Watch,
     sources::{os_signals::OsSignals, ring::RingSource},
     sys::clock,
 };
-
-/// When to look again at a ring whose counters do not add up yet.
-const SETTLE: Duration = Duration::from_millis(20);
-
-/// However well events arrive, every watched process is looked at this often.
-const SLOW_SWEEP: Duration = Duration::from_secs(300);
 
 /// How a vigil ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,15 +24,6 @@ pub enum Outcome {
         /// How many processes live on.
         alive: usize,
     },
-}
-
-/// What a tier that works has to offer.
-#[derive(Debug)]
-pub struct Senses {
-    /// What the kernel programs tell, on the tier that has them.
-    pub ring: Option<RingSource>,
-    /// What watches.
-    pub watch: Watch,
 }
 
 /// Everything that one vigil needs.
@@ -136,18 +121,5 @@ impl Engine {
         for proc in self.vigil.alive() {
             self.senses.watch.check(proc, facts);
         }
-    }
-}
-
-fn ticks(period: Duration) -> tokio::time::Interval {
-    let mut ticks = interval_at(Instant::now() + period, period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
-}
-
-async fn readable(ring: Option<&RingSource>) -> io::Result<()> {
-    match ring {
-        Some(ring) => ring.readable().await,
-        None => std::future::pending().await,
     }
 }

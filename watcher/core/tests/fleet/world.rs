@@ -13,26 +13,9 @@ use watcher_core::{
     },
 };
 
-pub const SECOND: Span = Span::of_seconds(1);
+pub(crate) use crate::scripts::Script;
 
-/// What a restart script does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Script {
-    /// Starts the process, and ends after so many milliseconds.
-    Restarts(u32),
-    /// The same, but the process appears only so many milliseconds after its end.
-    RestartsLate(u32),
-    /// Starts a process that dies after so many milliseconds.
-    StartsWhatDies(u32),
-    /// Ends at once and starts nothing.
-    DoesNothing,
-    /// Cannot be started.
-    Missing,
-    /// Hangs until it is asked to end.
-    Hangs,
-    /// Hangs until it is ended by force.
-    HangsHard,
-}
+pub(crate) const SECOND: Span = Span::of_seconds(1);
 
 /// What the world does by itself.
 #[derive(Clone, Debug)]
@@ -44,32 +27,32 @@ enum Happening {
 }
 
 #[derive(Debug)]
-pub struct World {
-    pub fleet: Fleet,
-    pub now: Mono,
+pub(crate) struct World {
+    pub(crate) fleet: Fleet,
+    pub(crate) now: Mono,
     /// Processes, and whether each still lives (or is dying).
-    pub processes: BTreeMap<ProcId, (Process, Life)>,
-    pub scripts: BTreeMap<usize, Script>,
-    pub default_script: Script,
-    pub running: BTreeMap<RunId, (usize, Script)>,
-    pub log: Vec<String>,
-    pub told: Vec<(Mono, Told)>,
-    pub ran: Vec<(Mono, ScriptOrder)>,
-    pub watched: BTreeSet<ProcId>,
-    pub expected: BTreeSet<String>,
-    pub saved: BTreeMap<(Vec<u8>, u32), SavedEntry>,
-    pub replies: Vec<(RequestId, Answer)>,
-    pub finish: Option<Finish>,
+    pub(crate) processes: BTreeMap<ProcId, (Process, Life)>,
+    pub(crate) scripts: BTreeMap<usize, Script>,
+    pub(crate) default_script: Script,
+    pub(crate) running: BTreeMap<RunId, (usize, Script)>,
+    pub(crate) log: Vec<String>,
+    pub(crate) told: Vec<(Mono, Told)>,
+    pub(crate) ran: Vec<(Mono, ScriptOrder)>,
+    pub(crate) watched: BTreeSet<ProcId>,
+    pub(crate) expected: BTreeSet<String>,
+    pub(crate) saved: BTreeMap<(Vec<u8>, u32), SavedEntry>,
+    pub(crate) replies: Vec<(RequestId, Answer)>,
+    pub(crate) finish: Option<Finish>,
     /// What `ReadRules` brings.
-    pub rules: Result<Pfile, String>,
+    pub(crate) rules: Result<Pfile, String>,
     /// Whether the kernel tells of deaths (or only looks do).
-    pub tells_deaths: bool,
+    pub(crate) tells_deaths: bool,
     /// How long a process takes to die.
-    pub teardown: Span,
+    pub(crate) teardown: Span,
     /// Every event that the fleet was given, for a replay.
-    pub given: Vec<(Now, Event)>,
-    pub asked: Vec<Action>,
-    pub dumps: usize,
+    pub(crate) given: Vec<(Now, Event)>,
+    pub(crate) asked: Vec<Action>,
+    pub(crate) dumps: usize,
     pending: VecDeque<Event>,
     happenings: BTreeMap<(Mono, u64), Happening>,
     next_happening: u64,
@@ -79,22 +62,22 @@ pub struct World {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
+pub(crate) enum Life {
     Alive,
     Dying,
 }
 
-pub fn rules(text: &str) -> Pfile {
+pub(crate) fn rules(text: &str) -> Pfile {
     let reading = read(format!("IPCKEY 0x1\n{text}\n").as_bytes(), UnknownOptions::Refuse);
     reading.pfile.unwrap_or_else(|| panic!("{:#?}", reading.problems))
 }
 
 impl World {
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self::with_saved(text, &[])
     }
 
-    pub fn with_saved(text: &str, saved: &[SavedEntry]) -> Self {
+    pub(crate) fn with_saved(text: &str, saved: &[SavedEntry]) -> Self {
         let pfile = rules(text);
         Self {
             fleet: Fleet::new(pfile.clone(), 2, saved),
@@ -127,7 +110,7 @@ impl World {
     }
 
     /// Begins to watch.
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         let mut out = Outbox::default();
         self.fleet.begin(self.moment(), &mut out);
         self.carry_out(&mut out);
@@ -139,7 +122,7 @@ impl World {
     }
 
     /// Starts a process with this command line.
-    pub fn start(&mut self, command_line: &str) -> ProcId {
+    pub(crate) fn start(&mut self, command_line: &str) -> ProcId {
         self.next_pid += 1;
         let start = StartTicks(self.now.0 / 10_000_000);
         let proc = ProcId { pid: Pid::new(self.next_pid).unwrap(), start };
@@ -162,29 +145,29 @@ impl World {
     }
 
     /// A process that does not heed SIGTERM.
-    pub fn start_stubborn(&mut self, command_line: &str) -> ProcId {
+    pub(crate) fn start_stubborn(&mut self, command_line: &str) -> ProcId {
         let proc = self.start(command_line);
         self.stubborn.insert(proc);
         proc
     }
 
     /// Kills a process.
-    pub fn kill(&mut self, proc: ProcId) {
+    pub(crate) fn kill(&mut self, proc: ProcId) {
         let Some((_, life @ Life::Alive)) = self.processes.get_mut(&proc) else { return };
         *life = Life::Dying;
         if self.tells_deaths && self.watched.contains(&proc) {
             let (ending, comm) = (Ending::from_wait_status(9), Comm::new([0; 16]));
-            self.pending.push_back(Event::Exit(ExitNotice { proc, ending, at: self.now, comm }));
+            self.pending.push_back(Event::Exit(ExitNotice { proc, ending, at: self.now, comm, blame: None }));
         }
         self.later(self.teardown, Happening::EndsDying(proc));
     }
 
-    pub fn event(&mut self, event: Event) {
+    pub(crate) fn event(&mut self, event: Event) {
         self.pending.push_back(event);
         self.settle();
     }
 
-    pub fn order(&mut self, order: Order) -> Answer {
+    pub(crate) fn order(&mut self, order: Order) -> Answer {
         let request = RequestId(self.replies.len() as u64 + 1_000);
         self.event(Event::Order { request: Some(request), order });
         let reply = self.replies.iter().find(|(id, _)| *id == request);
@@ -192,7 +175,7 @@ impl World {
     }
 
     /// Lets time pass.
-    pub fn pass(&mut self, span: Span) {
+    pub(crate) fn pass(&mut self, span: Span) {
         let end = self.now.after(span);
         loop {
             self.settle();
@@ -215,7 +198,7 @@ impl World {
     }
 
     /// Time passes, but the watcher does not run: whatever was due is told afterwards.
-    pub fn sleep_through(&mut self, span: Span) {
+    pub(crate) fn sleep_through(&mut self, span: Span) {
         self.now = self.now.after(span);
         while let Some(due) = self.happenings.first_entry().filter(|due| due.key().0 <= self.now) {
             let happening = due.remove();
@@ -228,7 +211,7 @@ impl World {
     }
 
     /// Hands the fleet everything that is known, until nothing is left.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         let mut turns = 0;
         while let Some(event) = self.pending.pop_front() {
             turns += 1;
@@ -270,7 +253,7 @@ impl World {
     }
 
     /// What the command line of an entry's process must be.
-    pub fn command_line(&self, entry: usize) -> String {
+    pub(crate) fn command_line(&self, entry: usize) -> String {
         let number = EntryNumber::of_index(entry - 1);
         let view = self.fleet.views().into_iter().find(|view| view.number == number).expect("the entry is there");
         let words = view.include_strings.map(|strings| strings.written().to_string().replace('&', " "));
@@ -355,7 +338,13 @@ impl World {
         let command_line = self.command_line(entry);
         let done = RunEnd::Ended(Ending::Exited { code: 0 });
         match script {
-            Script::Restarts(millis) => {
+            Script::Restarts(millis) | Script::Replaces(millis) => {
+                let is_old = |process: &Process| process.command_line.as_slice() == command_line.as_bytes();
+                let olds: Vec<_> = self.processes.iter().filter(|(_, (process, _))| is_old(process)).collect();
+                let olds: Vec<_> = olds.into_iter().map(|(proc, _)| *proc).collect();
+                if matches!(script, Script::Replaces(_)) {
+                    olds.into_iter().for_each(|old| self.kill(old));
+                }
                 self.later(Span::of_millis(millis), Happening::Appears(command_line));
                 self.later(Span::of_millis(millis), Happening::ScriptEnds(run, done));
             }
@@ -376,18 +365,18 @@ impl World {
         }
     }
 
-    pub fn view(&self, number: usize) -> EntryView {
+    pub(crate) fn view(&self, number: usize) -> EntryView {
         let number = EntryNumber::of_index(number - 1);
         self.fleet.views().into_iter().find(|view| view.number == number).expect("the entry is there")
     }
 
     /// Takes the lines of the log so far.
-    pub fn lines(&mut self) -> Vec<String> {
+    pub(crate) fn lines(&mut self) -> Vec<String> {
         std::mem::take(&mut self.log)
     }
 
     /// How often something was told of an entry.
-    pub fn count(&self, entry: usize, is_it: impl Fn(&Note) -> bool) -> usize {
+    pub(crate) fn count(&self, entry: usize, is_it: impl Fn(&Note) -> bool) -> usize {
         let of_entry = |told: &&(Mono, Told)| told.1.entry.as_ref().is_some_and(|of| of.number.number() == entry);
         self.told.iter().filter(of_entry).filter(|(_, told)| is_it(&told.note)).count()
     }

@@ -1,5 +1,7 @@
 //! Wiring, once: which tier, then its sources and its executor.
 
+pub mod pcheck;
+
 use std::io;
 
 use watcher_core::{Choice, PassedOver, Tier, choose};
@@ -27,8 +29,9 @@ fn attempt(tier: Tier, processes: usize) -> Result<Senses, String> {
     let (ring, means) = match tier {
         Tier::Ebpf => {
             let handles = Handles::load(Sizes::for_processes(processes), Exactness::AsOffered);
-            let Handles { ring, interest, programs } = handles.map_err(|refusal| refusal.to_string())?;
-            (Some(RingSource::new(ring).map_err(sentence)?), Means::Ebpf { interest: interest.into(), programs })
+            let Handles { ring, interest, starts, programs } = handles.map_err(|refusal| refusal.to_string())?;
+            let (interest, starts) = (interest.into(), starts.into());
+            (Some(RingSource::new(ring).map_err(sentence)?), Means::Ebpf { interest, starts, programs })
         }
         Tier::Pidfd => {
             pidfd_works(processes)?;

@@ -1,0 +1,55 @@
+//! The names by which this program is called: as one of the original's commands it behaves like that one.
+
+use std::{ffi::OsString, path::Path};
+
+use super::exit;
+
+/// The original's commands. Each is also a sub-command of the same name.
+const STAND_INS: [&str; 2] = ["padmin", "pcheck"];
+
+/// The command line, with the sub-command that the program's own name stands for.
+pub(super) fn arguments(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut given = given.into_iter();
+    let own = given.next().unwrap_or_default();
+    let called = Path::new(&own).file_name().unwrap_or_default();
+    let stands_for = STAND_INS.into_iter().find(|name| called == *name).map(OsString::from);
+    std::iter::once(own).chain(stands_for).chain(given).collect()
+}
+
+/// With which code a command line ends that is not understood: the original's commands have codes of their own.
+pub(super) fn usage_code(arguments: &[OsString]) -> u8 {
+    let is_option = |word: &&OsString| word.as_encoded_bytes().starts_with(b"-");
+    let command = arguments.iter().skip(1).find(|word| !is_option(word));
+    match command {
+        Some(command) if STAND_INS.into_iter().any(|name| command == name) => exit::STAND_IN_USAGE,
+        Some(_) | None => exit::USAGE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(words: &str) -> Vec<String> {
+        let words = words.split(' ').map(OsString::from);
+        arguments(words).into_iter().map(|word| word.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_name_stands_for_a_sub_command() {
+        assert_eq!(of("/opt/HA/PS/bin/padmin -l"), ["/opt/HA/PS/bin/padmin", "padmin", "-l"]);
+        assert_eq!(of("pcheck -f a"), ["pcheck", "pcheck", "-f", "a"]);
+        assert_eq!(of("watcher padmin -l"), ["watcher", "padmin", "-l"]);
+        assert_eq!(of("/usr/bin/watcher-1.2 doctor"), ["/usr/bin/watcher-1.2", "doctor"]);
+        assert_eq!(arguments([]), [""]);
+    }
+
+    #[test]
+    fn the_originals_commands_have_their_own_code_for_a_wrong_command_line() {
+        let code = |words: &str| usage_code(&arguments(words.split(' ').map(OsString::from)));
+        assert_eq!(code("padmin --nonsense"), 1);
+        assert_eq!(code("watcher --verbose padmin -x"), 1);
+        assert_eq!(code("watcher check padmin"), 2);
+        assert_eq!(code("watcher"), 2);
+    }
+}

@@ -1,0 +1,140 @@
+//! Everything that does for pcheck what its core asks for, and brings back what came of it; watching apart, which is
+//! [`super::watch`].
+
+use std::time::Duration;
+
+use tracing::warn;
+use watcher_core::{Event, Level, ProcId, RequestId, RunId, SavedEntry, ScriptOrder, Signal, Told};
+
+use super::{
+    lister::Lister,
+    log::Log,
+    rules::RulesReader,
+    rundir::RunDir,
+    scripts::{self, Scripts},
+    signals,
+    store::Store,
+};
+
+/// How long the last lines of the log may take.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// The hands of pcheck.
+#[derive(Debug)]
+pub struct Hands {
+    /// Ours as long as we run.
+    run_dir: RunDir,
+    log: Log,
+    store: Store,
+    scripts: Scripts,
+    lister: Lister,
+    rules: RulesReader,
+    /// What scripts say, until it is told.
+    said: Vec<scripts::Line>,
+}
+
+impl Hands {
+    /// Ready to do.
+    #[must_use]
+    pub fn new(run_dir: RunDir, log: Log, store: Store, scripts: Scripts, rules: RulesReader) -> Self {
+        Self { run_dir, log, store, scripts, lister: Lister::default(), rules, said: Vec::new() }
+    }
+
+    /// Waits until something that was asked for is done, and tells what came of it.
+    pub async fn ready(&mut self, events: &mut Vec<Event>) {
+        tokio::select! {
+            () = self.scripts.ready() => self.scripts.collect(events, &mut self.said),
+            listed = self.lister.next() => events.push(listed),
+            rules = self.rules.next() => events.push(rules),
+            () = self.log.ready() => self.log.retry(),
+        }
+        self.tell_said();
+    }
+
+    /// Whether scripts run, whose output is to be looked after.
+    #[must_use]
+    pub fn must_tend(&self) -> bool {
+        self.scripts.must_tend()
+    }
+
+    /// Looks after scripts that run.
+    pub fn tend(&mut self, events: &mut Vec<Event>) {
+        self.scripts.tend(events, &mut self.said);
+        self.tell_said();
+    }
+
+    /// Looks after what services still write that scripts have left in the background.
+    pub fn tend_slowly(&self) {
+        Scripts::tend_folder(self.run_dir.path());
+    }
+
+    /// Runs a script.
+    pub fn run(&mut self, order: ScriptOrder) {
+        let output = self.run_dir.output(order.entry);
+        self.scripts.start(order, Some(output));
+    }
+
+    /// Ends a script.
+    pub fn end_run(&mut self, run: RunId, force: bool, events: &mut Vec<Event>) {
+        self.scripts.end(run, force, events);
+    }
+
+    /// Lists all processes.
+    pub fn list(&mut self) {
+        self.lister.start();
+    }
+
+    /// Reads the rules again.
+    pub fn read_rules(&mut self, request: Option<RequestId>) {
+        self.rules.start(request);
+    }
+
+    /// Keeps what must survive when we are killed.
+    pub fn save(&mut self, saved: &SavedEntry) {
+        let trouble = self.store.save(saved);
+        self.warn(trouble);
+    }
+
+    /// Forgets all that was kept, and keeps this.
+    pub fn renew(&mut self, saved: &[SavedEntry]) {
+        let trouble = self.store.renew(saved);
+        self.warn(trouble);
+    }
+
+    fn warn(&mut self, trouble: Option<String>) {
+        if let Some(trouble) = trouble {
+            self.log.tell(Level::Warning, trouble.as_bytes());
+        }
+    }
+
+    /// Sends a signal.
+    pub fn signal(&mut self, proc: ProcId, signal: Signal) {
+        if let Err(error) = signals::send(proc, signal) {
+            warn!(%error, pid = %proc.pid, "the signal was not sent");
+            let line = format!("{signal} cannot be sent to process {}: {error}", proc.pid);
+            self.log.tell(Level::Error, line.as_bytes());
+        }
+    }
+
+    /// Tells the log, and whoever follows.
+    pub fn tell(&mut self, told: &Told) {
+        if let Some((level, line)) = told.line() {
+            self.log.tell(level, &line);
+        }
+    }
+
+    fn tell_said(&mut self) {
+        for (level, line) in self.said.drain(..) {
+            self.log.tell(level, &line);
+        }
+        if let Some(trouble) = self.lister.trouble.take() {
+            self.log.tell(Level::Error, trouble.as_bytes());
+        }
+    }
+
+    /// The last words. An orderly end leaves nothing to take up.
+    pub fn finish(mut self) {
+        self.store.remove();
+        self.log.flush(LAST_LINES);
+    }
+}

@@ -1,0 +1,127 @@
+//! The kernel programs: the one that must work, and those that only tell more.
+
+use aya::{
+    Ebpf,
+    programs::{ProgramError, ProgramFd, RawTracePoint},
+};
+use tracing::warn;
+use watcher_abi::name;
+
+use super::Refusal;
+
+/// Programs and links. They vanish with this value.
+pub struct Programs {
+    ebpf: Ebpf,
+    lacking: Lacking,
+}
+
+/// What this kernel, or its type information, does not give, each with the reason. Deaths are told without any of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lacking {
+    /// Who sent the signal that a process died of.
+    pub explanations: Option<String>,
+    /// Whether that was for want of memory.
+    pub out_of_memory: Option<String>,
+    /// Starts of programs.
+    pub starts: Option<String>,
+}
+
+impl std::fmt::Debug for Programs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.ebpf.programs().map(|(name, _)| name)).finish()
+    }
+}
+
+impl Programs {
+    /// Loads and attaches the program that tells of deaths; then the others, as far as they can be, but for those that are
+    /// known to be lacking.
+    ///
+    /// # Errors
+    /// When deaths cannot be told.
+    pub(super) fn load(mut ebpf: Ebpf, mut lacking: Lacking) -> Result<Self, Refusal> {
+        attach(&mut ebpf, name::ON_EXIT, name::ON_EXIT_TRACEPOINT)?;
+        let mut attempt = |program, tracepoint| {
+            attach(&mut ebpf, program, tracepoint).map_err(|refusal| format!("{program}: {refusal}")).err()
+        };
+        if lacking.explanations.is_none() {
+            lacking.explanations = attempt(name::ON_SIGNAL, name::ON_SIGNAL_TRACEPOINT);
+        }
+        // It only adds to what the other one has noted down.
+        if lacking.explanations.is_none() && lacking.out_of_memory.is_none() {
+            lacking.out_of_memory = attempt(name::ON_OUT_OF_MEMORY, name::ON_OUT_OF_MEMORY_TRACEPOINT);
+        }
+        // Attached by `Starts`, while somebody is waited for.
+        lacking.starts = load(&mut ebpf, name::ON_EXEC).err().map(|refusal| format!("{}: {refusal}", name::ON_EXEC));
+        let Lacking { explanations, out_of_memory, starts } = &lacking;
+        for (what, reason) in [
+            ("deaths are told without who caused them", explanations),
+            ("deaths for want of memory are told as kills by the kernel", out_of_memory),
+            ("starts of programs are not told, but looked for", starts),
+        ] {
+            if let Some(reason) = reason {
+                warn!(%reason, "{what}");
+            }
+        }
+        Ok(Self { ebpf, lacking })
+    }
+
+    /// What this host does not give.
+    #[must_use]
+    pub const fn lacking(&self) -> &Lacking {
+        &self.lacking
+    }
+
+    /// Explanations are wrong: rather none.
+    pub(super) fn stop_explaining(&mut self, reason: String) {
+        warn!(%reason, "deaths are told without who caused them");
+        for name in [name::ON_SIGNAL, name::ON_OUT_OF_MEMORY] {
+            if let Ok(program) = raw_tracepoint(&mut self.ebpf, name) {
+                // One that was never loaded need not be unloaded.
+                let _unloaded = program.unload();
+            }
+        }
+        self.lacking.explanations = Some(reason);
+    }
+
+    /// The program that tells of starts, for attaching and detaching; why there is none.
+    pub(super) fn on_exec(&mut self) -> Result<ProgramFd, String> {
+        if let Some(reason) = &self.lacking.starts {
+            return Err(reason.clone());
+        }
+        let program = raw_tracepoint(&mut self.ebpf, name::ON_EXEC).map_err(|refusal| refusal.to_string())?;
+        let descriptor = program.fd().map_err(|error| error.to_string())?;
+        descriptor.try_clone().map_err(|error| error.to_string())
+    }
+
+    pub(super) const fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// Numbers of the maps that the programs use, as the kernel counts maps.
+    #[must_use]
+    pub fn map_ids(&self) -> Vec<u32> {
+        let infos = self.ebpf.programs().filter_map(|(_, program)| program.info().ok());
+        infos.filter_map(|info| info.map_ids().ok().flatten()).flatten().collect()
+    }
+
+    /// The programs, for inspection.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &aya::programs::Program)> {
+        self.ebpf.programs()
+    }
+}
+
+fn raw_tracepoint<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut RawTracePoint, Refusal> {
+    let program = ebpf.program_mut(name).ok_or(Refusal::WrongObject { missing: name })?;
+    program.try_into().map_err(|error: ProgramError| error.into())
+}
+
+fn load<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut RawTracePoint, Refusal> {
+    let program = raw_tracepoint(ebpf, name)?;
+    program.load()?;
+    Ok(program)
+}
+
+fn attach(ebpf: &mut Ebpf, name: &'static str, tracepoint: &str) -> Result<(), Refusal> {
+    load(ebpf, name)?.attach(tracepoint)?;
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! Wiring of pcheck: rules, folder, log, tier, state, control; then the loop.
+
+use std::{
+    io,
+    num::NonZeroUsize,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use watcher_core::{
+    Choice, Finish, Level, PassedOver, Tier,
+    fleet::Fleet,
+    pfile::{AbsolutePath, Pfile, UnknownOptions},
+};
+
+use super::tier;
+use crate::{
+    control::Server,
+    engine::{
+        Senses,
+        patrol::{Parts, Patrol},
+    },
+    executor::{
+        hands::Hands,
+        log::{Log, LogTo},
+        rules::{RulesReader, rules},
+        rundir::{ClaimError, RunDir},
+        scripts::Scripts,
+        store::Store,
+    },
+    sources::os_signals::OsSignals,
+    sys::host,
+};
+
+/// How long the log may take for what it has to say of a start that failed.
+const LAST_LINES: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What pcheck is told on its command line.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The rule file.
+    pub pfile: PathBuf,
+    /// Where folders of pchecks are.
+    pub run_dir: PathBuf,
+    /// Where messages go.
+    pub log: LogTo,
+    /// How deaths are to be learned of; the best that works where nothing is said.
+    pub tier: Option<Tier>,
+    /// How many scripts may run at once.
+    pub scripts: Option<usize>,
+    /// What to do about options that are not known.
+    pub unknown_options: UnknownOptions,
+}
+
+/// Why it did not start, or did not go on.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// Another one runs.
+    pub already_running: bool,
+    /// Why.
+    pub sentence: String,
+}
+
+impl Failed {
+    fn because(sentence: impl ToString) -> Self {
+        Self { already_running: false, sentence: sentence.to_string() }
+    }
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::because(error)
+    }
+}
+
+/// Runs pcheck until it is asked to end, or an entry ends it.
+///
+/// # Errors
+/// Says what is wrong. The log was told, too.
+pub fn run(settings: &Settings) -> Result<Finish, Failed> {
+    let mut log = Log::open(settings.log, "pcheck");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(async {
+        // Before anything is started: from here on signals are events.
+        let signals = OsSignals::listen_as_daemon()?;
+        let prepared = prepare(settings, &mut log)?;
+        patrol(settings, prepared, signals, std::mem::replace(&mut log, Log::open(settings.log, "pcheck"))).await
+    });
+    // Whatever still reads or lists something for us is not waited for.
+    runtime.shutdown_background();
+    if let Err(failed) = &done {
+        log.tell(Level::Error, failed.sentence.as_bytes());
+        log.flush(LAST_LINES);
+    }
+    done
+}
+
+/// What has to work before anything is watched.
+struct Prepared {
+    pfile: AbsolutePath,
+    rules: Pfile,
+    run_dir: RunDir,
+    control: Server,
+    senses: Senses,
+}
+
+fn prepare(settings: &Settings, log: &mut Log) -> Result<Prepared, Failed> {
+    let rules = rules(&settings.pfile, settings.unknown_options).map_err(Failed::because)?;
+    let key = rules.param.ipc_key.value.number();
+    let path = full_path(&settings.pfile)?;
+    let run_dir = RunDir::claim(&settings.run_dir, key, &settings.pfile).map_err(|error| match error {
+        ClaimError::AlreadyRunning(_) | ClaimError::KeyInUse(_) | ClaimError::InUse(_) => {
+            Failed { already_running: true, sentence: error.to_string() }
+        }
+        ClaimError::Unusable { .. } => Failed::because(error),
+    })?;
+    let Choice { tier, started: senses, passed_over } =
+        tier(settings.tier, room_for(rules.entries.len())).map_err(|tried| no_tier(settings.tier, &tried))?;
+    for PassedOver { tier, reason } in passed_over {
+        log.tell(Level::Notice, format!("Tier {tier} passed over: {reason}").as_bytes());
+    }
+    let control = Server::bind(&run_dir.control())?;
+    let entries = rules.entries.len();
+    let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
+    log.tell(Level::Notice, format!("Start pcheck: {entries} of {path}, tier {tier}").as_bytes());
+    Ok(Prepared { pfile: path, rules, run_dir, control, senses })
+}
+
+/// The table of watched processes cannot grow: reloads may bring more entries, and scripts of earlier runs may be watched.
+fn room_for(entries: usize) -> usize {
+    const FEWEST: usize = 1024;
+    entries.saturating_mul(2).max(FEWEST)
+}
+
+fn no_tier(wanted: Option<Tier>, tried: &[PassedOver]) -> Failed {
+    let reasons: Vec<_> = tried.iter().map(|PassedOver { tier, reason }| format!("tier {tier}: {reason}")).collect();
+    let reasons = reasons.join("; ");
+    Failed::because(match wanted {
+        Some(_) => format!("{reasons}; it was asked for by --tier, and --tier auto takes the best that works"),
+        None => format!("no way to learn of deaths works here: {reasons}"),
+    })
+}
+
+fn full_path(path: &Path) -> Result<AbsolutePath, Failed> {
+    let full = std::path::absolute(path)?;
+    AbsolutePath::new(full.as_os_str().as_bytes())
+        .ok_or_else(|| Failed::because(format!("{} contains a control character, or ends in a blank", full.display())))
+}
+
+async fn patrol(settings: &Settings, prepared: Prepared, signals: OsSignals, mut log: Log) -> Result<Finish, Failed> {
+    let Prepared { pfile, rules, run_dir, control, senses } = prepared;
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let at_once = settings.scripts.unwrap_or_else(|| processors.max(2));
+    let reader = RulesReader::new(settings.pfile.clone(), settings.unknown_options);
+    let (store, saved, trouble) = Store::open(run_dir.state(), host::boot_id().unwrap_or_default());
+    if let Some(trouble) = trouble {
+        log.tell(Level::Warning, trouble.as_bytes());
+    }
+    let hands = Hands::new(run_dir, log, store, Scripts::new()?, reader);
+    let fleet = Fleet::new(rules, at_once, &saved);
+    Ok(Patrol::new(Parts { fleet, senses, hands, signals, control, pfile }).run().await?)
+}
