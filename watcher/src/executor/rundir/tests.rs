@@ -1,9 +1,9 @@
 //! Claims of this process, and of others.
 
 use std::{
-    io::{BufRead as _, BufReader},
     os::unix::fs::symlink,
     process::{Child, Command, Stdio},
+    time::Instant,
 };
 
 use super::*;
@@ -14,13 +14,15 @@ struct Other(Child);
 impl Other {
     fn claiming(root: &Path, key: u32, pfile: &Path) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "executor::rundir::tests::claims_and_waits", "--ignored", "--nocapture"]);
+        command.args(["--exact", "executor::rundir::tests::claims_and_waits", "--ignored"]);
         command.env("ROOT", root).env("KEY", key.to_string()).env("PFILE", pfile);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let claimed = lines.map_while(Result::ok).any(|line| line.ends_with("claimed"));
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let other = Self(child);
-        assert!(claimed);
+        let end = Instant::now() + Duration::from_secs(20);
+        while running(root).iter().all(|running| running.pid.number() != other.0.id()) {
+            assert!(Instant::now() < end, "it does not claim it");
+            sleep(Duration::from_millis(5));
+        }
         other
     }
 }
@@ -34,11 +36,9 @@ impl Drop for Other {
 
 #[test]
 #[ignore = "the other process of the tests below"]
-#[expect(clippy::print_stdout, reason = "tells the test that it is there")]
 fn claims_and_waits() {
     let of = |name| std::env::var(name).unwrap();
     let dir = RunDir::claim(of("ROOT").as_ref(), of("KEY").parse().unwrap(), of("PFILE").as_ref()).unwrap();
-    println!("claimed");
     // Until the test has ended, however that may be.
     io::stdin().read_line(&mut String::new()).unwrap();
     drop(dir);
