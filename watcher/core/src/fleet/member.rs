@@ -224,8 +224,9 @@ impl Member {
     }
 
     /// Time limit of its script.
-    pub(super) const fn script_limit(&self) -> Span {
-        Span::of_seconds(300)
+    pub(super) fn script_limit(&self) -> Span {
+        const DEFAULT: Seconds = Seconds(300);
+        Span::of_seconds(self.entry.script_timeout().unwrap_or(DEFAULT).0)
     }
 }
 

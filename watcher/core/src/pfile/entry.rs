@@ -100,6 +100,25 @@ impl Entry {
         })
     }
 
+    /// Time limit of the restart script, where one is given.
+    #[must_use]
+    pub fn script_timeout(&self) -> Option<Seconds> {
+        self.extensions.iter().find_map(|extension| match extension.value {
+            Extension::ScriptTimeout(seconds) => Some(seconds),
+            Extension::Allow(_)
+            | Extension::Ca(_)
+            | Extension::ExpiryWarn(_)
+            | Extension::Header(_)
+            | Extension::Match(_)
+            | Extension::MatchHeader(_)
+            | Extension::Method(_)
+            | Extension::Path(_)
+            | Extension::Status(_)
+            | Extension::Timeout(_)
+            | Extension::Verify(_) => None,
+        })
+    }
+
     /// Whether several processes of this name are expected.
     #[must_use]
     pub fn counts_processes(&self) -> bool {

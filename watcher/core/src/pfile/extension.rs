@@ -21,6 +21,8 @@ pub enum Extension {
     Method(Method),
     /// The path that is asked for.
     Path(Bytes),
+    /// Time limit of the restart script.
+    ScriptTimeout(Seconds),
     /// Status codes that count as an answer.
     Status(Vec<StatusRange>),
     /// Time limit of one check.
@@ -31,7 +33,7 @@ pub enum Extension {
 
 impl Extension {
     /// The keys.
-    pub const KEYS: [&'static str; 11] = [
+    pub const KEYS: [&'static str; 12] = [
         "allow",
         "ca",
         "expiry_warn",
@@ -40,6 +42,7 @@ impl Extension {
         "match_header",
         "method",
         "path",
+        "script_timeout",
         "status",
         "timeout",
         "verify",
@@ -57,6 +60,7 @@ impl Extension {
             Self::MatchHeader(_) => "match_header",
             Self::Method(_) => "method",
             Self::Path(_) => "path",
+            Self::ScriptTimeout(_) => "script_timeout",
             Self::Status(_) => "status",
             Self::Timeout(_) => "timeout",
             Self::Verify(_) => "verify",
@@ -74,6 +78,7 @@ impl Extension {
             | Self::MatchHeader(_)
             | Self::Method(_)
             | Self::Path(_)
+            | Self::ScriptTimeout(_)
             | Self::Status(_)
             | Self::Timeout(_)
             | Self::Verify(_) => false,
@@ -90,6 +95,7 @@ impl Extension {
             | Self::MatchHeader(_)
             | Self::Method(_)
             | Self::Path(_)
+            | Self::ScriptTimeout(_)
             | Self::Status(_)
             | Self::Timeout(_)
             | Self::Verify(_) => false,
@@ -100,7 +106,7 @@ impl Extension {
     #[must_use]
     pub const fn needs(&self) -> Needs {
         match self {
-            Self::Allow(_) => Needs::Nothing,
+            Self::Allow(_) | Self::ScriptTimeout(_) => Needs::Nothing,
             Self::Ca(_) | Self::ExpiryWarn(_) | Self::Verify(_) => Needs::TlsCheck,
             Self::Timeout(_) => Needs::AnyCheck,
             Self::Header(_)

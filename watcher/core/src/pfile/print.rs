@@ -157,7 +157,9 @@ impl Text {
             Extension::Header(text) | Extension::Match(text) | Extension::MatchHeader(text) | Extension::Path(text) => {
                 text.as_slice().to_vec()
             }
-            Extension::ExpiryWarn(number) | Extension::Timeout(Seconds(number)) => number.to_string().into_bytes(),
+            Extension::ExpiryWarn(number)
+            | Extension::ScriptTimeout(Seconds(number))
+            | Extension::Timeout(Seconds(number)) => number.to_string().into_bytes(),
             Extension::Method(method) => method.name().into(),
             Extension::Status(ranges) => {
                 let range = |range: &StatusRange| match (range.first(), range.last()) {

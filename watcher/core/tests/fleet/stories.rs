@@ -157,7 +157,7 @@ fn the_remains_of_a_fork_server_are_not_taken_for_the_new_one() {
 
 #[test]
 fn scripts_that_hang_are_ended_and_hold_up_nobody() {
-    let entries = "/bin/a:/s:0:1:continue\n/bin/b:/s:0:1:continue\n/bin/c:/s:0:1:continue";
+    let entries = "/bin/a:/s:0:1:continue\n#@ script_timeout=70\n/bin/b:/s:0:1:continue\n/bin/c:/s:0:1:continue";
     let mut world = World::new(entries);
     world.scripts.extend([(1, Script::Hangs), (2, Script::HangsHard)]);
     world.begin();
@@ -171,7 +171,7 @@ fn scripts_that_hang_are_ended_and_hold_up_nobody() {
     assert_eq!(ended(&world, 1, Signal::TERM), 1);
     assert_eq!(ended(&world, 2, Signal::KILL), 1);
     let lines = world.lines();
-    assert!(lines.contains(&"Restart script of (/bin/a) takes longer than 300 s, it is ended [/s]".to_owned()));
+    assert!(lines.contains(&"Restart script of (/bin/a) takes longer than 70 s, it is ended [/s]".to_owned()));
     assert!(lines.contains(&"(/bin/a) RETRY_OVER:CONTINUE".to_owned()), "{lines:#?}");
 }
 

@@ -50,6 +50,7 @@ impl<'a> Reader<'a> {
             b"match_header" => Extension::MatchHeader(value.text()?),
             b"method" => Extension::Method(value.one_of([("GET", Method::Get), ("HEAD", Method::Head)])?),
             b"path" => Extension::Path(value.path()?),
+            b"script_timeout" => Extension::ScriptTimeout(Seconds(value.number("the time limit")?)),
             b"status" => Extension::Status(value.status()?),
             b"timeout" => Extension::Timeout(Seconds(value.number("the time-out")?)),
             b"verify" => Extension::Verify(value.one_of([("on", true), ("off", false)])?),
