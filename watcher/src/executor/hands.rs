@@ -64,7 +64,7 @@ impl Hands {
     pub async fn ready(&mut self, events: &mut Vec<Event>) {
         tokio::select! {
             () = self.scripts.ready() => self.scripts.collect(events, &mut self.said),
-            listed = self.lister.next() => events.push(listed),
+            listed = self.lister.next() => events.extend(listed),
             rules = self.rules.next() => events.push(rules),
             () = self.log.ready() => self.log.retry(),
             trouble = self.trace.ready() => self.warn(trouble),
@@ -169,7 +169,7 @@ impl Hands {
         for (level, line) in self.said.drain(..) {
             self.log.tell(level, &line);
         }
-        if let Some(trouble) = self.lister.trouble.take() {
+        if let Some(trouble) = self.lister.take_trouble() {
             self.log.tell(Level::Error, trouble.as_bytes());
         }
     }
