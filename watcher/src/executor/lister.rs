@@ -42,6 +42,8 @@ pub struct Lister {
     /// At these a look has hung.
     shunned: BTreeSet<Pid>,
     trouble: Option<String>,
+    /// It was told that looks fail, and none has succeeded since.
+    complained: bool,
 }
 
 #[derive(Debug)]
@@ -69,7 +71,7 @@ impl Default for Lister {
 impl Lister {
     fn with(look: Look, patience: Duration) -> Self {
         let (looking, shunned) = (JoinSet::new(), BTreeSet::new());
-        Self { look, patience, looking, current: None, number: 0, shunned, trouble: None }
+        Self { look, patience, looking, current: None, number: 0, shunned, trouble: None, complained: false }
     }
 
     /// Begins to look.
@@ -96,7 +98,7 @@ impl Lister {
                     }
                     match looked {
                         Ok(processes) => {
-                            self.current = None;
+                            (self.current, self.complained) = (None, false);
                             return Some(listed(processes));
                         }
                         Err(error) => {
@@ -119,7 +121,9 @@ impl Lister {
     }
 
     fn try_again(&mut self, error: &io::Error) {
-        self.trouble = Some(format!("Processes cannot be listed, trying again: {error}"));
+        if !std::mem::replace(&mut self.complained, true) {
+            self.trouble = Some(format!("Processes cannot be listed, trying again: {error}"));
+        }
         if let Some(current) = &mut self.current {
             (current.until, current.next) = (Instant::now() + AGAIN, Next::Again);
         }
@@ -198,6 +202,6 @@ mod tests {
         assert!(lister.next().await.is_none());
         assert_eq!((lister.number, lister.take_trouble()), (2, None), "tried again after a second");
         assert!(lister.next().await.is_none());
-        assert!(lister.take_trouble().is_some());
+        assert_eq!(lister.take_trouble(), None, "told once");
     }
 }
