@@ -111,6 +111,7 @@ impl Lister {
                     self.give_up();
                     return None;
                 }
+                else => std::future::pending().await,
             }
         }
     }
@@ -183,6 +184,7 @@ mod tests {
         assert_eq!(lister.take_trouble().unwrap(), "Listing processes hangs at process 7, which is passed over now");
         assert!(matches!(lister.next().await, Some(Event::Listed { .. })));
         assert_eq!(lister.looking.len(), 1, "the one that hangs");
+        assert!(tokio::time::timeout(Duration::from_secs(2), lister.next()).await.is_err(), "nothing to tell of it");
         lister.start();
         assert!(matches!(lister.next().await, Some(Event::Listed { .. })));
         assert_eq!(lister.take_trouble(), None);
