@@ -24,7 +24,7 @@ use crate::{
     control::{Line, Reply, Server},
     executor::{hands::Hands, scripts, service},
     sources::{os_signals::OsSignals, ring::RingSource},
-    sys::clock,
+    sys::{clock, heap},
 };
 
 /// How often processes are looked at that are dying and cannot tell of their end.
@@ -221,6 +221,8 @@ impl Patrol {
                 }
                 if is_told {
                     service::ready();
+                    // Reading rules and listing processes takes much for a moment.
+                    heap::give_back();
                 }
             }
         }
