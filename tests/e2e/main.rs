@@ -6,4 +6,5 @@ mod doctor;
 mod explained;
 mod hostile;
 mod loss;
+mod servers;
 mod watch;
