@@ -8,6 +8,7 @@ use std::{
 };
 
 use rustix::process::{Pid as RawPid, Signal, kill_process};
+use serde_json::Value;
 use watcher_core::Pid;
 use watcher_tests::{
     program::{Ended, built, run, watcher},
@@ -31,8 +32,14 @@ pub(super) struct Kept {
 impl Kept {
     /// Starts a pcheck for these entries, with a `MONITOR_INTERVAL` of one second, when this script has ended.
     pub(super) fn start_after(script: &str, site: &Site, entries: &str, options: &[&str]) -> Self {
+        Self::start_every(1, script, site, entries, options)
+    }
+
+    /// The same with another interval.
+    pub(super) fn start_every(seconds: u32, script: &str, site: &Site, entries: &str, options: &[&str]) -> Self {
         let dump = site.at("dump");
-        let param = format!("IPCKEY 0x1f000001\nMSG_CHECK_INTERVAL 1\nMONITOR_INTERVAL 1\nSHM_DUMP_FILE {dump}\n");
+        let param =
+            format!("IPCKEY 0x1f000001\nMSG_CHECK_INTERVAL 1\nMONITOR_INTERVAL {seconds}\nSHM_DUMP_FILE {dump}\n");
         let pfile = site.write("pfile", &format!("##### PARAM #####\n{param}##### PENT #####\n{entries}\n"));
         let run_dir = site.at("run");
         let mut command = Command::new(built("keeps"));
@@ -51,11 +58,6 @@ impl Kept {
         let log = lines(keeper.stderr.take().unwrap());
         let _pid = words.recv_timeout(DEADLINE).unwrap();
         Self { keeper, leash, words, log, seen: Vec::new(), pfile, run_dir }
-    }
-
-    /// The same, at once.
-    pub(super) fn start(site: &Site, entries: &str, options: &[&str]) -> Self {
-        Self::start_after("/bin/true", site, entries, options)
     }
 
     /// The next message that contains this.
@@ -106,6 +108,14 @@ impl Kept {
         let ended = run(&mut watcher(["padmin", "-f", &self.pfile, "--run-dir", &self.run_dir, "-c", command]));
         assert_eq!(ended.code, Some(0), "{command}: {ended:?}");
         ended
+    }
+
+    /// Every entry, as `padmin show pent --json` tells of it.
+    pub(super) fn entries(&self) -> Vec<Value> {
+        let run_dir = ["--run-dir", &self.run_dir];
+        let mut padmin = watcher(["padmin", "-f", &self.pfile, "--json", "-c", "show pent"]);
+        let shown: Value = serde_json::from_str(&run(padmin.args(run_dir)).stdout).unwrap();
+        shown["entries"].as_array().unwrap().clone()
     }
 
     /// A value that `padmin show pent` shows, of a pfile with one entry.

@@ -4,4 +4,5 @@ mod httpd;
 mod kept;
 mod nginx;
 mod site;
+mod thousand;
 mod tomcat;
