@@ -292,9 +292,10 @@ impl Unit {
     pub(super) fn let_go(&mut self, cx: &mut Context<'_>) {
         self.rest(cx);
         for (at, member) in self.members.iter_mut().enumerate() {
-            if let Presence::Up(proc) | Presence::Dying { proc, .. } = member.presence {
-                member.presence = Presence::Unknown;
-                cx.unwatch(proc, at);
+            // Nor is known who is not there: somebody may bring him back.
+            match std::mem::replace(&mut member.presence, Presence::Unknown) {
+                Presence::Up(proc) | Presence::Dying { proc, .. } => cx.unwatch(proc, at),
+                Presence::Absent | Presence::Unknown => {}
             }
         }
     }
