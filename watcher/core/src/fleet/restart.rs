@@ -149,6 +149,8 @@ impl Unit {
             cause: fault.cause.clone().filter(|_| is_culprit),
         };
         self.phase = Phase::Running { fault, at, run, clearing };
+        // First this: killed in between, the next pcheck would run it again, and at once.
+        self.save(cx);
         cx.out.push(Action::Run(Box::new(order)));
     }
 

@@ -46,3 +46,15 @@ fn a_group_that_was_given_up_and_brought_back_by_hand_is_not_restarted_by_going_
     assert_eq!([world.view(1).doing, world.view(2).doing], [Doing::Watching; 2]);
     assert_eq!(world.ran.len(), ran);
 }
+
+#[test]
+fn what_a_restart_changes_is_saved_before_its_script_can_run() {
+    let (mut world, proc) = up(SVC, "/bin/svc");
+    world.asked.clear();
+    world.kill(proc);
+    world.pass(Span::of_millis(1));
+    let run = world.asked.iter().position(|action| matches!(action, Action::Run(_))).unwrap();
+    let is_counted = |saved: &SavedEntry| saved.retry_count == 1 && saved.last_restart.is_some();
+    let saved = world.asked.iter().position(|action| matches!(action, Action::Save(saved) if is_counted(saved)));
+    assert!(saved.unwrap() < run, "killed in between, the next pcheck would run it again");
+}
