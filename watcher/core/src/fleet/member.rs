@@ -209,7 +209,9 @@ impl Member {
         self.id = old.id;
         (self.presence, self.was_up) = match old.presence {
             Presence::Up(proc) => (Presence::Up(proc), old.was_up),
-            Presence::Absent | Presence::Dying { .. } | Presence::Unknown => (Presence::Unknown, false),
+            // What it holds is waited for as before.
+            Presence::Dying { .. } => (old.presence, false),
+            Presence::Absent | Presence::Unknown => (Presence::Unknown, false),
         };
         (self.last, self.died_at, self.paused) = (old.last, old.died_at, old.paused);
         (self.restart_count, self.rerun) = (old.restart_count, old.rerun);

@@ -182,7 +182,9 @@ impl Fleet {
                 };
                 let Some(old_member) = old_unit.members.get_mut(old_at) else { continue };
                 member.inherit(old_member);
-                if let Presence::Up(proc) = old_member.presence {
+                // It counts anew, but at the same pace.
+                unit.budget.last = unit.budget.last.max(old_unit.budget.last);
+                if let Presence::Up(proc) | Presence::Dying { proc, .. } = old_member.presence {
                     old_member.presence = Presence::Unknown;
                     self.shared.watched.add(proc, Who::Member(*id, at), out);
                     self.shared.watched.remove(proc, Who::Member(old_id, old_at), out);
