@@ -111,8 +111,9 @@ impl Fleet {
             Event::Gone { proc, ending } => self.gone(proc, ending, Reason::Down, now, out),
             Event::Zombie { proc, ending } => self.gone(proc, ending, Reason::Zombie, now, out),
             Event::Listed { processes, uptime } => {
-                let listing = Listing { processes: &processes, uptime, now: now.mono };
-                for unit in self.shared.looks.end(now.mono) {
+                let (asked, began) = self.shared.looks.end(now.mono);
+                let listing = Listing { processes: &processes, uptime, began, now: now.mono };
+                for unit in asked {
                     self.with_unit(unit, now, out, |unit, cx| unit.looked(&listing, cx));
                 }
             }

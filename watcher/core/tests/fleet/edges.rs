@@ -108,3 +108,41 @@ fn a_changed_entry_waits_like_the_old_one_until_the_dead_have_gone() {
     world.pass(Span::of_seconds(2));
     assert_eq!((world.ran.len(), world.view(1).doing), (1, Doing::Watching));
 }
+
+#[test]
+fn what_came_after_a_slow_look_had_begun_is_not_judged_by_it() {
+    let (mut world, proc) = up(SVC, "/bin/svc");
+    world.look_takes = Span::of_millis(1_500);
+    world.default_script = Script::RestartsLate(9_500);
+    world.kill(proc);
+    world.pass(Span::of_seconds(60));
+    assert_eq!((world.ran.len(), world.view(1).doing), (1, Doing::Watching));
+}
+
+#[test]
+fn a_look_that_was_asked_for_by_something_else_counts_no_processes() {
+    let (mut world, proc) = up("/bin/svc:/start.sh:86400:3:continue:min_proc_count=2", "/bin/svc");
+    world.look_takes = Span::of_millis(300);
+    world.default_script = Script::RestartsLate(50);
+    world.kill(proc);
+    world.pass(Span::of_millis(600));
+    // A program of the same name: it makes pcheck look again, when it has found the process already.
+    world.start("/opt/svc");
+    world.pass(Span::of_seconds(10));
+    assert_eq!((world.ran.len(), world.view(1).doing), (1, Doing::Watching), "the others have an interval to come");
+    world.pass(Span::of_seconds(3));
+    assert_eq!(world.ran.len(), 2);
+}
+
+#[test]
+fn a_wrong_number_before_a_pause_confirms_none_after_it() {
+    let (mut world, _) = up("/bin/svc:/start.sh:86400:3:continue:min_proc_count=2", "/bin/svc");
+    world.pass(Span::of_millis(10_500));
+    world.order(Order::Pause(None));
+    world.pass(Span::of_seconds(60));
+    world.order(Order::Resume(None));
+    world.pass(Span::of_millis(10_500));
+    assert_eq!(world.ran.len(), 0);
+    world.pass(SECOND);
+    assert_eq!(world.ran.len(), 1);
+}
