@@ -17,6 +17,7 @@ fi
 if [ -s "$CATALINA_PID" ]; then
     "$CATALINA_HOME/bin/catalina.sh" stop 10 -force
 fi
-# Somebody may have started it without a pid file: then by what stands on its command line.
-pkill -KILL --ns $$ --nslist pid -f -- "-Dcatalina.home=$CATALINA_HOME "
+# Somebody may have started it without a pid file: then by what stands on its command line. Several may share a home, but
+# no two of them a base.
+pkill -KILL --ns $$ --nslist pid -f -- "-Dcatalina.base=${CATALINA_BASE:-$CATALINA_HOME} "
 exec "$CATALINA_HOME/bin/catalina.sh" start

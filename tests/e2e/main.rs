@@ -7,4 +7,5 @@ mod explained;
 mod hostile;
 mod loss;
 mod pcheck;
+mod servers;
 mod watch;

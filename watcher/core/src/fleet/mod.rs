@@ -117,6 +117,8 @@ impl Fleet {
                 }
             }
             Event::Lost { records } => {
+                // Among them may be the start of a process that is waited for.
+                self.hurry = self.hurry.or(Some(now.mono));
                 out.push(Action::Tell(Told { entry: None, note: Note::Lost { records } }));
                 out.push(Action::Sweep);
             }
@@ -219,19 +221,16 @@ impl Fleet {
     fn run_started(&mut self, run: RunId, script: ProcId, now: Now, out: &mut Outbox<Action>) {
         let Some(running) = self.shared.runs.of(run) else { return };
         running.proc = Some(script);
-        if let Some(unit) = running.unit {
-            // So that it is saved which script runs.
-            self.with_unit(unit, now, out, |_, _| {});
-        }
+        // So that it is saved which script runs.
+        let unit = running.unit;
+        self.with_unit(unit, now, out, |_, _| {});
     }
 
     fn run_ended(&mut self, run: RunId, end: RunEnd, now: Now, out: &mut Outbox<Action>) {
         let Some(running) = self.shared.runs.end(run) else { return };
         let ran = now.mono.since(running.since);
         out.push(restart::tell_run_end(running.subject, running.script, end, ran));
-        if let Some(unit) = running.unit {
-            self.with_unit(unit, now, out, |unit, cx| unit.run_ended(run, cx));
-        }
+        self.with_unit(running.unit, now, out, |unit, cx| unit.run_ended(run, cx));
     }
 
     fn stop(&mut self, signal: Option<Signal>, out: &mut Outbox<Action>) {

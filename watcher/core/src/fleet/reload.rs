@@ -113,7 +113,6 @@ impl Fleet {
             changes.removed += unit.members.iter().filter(|member| !member.carried).count();
             let mut cx = Context { unit: id, now, shared: &mut self.shared, out };
             unit.let_go(&mut cx);
-            self.shared.runs.orphan(id);
             self.timers.set(id, None);
         }
         for unit in self.unit_ids() {
@@ -197,7 +196,7 @@ impl Fleet {
                 if let Some((fault, run, clearing)) = run.filter(|_| unit.phase == Phase::Idle)
                     && let Some(running) = self.shared.runs.of(run)
                 {
-                    running.unit = Some(*id);
+                    running.unit = *id;
                     unit.phase = Phase::Running { fault: Fault { culprit: at, ..fault }, at, run, clearing };
                     old_unit.phase = Phase::Idle;
                 }

@@ -24,8 +24,8 @@ pub(super) struct Runs {
 /// A script that runs.
 #[derive(Debug)]
 pub(super) struct Running {
-    /// Who waits for it; nobody when its entry is no more.
-    pub(super) unit: Option<UnitId>,
+    /// Who waits for it, if that is still there.
+    pub(super) unit: UnitId,
     /// For which entry it was started.
     pub(super) subject: Subject,
     /// What runs.
@@ -99,16 +99,8 @@ impl Runs {
     ) -> RunId {
         let run = RunId(self.next);
         self.next += 1;
-        let running = Running {
-            unit: Some(unit),
-            subject,
-            script,
-            proc: None,
-            adopted: false,
-            since: now,
-            limit,
-            stage: Stage::Leased,
-        };
+        let running =
+            Running { unit, subject, script, proc: None, adopted: false, since: now, limit, stage: Stage::Leased };
         self.running.insert(run, running);
         self.timers.set(run, Some(now.after(LEASE.min(limit))));
         run
@@ -139,14 +131,6 @@ impl Runs {
     pub(super) fn end(&mut self, run: RunId) -> Option<Running> {
         self.timers.set(run, None);
         self.running.remove(&run)
-    }
-
-    /// Nobody waits for the scripts of this unit any more.
-    pub(super) fn orphan(&mut self, unit: UnitId) {
-        self.leave_queue(unit);
-        for running in self.running.values_mut().filter(|running| running.unit == Some(unit)) {
-            running.unit = None;
-        }
     }
 
     /// When something is due.

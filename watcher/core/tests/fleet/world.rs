@@ -59,6 +59,9 @@ pub(crate) struct World {
     next_pid: u32,
     stubborn: BTreeSet<ProcId>,
     at_work: BTreeMap<RunId, EntryId>,
+    /// Told to be dying, and awaited: only then is it told that they have gone.
+    announced: BTreeSet<ProcId>,
+    awaited: BTreeSet<ProcId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +109,8 @@ impl World {
             next_pid: 100,
             stubborn: BTreeSet::new(),
             at_work: BTreeMap::new(),
+            announced: BTreeSet::new(),
+            awaited: BTreeSet::new(),
         }
     }
 
@@ -156,6 +161,7 @@ impl World {
         let Some((_, life @ Life::Alive)) = self.processes.get_mut(&proc) else { return };
         *life = Life::Dying;
         if self.tells_deaths && self.watched.contains(&proc) {
+            self.announced.insert(proc);
             let (ending, comm) = (Ending::from_wait_status(9), Comm::new([0; 16]));
             self.pending.push_back(Event::Exit(ExitNotice { proc, ending, at: self.now, comm, blame: None }));
         }
@@ -239,7 +245,8 @@ impl World {
             Happening::Dies(proc) => self.kill(proc),
             Happening::EndsDying(proc) => {
                 self.processes.remove(&proc);
-                if self.watched.contains(&proc) {
+                let is_told = self.awaited.contains(&proc) || !self.announced.contains(&proc);
+                if self.watched.contains(&proc) && is_told {
                     self.pending.push_back(Event::Gone { proc, ending: Ending::Unknown });
                 }
             }
@@ -265,6 +272,7 @@ impl World {
             self.asked.push(action.clone());
             match action {
                 Action::AwaitEnd(proc) => {
+                    self.awaited.insert(proc);
                     if !self.processes.contains_key(&proc) {
                         self.pending.push_back(Event::Gone { proc, ending: Ending::Unknown });
                     }

@@ -1,0 +1,129 @@
+//! Apache httpd: its parent is watched, its workers are not taken for it, and a parent that was killed is replaced although
+//! its workers hold the port.
+
+use std::{collections::BTreeSet, fs, os::unix::fs::symlink};
+
+use watcher::sys::proc;
+use watcher_core::Pid;
+use watcher_tests::{program::run, wait::until};
+
+use super::{
+    kept::{Kept, kill},
+    site::Site,
+};
+
+/// A httpd with a program path and a configuration of its own.
+struct Httpd {
+    site: Site,
+    program: String,
+    configuration: String,
+}
+
+impl Httpd {
+    fn install() -> Self {
+        let site = Site::new();
+        symlink("/usr/sbin/apache2", site.path("httpd")).unwrap();
+        site.write("www/index.html", "It works");
+        let (folder, address) = (site.at(""), site.address);
+        let modules = ["mpm_event", "authz_core", "dir"];
+        let load =
+            modules.map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n")).concat();
+        let configuration = format!(
+            "{load}ServerRoot {folder}\nDefaultRuntimeDir {folder}\nServerName localhost\nPidFile {folder}httpd.pid\n\
+             ErrorLog {folder}error.log\nMutex file:{folder}\nUser www-data\nGroup www-data\nListen {address}\n\
+             DocumentRoot {folder}www\nDirectoryIndex index.html\nStartServers 2\n"
+        );
+        let configuration = site.write("httpd.conf", &configuration);
+        Self { program: site.at("httpd"), configuration, site }
+    }
+
+    fn script(&self) -> String {
+        let program = format!("program={}", self.program);
+        let start = format!("exec \"$program\" -f {} -k start", self.configuration);
+        let changes = [("program=/usr/sbin/httpd", program.as_str()), (r#"exec "$program" -k start"#, start.as_str())];
+        self.site.adapted("httpd/httpd_restart.sh", &changes)
+    }
+
+    fn watched(&self, script: &str) -> Kept {
+        let entry = format!("{}:{script}:86400:3:exit", self.program);
+        Kept::start_after(script, &self.site, &entry, &["--tier", "ebpf"])
+    }
+
+    fn answers(&self) {
+        until("httpd answers", || self.site.answers());
+    }
+}
+
+/// Processes that another one has started and that live.
+pub(super) fn children(parent: Pid) -> BTreeSet<Pid> {
+    let pids = fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|item| Pid::new(item.file_name().to_str()?.parse().ok()?));
+    let is_child = |pid: &Pid| {
+        let facts = proc::facts(*pid).ok().flatten();
+        facts.is_some_and(|facts| facts.parent == parent.number() && !facts.leader_exiting)
+    };
+    pids.filter(is_child).collect()
+}
+
+#[test]
+fn what_happens_to_workers_is_no_fault() {
+    let httpd = Httpd::install();
+    let mut pcheck = httpd.watched(&httpd.script());
+    let parent = pcheck.up();
+    httpd.answers();
+
+    let before = children(parent);
+    let victim = *before.first().expect("a worker");
+    kill(victim);
+    until("the parent has replaced its worker", || !children(parent).is_subset(&before));
+    httpd.answers();
+
+    let before = children(parent);
+    let graceful = run(std::process::Command::new(&httpd.program).args(["-f", &httpd.configuration, "-k", "graceful"]));
+    assert_eq!(graceful.code, Some(0), "{graceful:?}");
+    until("all workers are new", || {
+        let now = children(parent);
+        !now.is_empty() && now.is_disjoint(&before)
+    });
+    httpd.answers();
+
+    assert_eq!([pcheck.shows("pid"), pcheck.shows("restart_count")], [parent.to_string(), "0".into()]);
+    assert_eq!(pcheck.story(), [format!("({} ,pid={parent}) Up", httpd.program)], "{}", pcheck.told());
+}
+
+#[test]
+fn a_parent_that_was_killed_is_replaced_although_its_workers_hold_the_port() {
+    let httpd = Httpd::install();
+    let mut pcheck = httpd.watched(&httpd.script());
+    let parent = pcheck.up();
+    httpd.answers();
+    let left = children(parent);
+    assert!(!left.is_empty());
+
+    kill(parent);
+    let new = pcheck.up();
+    httpd.answers();
+    assert!(new != parent && !left.contains(&new));
+    let workers = children(new);
+    assert!(!workers.is_empty() && workers.is_disjoint(&left), "{workers:?}, {left:?}");
+    assert!(left.iter().all(|pid| !proc::exists(*pid)), "workers were left over");
+    let told = (pcheck.shows("pid"), pcheck.shows("restart_count"));
+    assert_eq!(told, (new.to_string(), "1".into()), "{}", pcheck.told());
+}
+
+/// The new parent cannot listen, so there is none. What is there is left over, and after `MONITOR_INTERVAL` that counts.
+#[test]
+fn a_script_that_leaves_the_workers_is_told_of_as_it_is() {
+    let httpd = Httpd::install();
+    let start = format!("#!/bin/sh\n{} -f {} -k start\n", httpd.program, httpd.configuration);
+    let mut pcheck = httpd.watched(&httpd.site.script("start.sh", &start));
+    let parent = pcheck.up();
+    httpd.answers();
+    let left = children(parent);
+
+    kill(parent);
+    let said = pcheck.expect("Address already in use");
+    assert!(said.contains(&httpd.site.address.to_string()), "{said}");
+    let next = pcheck.up();
+    assert!(left.contains(&next), "{next} of {left:?}: {}", pcheck.told());
+}

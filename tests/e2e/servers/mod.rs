@@ -1,0 +1,8 @@
+//! Real services, watched by a pcheck that brings them back: the stories of the manuals with what Debian ships.
+
+mod httpd;
+mod kept;
+mod nginx;
+mod site;
+mod thousand;
+mod tomcat;

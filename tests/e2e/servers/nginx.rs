@@ -1,0 +1,126 @@
+//! nginx: a reload and a worker's end are no faults, a master that was killed is replaced, and its binary can be upgraded
+//! while the entry is suspended.
+
+use std::{fs, os::unix::fs::symlink};
+
+use rustix::process::Signal;
+use watcher_core::Pid;
+use watcher_tests::wait::until;
+
+use super::{
+    httpd::children,
+    kept::{Kept, kill, signal},
+    site::Site,
+};
+
+/// An nginx with a program path and a configuration of its own.
+struct Nginx {
+    site: Site,
+    program: String,
+}
+
+impl Nginx {
+    fn install() -> Self {
+        let site = Site::new();
+        symlink("/usr/sbin/nginx", site.path("nginx")).unwrap();
+        let (folder, address) = (site.at(""), site.address);
+        site.write("www/index.html", "It works");
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+        let temporary = temporary.map(|name| format!("{name}_temp_path {folder}{name};")).concat();
+        let configuration = format!(
+            "worker_processes 2; pid {folder}nginx.pid; error_log {folder}error.log; events {{}}\n\
+             http {{ access_log off; {temporary} server {{ listen {address}; root {folder}www; }} }}\n"
+        );
+        site.write("nginx.conf", &configuration);
+        Self { program: site.at("nginx"), site }
+    }
+
+    fn command(&self) -> String {
+        let folder = self.site.at("");
+        format!("{} -p {folder} -c nginx.conf -e error.log", self.program)
+    }
+
+    /// One of several on a host: workers do not tell on their command line to whom they belong, but the group does.
+    fn script(&self) -> String {
+        let (pid, command) = (self.site.at("nginx.pid"), self.command());
+        let end = format!("[ -s {pid} ] && pkill -KILL --ns $$ --nslist pid -g \"$(cat {pid})\"");
+        let gone = format!("while pgrep --ns $$ --nslist pid -g \"$(cat {pid})\" >/dev/null; do sleep 0.01; done");
+        self.site.script("restart.sh", &format!("#!/bin/sh\n{end} && {gone}\nexec {command}\n"))
+    }
+
+    fn watched(&self) -> Kept {
+        let script = self.script();
+        // Its title is not its program; which of several it is, the path in the title says.
+        let entry = format!("/usr/sbin/nginx:{script}:86400:3:exit:include_strings=master process {}", self.program);
+        Kept::start_after(&script, &self.site, &entry, &["--tier", "ebpf"])
+    }
+
+    fn master(&self) -> Option<Pid> {
+        fs::read_to_string(self.site.path("nginx.pid")).ok()?.trim().parse().ok().and_then(Pid::new)
+    }
+
+    fn answers(&self) {
+        until("nginx answers", || self.site.answers());
+    }
+}
+
+#[test]
+fn a_reload_and_the_end_of_a_worker_are_no_faults() {
+    let nginx = Nginx::install();
+    let mut pcheck = nginx.watched();
+    let master = pcheck.up();
+    assert_eq!(Some(master), nginx.master());
+    nginx.answers();
+
+    let before = children(master);
+    kill(*before.first().expect("a worker"));
+    until("the master has replaced its worker", || !children(master).is_subset(&before));
+    let before = children(master);
+    signal(master, Signal::HUP);
+    until("all workers are new", || children(master).len() == 2 && children(master).is_disjoint(&before));
+    nginx.answers();
+
+    assert_eq!([pcheck.shows("pid"), pcheck.shows("restart_count")], [master.to_string(), "0".into()]);
+    assert_eq!(pcheck.story().len(), 1, "{}", pcheck.told());
+}
+
+#[test]
+fn a_master_that_was_killed_is_replaced_with_all_its_workers() {
+    let nginx = Nginx::install();
+    let mut pcheck = nginx.watched();
+    let master = pcheck.up();
+    nginx.answers();
+    let left = children(master);
+
+    kill(master);
+    let new = pcheck.up();
+    nginx.answers();
+    assert!(Some(new) == nginx.master() && new != master && !left.contains(&new));
+    until("the new workers are there", || children(new).len() == 2 && children(new).is_disjoint(&left));
+    assert_eq!(pcheck.shows("restart_count"), "1", "{}", pcheck.told());
+}
+
+/// The new master is the old one's child and lives beside it: the end of the old one is a death like any other, so the entry
+/// is suspended meanwhile. No script runs, and no request is lost.
+#[test]
+fn the_binary_is_upgraded_while_the_entry_is_suspended() {
+    let nginx = Nginx::install();
+    let mut pcheck = nginx.watched();
+    let old = pcheck.up();
+    nginx.answers();
+
+    pcheck.padmin("stop");
+    signal(old, Signal::USR2);
+    let old_pid = nginx.site.path("nginx.pid.oldbin");
+    until("the new master is there", || old_pid.exists() && nginx.master().is_some_and(|new| new != old));
+    let new = nginx.master().unwrap();
+    until("the new workers are there", || children(new).len() == 2);
+    signal(old, Signal::QUIT);
+    until("the old master has gone", || !watcher::sys::proc::exists(old));
+    nginx.answers();
+    pcheck.padmin("start");
+
+    assert_eq!(pcheck.up(), new);
+    assert_eq!([pcheck.shows("pid"), pcheck.shows("restart_count")], [new.to_string(), "0".into()]);
+    assert_eq!(pcheck.story().len(), 2, "{}", pcheck.told());
+}
