@@ -16,6 +16,10 @@ use crate::{
 /// From asking a member of a group to end until it is ended by force.
 const PATIENCE: Span = Span::of_seconds(10);
 
+/// A death that was learned of, or that took, so long ago that somebody else may have acted on it meanwhile: pcheck, or the
+/// whole host, may have been stopped.
+const LATE: Span = Span::of_seconds(1);
+
 /// From the end of a script to the second look for its process; each pause is twice as long as the one before.
 const FIRST_PAUSE: Span = Span::of_millis(250);
 
@@ -33,7 +37,9 @@ impl Unit {
             self.phase = Phase::Failed { fault, search };
             return;
         }
-        if search == Search::Needed {
+        let died_at = self.members.get(fault.culprit).and_then(|member| member.died_at);
+        let is_late = fault.reason != Reason::Count && died_at.is_some_and(|died| now.since(died) >= LATE);
+        if search == Search::Needed || (search == Search::NotNeeded && is_late) {
             self.phase = Phase::Failed { fault, search: Search::Asked };
             cx.ask_look();
         } else {

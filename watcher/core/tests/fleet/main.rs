@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
 
 mod edges;
+mod late;
 mod orders;
 mod properties;
 mod scripts;

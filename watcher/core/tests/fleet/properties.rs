@@ -228,6 +228,42 @@ proptest! {
     }
 
     #[test]
+    fn the_wall_clock_decides_nothing(
+        deeds in proptest::collection::vec(any_deed(), 0..40),
+        years in proptest::collection::vec(0..600_u64, 1..8),
+    ) {
+        const YEAR_NS: u64 = 31_556_952_000_000_000;
+        let mut world = begun();
+        let began = Mono(1_001_000_000_000);
+        deeds.into_iter().for_each(|deed| happen(&mut world, deed));
+        let mut again = Fleet::new(rules(&ENTRIES.join("\n")), 2, &[]);
+        // At every event somebody sets the clock, years forward and back.
+        let mut walls = years.into_iter().map(|year| Wall { unix_ns: year.saturating_mul(YEAR_NS) }).cycle();
+        let mut now = |mono| Now { mono, wall: walls.next().unwrap() };
+        let mut out = Outbox::default();
+        again.begin(now(began), &mut out);
+        let mut asked: Vec<Action> = out.drain().collect();
+        for (given, event) in world.given.clone() {
+            again.step(now(given.mono), event, &mut out);
+            asked.extend(out.drain());
+        }
+        let without_stamps = |actions: Vec<Action>| {
+            actions.into_iter().map(|action| match action {
+                Action::Save(mut saved) => {
+                    saved.rerun = None;
+                    Action::Save(saved)
+                }
+                Action::Renew(mut all) => {
+                    all.iter_mut().for_each(|saved| saved.rerun = None);
+                    Action::Renew(all)
+                }
+                other => other,
+            }).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(without_stamps(asked), without_stamps(world.asked));
+    }
+
+    #[test]
     fn a_watch_that_is_killed_at_any_time_is_taken_up_by_the_next(deeds in proptest::collection::vec(any_deed(), 0..40)) {
         let mut world = begun();
         for deed in deeds {
