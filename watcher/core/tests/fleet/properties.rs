@@ -248,16 +248,14 @@ proptest! {
             asked.extend(out.drain());
         }
         let without_stamps = |actions: Vec<Action>| {
-            actions.into_iter().map(|action| match action {
-                Action::Save(mut saved) => {
+            actions.into_iter().map(|mut action| {
+                if let Action::Save(saved) = &mut action {
                     saved.rerun = None;
-                    Action::Save(saved)
                 }
-                Action::Renew(mut all) => {
+                if let Action::Renew(all) = &mut action {
                     all.iter_mut().for_each(|saved| saved.rerun = None);
-                    Action::Renew(all)
                 }
-                other => other,
+                action
             }).collect::<Vec<_>>()
         };
         prop_assert_eq!(without_stamps(asked), without_stamps(world.asked));
