@@ -96,14 +96,14 @@ impl Hands {
         self.scripts.start(order, Some(output));
     }
 
-    /// Tells of scripts that could not run: before they are needed is the time to mend them.
+    /// Tells of scripts that cannot run: before they are needed is the time to mend them.
     pub fn check_scripts(&mut self, scripts: Vec<(AbsolutePath, AbsolutePath)>) {
         self.checks.spawn_blocking(move || {
             let trouble = |(process, script): &(AbsolutePath, AbsolutePath)| {
                 let why = scripts::check(Path::new(OsStr::from_bytes(script.as_slice()))).err()?;
                 Some((
                     Level::Warning,
-                    format!("Restart script of ({process}) could not run: {why} [{script}]").into_bytes(),
+                    format!("Restart script of ({process}) cannot run: {why} [{script}]").into_bytes(),
                 ))
             };
             scripts.iter().filter_map(trouble).collect()
