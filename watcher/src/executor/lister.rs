@@ -17,8 +17,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Lister {
     looking: JoinSet<io::Result<Vec<Process>>>,
-    /// It could not be done: why, told once.
-    pub trouble: Option<String>,
+    /// That it cannot be done was told.
+    complained: bool,
 }
 
 impl Lister {
@@ -29,23 +29,44 @@ impl Lister {
 
     /// Waits for what was seen. That nothing could be seen says nothing of anybody: then the look is repeated until it can
     /// be done.
-    pub async fn next(&mut self) -> Event {
+    ///
+    /// # Errors
+    /// A sentence for the log: once, until it can be done again.
+    pub async fn next(&mut self) -> Result<Event, String> {
         loop {
             let trouble = match self.looking.join_next().await {
                 Some(Ok(Ok(processes))) => {
+                    self.complained = false;
                     let ticks = clock::since_boot().0 / watcher_abi::NS_PER_TICK;
-                    return Event::Listed { processes: Processes::new(processes), uptime: StartTicks(ticks) };
+                    return Ok(Event::Listed { processes: Processes::new(processes), uptime: StartTicks(ticks) });
                 }
                 Some(Ok(Err(error))) => error.to_string(),
                 Some(Err(error)) => error.to_string(),
                 None => std::future::pending().await,
             };
-            self.trouble = Some(format!("Processes cannot be listed: {trouble}"));
             // Dropped in between, this is done at once: no harm.
             self.looking.spawn(async {
                 sleep(AGAIN).await;
                 tokio::task::spawn_blocking(proc_table::processes).await.unwrap_or_else(|error| Err(error.into()))
             });
+            if !std::mem::replace(&mut self.complained, true) {
+                return Err(format!("Processes cannot be listed: {trouble}"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_cannot_be_done_is_told_once_and_tried_again() {
+        let mut lister = Lister::default();
+        for _ in 0..2 {
+            lister.looking.spawn_blocking(|| Err(io::Error::other("no descriptor is left")));
+            assert_eq!(lister.next().await.unwrap_err(), "Processes cannot be listed: no descriptor is left");
+            assert!(matches!(lister.next().await, Ok(Event::Listed { .. })));
         }
     }
 }
