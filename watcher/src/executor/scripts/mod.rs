@@ -3,6 +3,7 @@
 
 mod environment;
 mod launch;
+mod left;
 mod output;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use tokio::{
 };
 use watcher_core::{Event, Level, RunEnd, RunId, ScriptOrder, pfile::AbsolutePath};
 
-pub use self::launch::check;
+pub use self::{launch::check, left::find_left};
 use self::{
     launch::{Launched, launch},
     output::Output,
