@@ -247,18 +247,16 @@ proptest! {
             again.step(now(given.mono), event, &mut out);
             asked.extend(out.drain());
         }
-        let without_stamps = |actions: Vec<Action>| {
-            actions.into_iter().map(|action| match action {
-                Action::Save(mut saved) => {
+        let without_stamps = |mut actions: Vec<Action>| {
+            for action in &mut actions {
+                if let Action::Save(saved) = action {
                     saved.rerun = None;
-                    Action::Save(saved)
                 }
-                Action::Renew(mut all) => {
+                if let Action::Renew(all) = action {
                     all.iter_mut().for_each(|saved| saved.rerun = None);
-                    Action::Renew(all)
                 }
-                other => other,
-            }).collect::<Vec<_>>()
+            }
+            actions
         };
         prop_assert_eq!(without_stamps(asked), without_stamps(world.asked));
     }
