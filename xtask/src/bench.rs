@@ -19,12 +19,14 @@ pub(crate) struct Arguments {
 enum What {
     /// From a death to knowing it, and what the kernel programs cost everybody else
     Exit,
+    /// From a kill to its restart script, and what pcheck costs
+    Restart,
 }
 
 impl Arguments {
-    /// A short run of everything.
-    pub(crate) const fn quick() -> Self {
-        Self { what: What::Exit, quick: true }
+    /// Short runs of everything.
+    pub(crate) fn quick() -> impl Iterator<Item = Self> {
+        What::value_variants().iter().map(|what| Self { what: *what, quick: true })
     }
 }
 
@@ -34,6 +36,7 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
     let Arguments { what, quick } = arguments;
     let binary = match what {
         What::Exit => "bench_exit",
+        What::Restart => "bench_restart",
     };
     step("bench");
     cmd!(shell, "cargo build --quiet --release --package watcher-tests --package watcher --bins").quiet().run()?;

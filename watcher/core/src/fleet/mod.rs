@@ -111,8 +111,9 @@ impl Fleet {
             Event::Gone { proc, ending } => self.gone(proc, ending, Reason::Down, now, out),
             Event::Zombie { proc, ending } => self.gone(proc, ending, Reason::Zombie, now, out),
             Event::Listed { processes, uptime } => {
-                let listing = Listing { processes: &processes, uptime, now: now.mono };
-                for unit in self.shared.looks.end(now.mono) {
+                let (asked, began) = self.shared.looks.end(now.mono);
+                let listing = Listing { processes: &processes, uptime, began, now: now.mono };
+                for unit in asked {
                     self.with_unit(unit, now, out, |unit, cx| unit.looked(&listing, cx));
                 }
             }
@@ -222,15 +223,18 @@ impl Fleet {
         let Some(running) = self.shared.runs.of(run) else { return };
         running.proc = Some(script);
         // So that it is saved which script runs.
-        let unit = running.unit;
-        self.with_unit(unit, now, out, |_, _| {});
+        if let Some(unit) = running.unit {
+            self.with_unit(unit, now, out, |_, _| {});
+        }
     }
 
     fn run_ended(&mut self, run: RunId, end: RunEnd, now: Now, out: &mut Outbox<Action>) {
         let Some(running) = self.shared.runs.end(run) else { return };
         let ran = now.mono.since(running.since);
         out.push(restart::tell_run_end(running.subject, running.script, end, ran));
-        self.with_unit(running.unit, now, out, |unit, cx| unit.run_ended(run, cx));
+        if let Some(unit) = running.unit {
+            self.with_unit(unit, now, out, |unit, cx| unit.run_ended(run, cx));
+        }
     }
 
     fn stop(&mut self, signal: Option<Signal>, out: &mut Outbox<Action>) {

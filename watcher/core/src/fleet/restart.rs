@@ -119,6 +119,14 @@ impl Unit {
     pub(super) fn granted(&mut self, cx: &mut Context<'_>) {
         let Phase::Queued { mut fault, at } = self.phase.clone() else { return };
         let now = cx.now;
+        let Some(member) = self.members.get(at) else { return };
+        if let Some((run, left)) = cx.shared.runs.take_over(cx.unit, &member.target()) {
+            // Of this entry before it went from the rules and came back: two at once would get in each other's way.
+            self.budget.last = self.budget.last.max(Some(left.since));
+            let clearing = member.entry.clear_cmd() == Some(&left.script);
+            self.phase = Phase::Running { fault, at, run, clearing };
+            return;
+        }
         if !fault.counted {
             self.budget.spend(now.mono);
             fault.counted = true;
@@ -139,8 +147,7 @@ impl Unit {
         let retry_count = self.budget.count;
         let Some(member) = self.members.get(at) else { return };
         let script = member.entry.clear_cmd().filter(|_| clearing).unwrap_or(&member.entry.script.value).clone();
-        let (unit, limit, now) = (cx.unit, member.script_limit(), cx.mono());
-        let run = cx.shared.runs.begin(unit, member.subject(), script.clone(), limit, now);
+        let run = cx.shared.runs.begin(member.wanted(cx.unit, script.clone()), cx.now.mono);
         let is_culprit = at == fault.culprit;
         let order = ScriptOrder {
             run,
@@ -155,6 +162,8 @@ impl Unit {
             cause: fault.cause.clone().filter(|_| is_culprit),
         };
         self.phase = Phase::Running { fault, at, run, clearing };
+        // First this: killed in between, the next pcheck would run it again, and at once.
+        self.save(cx);
         cx.out.push(Action::Run(Box::new(order)));
     }
 

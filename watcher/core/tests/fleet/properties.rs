@@ -247,16 +247,16 @@ proptest! {
             again.step(now(given.mono), event, &mut out);
             asked.extend(out.drain());
         }
-        let without_stamps = |mut actions: Vec<Action>| {
-            for action in &mut actions {
-                if let Action::Save(saved) = action {
+        let without_stamps = |actions: Vec<Action>| {
+            actions.into_iter().map(|mut action| {
+                if let Action::Save(saved) = &mut action {
                     saved.rerun = None;
                 }
-                if let Action::Renew(all) = action {
+                if let Action::Renew(all) = &mut action {
                     all.iter_mut().for_each(|saved| saved.rerun = None);
                 }
-            }
-            actions
+                action
+            }).collect::<Vec<_>>()
         };
         prop_assert_eq!(without_stamps(asked), without_stamps(world.asked));
     }

@@ -23,6 +23,7 @@ enum Happening {
     Appears(String),
     Dies(ProcId),
     EndsDying(ProcId),
+    Listed(Vec<Process>),
     ScriptEnds(RunId, RunEnd),
 }
 
@@ -49,6 +50,8 @@ pub(crate) struct World {
     pub(crate) tells_deaths: bool,
     /// How long a process takes to die.
     pub(crate) teardown: Span,
+    /// How long a look takes; it shows who was there when it began.
+    pub(crate) look_takes: Span,
     /// Every event that the fleet was given, for a replay.
     pub(crate) given: Vec<(Now, Event)>,
     pub(crate) asked: Vec<Action>,
@@ -100,6 +103,7 @@ impl World {
             rules: Ok(pfile),
             tells_deaths: true,
             teardown: Span::of_millis(1),
+            look_takes: Span(0),
             given: Vec::new(),
             asked: Vec::new(),
             dumps: 0,
@@ -250,6 +254,10 @@ impl World {
                     self.pending.push_back(Event::Gone { proc, ending: Ending::Unknown });
                 }
             }
+            Happening::Listed(processes) => {
+                let uptime = StartTicks(self.now.0 / 10_000_000);
+                self.pending.push_back(Event::Listed { processes: Processes::new(processes), uptime });
+            }
             Happening::ScriptEnds(run, end) => {
                 self.at_work.remove(&run);
                 if self.running.remove(&run).is_some() {
@@ -291,9 +299,11 @@ impl World {
                 Action::Finish(finish) => assert!(self.finish.replace(finish).is_none(), "it ends once"),
                 Action::List => {
                     let alive = self.processes.values().filter(|(_, life)| *life == Life::Alive);
-                    let processes = Processes::new(alive.map(|(process, _)| process.clone()).collect());
-                    let uptime = StartTicks(self.now.0 / 10_000_000);
-                    self.pending.push_back(Event::Listed { processes, uptime });
+                    let processes = alive.map(|(process, _)| process.clone()).collect();
+                    match self.look_takes {
+                        Span(0) => self.happen(Happening::Listed(processes)),
+                        takes => self.later(takes, Happening::Listed(processes)),
+                    }
                 }
                 Action::ReadRules { request } => {
                     let rules = self.rules.clone().map(Box::new);

@@ -1,0 +1,71 @@
+//! What pcheck itself costs: until it watches, memory, and wake-ups.
+
+use std::{
+    fs,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use watcher::sys::proc_table;
+
+use crate::ground::{Ground, Watching};
+
+pub(crate) fn run(quick: bool) {
+    let seconds = if quick { 1 } else { 10 };
+    println!("## pcheck, tier ebpf: start, memory and wake-ups\n");
+    println!(
+        "| entries and processes | start until all are up, ms | one bare look at /proc, ms | RSS, MiB | wake-ups in {seconds} s idle | CPU ticks idle |"
+    );
+    println!("| ---: | ---: | ---: | ---: | ---: | ---: |");
+    let counts: &[usize] = if quick { &[1, 100] } else { &[1, 1_000, 10_000] };
+    for count in counts {
+        row(*count, seconds);
+    }
+    println!();
+}
+
+fn row(count: usize, seconds: u64) {
+    let ground = Ground::new();
+    let mut herd = Command::new(ground.at("program"));
+    let _herd = Watching::start(herd.arg("herd").arg(count.to_string()), "");
+    let lives = || proc_table::processes().expect("/proc").iter().filter(|process| is_of(&ground, process)).count();
+    // The herd's parent is one more.
+    while lives() <= count {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let begun = Instant::now();
+    proc_table::processes().expect("/proc");
+    let look = begun.elapsed();
+    let mut pcheck = Command::new(watcher_tests::program::built("watcher"));
+    pcheck.arg("pcheck").arg("-f").arg(ground.pfile(count)).arg("--run-dir").arg(ground.at("run"));
+    let begun = Instant::now();
+    let mut pcheck = Watching::start(pcheck.args(["--log", "stderr", "--tier", "ebpf"]), ") Up");
+    (0..count).for_each(|_| pcheck.await_restarted());
+    let start = begun.elapsed();
+    // What is to be given back has been, by then.
+    thread::sleep(Duration::from_secs(1));
+    let (wake_ups, ticks) = (field(pcheck.pid, "voluntary_ctxt_switches:"), cpu_ticks(pcheck.pid));
+    thread::sleep(Duration::from_secs(seconds));
+    let wake_ups = field(pcheck.pid, "voluntary_ctxt_switches:") - wake_ups;
+    let ticks = cpu_ticks(pcheck.pid) - ticks;
+    let rss = field(pcheck.pid, "VmRSS:") as f64 / 1024.0;
+    let [start, look] = [start, look].map(|time| time.as_secs_f64() * 1e3);
+    println!("| {count} | {start:.0} | {look:.0} | {rss:.1} | {wake_ups} | {ticks} |");
+}
+
+fn is_of(ground: &Ground, process: &watcher_core::pfile::select::Process) -> bool {
+    process.name.as_slice() == ground.at("program").as_os_str().as_encoded_bytes()
+}
+
+fn field(pid: u32, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("the field is there");
+    line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number")
+}
+
+fn cpu_ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let after_name = stat.rsplit(')').next().expect("a name");
+    after_name.split_whitespace().skip(11).take(2).filter_map(|word| word.parse::<u64>().ok()).sum()
+}
