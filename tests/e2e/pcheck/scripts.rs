@@ -50,14 +50,22 @@ fn a_script_that_cannot_be_run_says_why_and_counts_as_a_try() {
             (host.path("folder.sh"), "it is not a file".to_owned()),
         ] {
             let lines = all_lines(&host, tier, &script);
-            let said = format!("Restart script of ({svc}) was not started: {why}");
-            assert!(lines[2].starts_with(&said) && lines[2].ends_with(&format!("[{script}]")), "{lines:#?}");
-            let others: Vec<_> = lines.iter().enumerate().filter(|(at, _)| *at != 2).map(|(_, line)| line).collect();
-            // That no process was ever there is said as at the start.
+            // At the start, so that nobody learns of it only when it is needed, and when it is.
+            let begin =
+                ["could not run", "was not started"].map(|what| format!("Restart script of ({svc}) {what}: {why}"));
+            let is_said = |line: &String| begin.iter().any(|begin| line.starts_with(begin)) && line.ends_with(&script);
+            let bracketed =
+                |line: &&String| line.strip_suffix(']').map(ToOwned::to_owned).is_some_and(|line| is_said(&line));
+            let (said, others): (Vec<_>, Vec<_>) = lines.iter().partition(bracketed);
+            let count = |begin: &String| said.iter().filter(|line| line.starts_with(begin)).count();
+            // What only running it shows is not known before.
+            let before = usize::from(!why.contains("interpreter"));
+            assert_eq!(begin.each_ref().map(count), [before, 1], "{lines:#?}");
             let story = [
                 format!("Set pid fail ({svc})"),
                 format!("Try to restart ({svc})"),
-                others[2].clone(),
+                // There never was one.
+                format!("Process [{svc},pid=0] Down"),
                 format!("({svc}) RETRY_OVER:EXIT"),
                 format!("({svc}) FATAL"),
             ];
@@ -160,5 +168,28 @@ fn while_a_script_hangs_others_are_served_and_no_zombie_is_left() {
         kill(script);
         pcheck.until(&format!("Restart script of ({svc}) "));
         assert_eq!(children(&pcheck), []);
+    });
+}
+
+#[test]
+fn a_script_that_takes_too_long_is_ended_with_all_its_processes_and_the_try_has_failed() {
+    on_each_tier(|tier| {
+        let host = Host::new();
+        let svc = host.svc();
+        let body = "cat ${H}life &\necho $! > ${H}child.new; mv ${H}child.new ${H}child; wait; cat ${H}life";
+        let script = host.script("start.sh", body);
+        host.rules(&format!("{svc}:{script}:86400:1:exit\n#@ script_timeout=1"));
+        let mut pcheck = Pcheck::started(&mut host.pcheck(tier));
+        pcheck.expect([
+            format!("Set pid fail ({svc})"),
+            format!("Try to restart ({svc})"),
+            format!("Restart script of ({svc}) takes longer than 1 s, it is ended [{script}]"),
+            format!("Restart script of ({svc}) killed by SIGTERM [{script}]"),
+        ]);
+        let child = Pid::new(host.read("child").trim().parse().unwrap()).unwrap();
+        until("what it has started has ended, too", || !lives(child));
+        let (lines, code) = pcheck.end();
+        assert_eq!(code, Some(4));
+        assert_eq!(lines.last().unwrap(), &format!("({svc}) FATAL"));
     });
 }
