@@ -6,5 +6,6 @@ mod doctor;
 mod explained;
 mod hostile;
 mod loss;
+mod pcheck;
 mod servers;
 mod watch;

@@ -1,5 +1,7 @@
 //! Harness: victims that do as they are told, the program under test, and waiting with a deadline.
 
+pub mod host;
+pub mod pcheck;
 pub mod program;
 pub mod script;
 pub mod victim;

@@ -18,6 +18,7 @@ fn main() {
     let mut command = Command::new(words.next().expect("usage: keeps COMMAND…"));
     // SAFETY: no pointer is passed.
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+    #[expect(clippy::zombie_processes, reason = "it is reaped below, with all others")]
     let child = command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the command starts");
     say(&child.id().to_string());
     thread::spawn(end_all_when_nobody_listens);

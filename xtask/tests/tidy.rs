@@ -96,6 +96,29 @@ fn only_the_engine_owns_the_machine() {
 }
 
 #[test]
+fn the_wall_clock_stamps_and_decides_nothing() {
+    // `date -s` must change nothing but what is printed. Whoever is listed here prints, or hands on what others print.
+    let stamps = [
+        "watcher/src/cli/watch.rs",
+        "watcher/src/control/view.rs",
+        "watcher/src/engine/patrol/asked.rs",
+        "watcher/src/engine/patrol/mod.rs",
+        "watcher/src/executor/log/mod.rs",
+        "watcher/src/executor/snapshot.rs",
+        "watcher/src/sys/clock.rs",
+    ];
+    let asking = ["clock::wall", "clock::unix_seconds", "unix_seconds(", "SystemTime", "UNIX_EPOCH"];
+    let offences = lines_with(&["watcher/src", "watcher/core/src"], &asking, &stamps);
+    let offences = offences.into_iter().filter(|line| !line.contains("fn time(unix_seconds: f64)"));
+    assert_none(&offences.collect::<Vec<_>>(), "only the monotonic clock decides");
+    let clock = fs::read_to_string(root().join("watcher/src/sys/clock.rs")).expect("the clocks");
+    assert!(
+        clock.contains("pub fn wall(") && clock.contains("pub fn unix_seconds("),
+        "they have moved: list them anew"
+    );
+}
+
+#[test]
 fn every_queue_is_bounded() {
     assert_none(&lines_with(&PRODUCT, &["unbounded_channel", "mpsc::channel()"], &[]), "every queue is bounded");
 }

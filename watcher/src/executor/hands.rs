@@ -1,11 +1,14 @@
 //! Everything that does for pcheck what its core asks for, and brings back what came of it; watching apart, which is
 //! [`super::watch`].
 
-use std::time::Duration;
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path, time::Duration};
 
 use serde::Serialize;
+use tokio::task::JoinSet;
 use tracing::warn;
-use watcher_core::{EntryId, Event, Level, ProcId, RequestId, RunId, SavedEntry, ScriptOrder, Signal, Told, Wall};
+use watcher_core::{
+    EntryId, Event, Level, ProcId, RequestId, RunId, SavedEntry, ScriptOrder, Signal, Told, Wall, pfile::AbsolutePath,
+};
 
 use super::{
     dump::Head,
@@ -34,6 +37,8 @@ pub struct Hands {
     scripts: Scripts,
     lister: Lister,
     rules: RulesReader,
+    /// Looks at scripts before they are needed.
+    checks: JoinSet<Vec<scripts::Line>>,
     /// What scripts say, until it is told.
     said: Vec<scripts::Line>,
 }
@@ -50,6 +55,7 @@ impl Hands {
             scripts,
             lister: Lister::default(),
             rules,
+            checks: JoinSet::new(),
             said: Vec::new(),
         }
     }
@@ -58,10 +64,11 @@ impl Hands {
     pub async fn ready(&mut self, events: &mut Vec<Event>) {
         tokio::select! {
             () = self.scripts.ready() => self.scripts.collect(events, &mut self.said),
-            listed = self.lister.next() => events.push(listed),
+            listed = self.lister.next() => events.extend(listed),
             rules = self.rules.next() => events.push(rules),
             () = self.log.ready() => self.log.retry(),
             trouble = self.trace.ready() => self.warn(trouble),
+            Some(checked) = self.checks.join_next() => self.said.extend(checked.unwrap_or_default()),
         }
         self.tell_said();
     }
@@ -87,6 +94,20 @@ impl Hands {
     pub fn run(&mut self, order: ScriptOrder) {
         let output = self.run_dir.output(order.entry);
         self.scripts.start(order, Some(output));
+    }
+
+    /// Tells of scripts that cannot run: before they are needed is the time to mend them.
+    pub fn check_scripts(&mut self, scripts: Vec<(AbsolutePath, AbsolutePath)>) {
+        self.checks.spawn_blocking(move || {
+            let trouble = |(process, script): &(AbsolutePath, AbsolutePath)| {
+                let why = scripts::check(Path::new(OsStr::from_bytes(script.as_slice()))).err()?;
+                Some((
+                    Level::Warning,
+                    format!("Restart script of ({process}) cannot run: {why} [{script}]").into_bytes(),
+                ))
+            };
+            scripts.iter().filter_map(trouble).collect()
+        });
     }
 
     /// Ends a script.
@@ -139,11 +160,16 @@ impl Hands {
         }
     }
 
+    /// Tells the log something that is about no entry.
+    pub fn say(&mut self, level: Level, sentence: &str) {
+        self.log.tell(level, sentence.as_bytes());
+    }
+
     fn tell_said(&mut self) {
         for (level, line) in self.said.drain(..) {
             self.log.tell(level, &line);
         }
-        if let Some(trouble) = self.lister.trouble.take() {
+        if let Some(trouble) = self.lister.take_trouble() {
             self.log.tell(Level::Error, trouble.as_bytes());
         }
     }

@@ -91,6 +91,8 @@ impl Trace {
                 }
                 Ready::Failed(sentence) => Some(sentence),
             },
+            // The dump is due, and nothing else is going on.
+            else => std::future::pending().await,
         }
     }
 

@@ -8,3 +8,13 @@ pub fn give_back() {
         libc::malloc_trim(0);
     }
 }
+
+/// One pool of memory for all threads. Those that look at something aside need it for a moment and one after the other; with
+/// a pool each, what they have freed would stay with us for good.
+pub fn share() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt has no precondition; this is called before there are other threads.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}

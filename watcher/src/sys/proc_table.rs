@@ -1,6 +1,12 @@
 //! All processes, as far as `/proc` shows them to this user. What goes while it is read is left out.
 
-use std::{ffi::OsString, fs, io, os::unix::ffi::OsStringExt as _};
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    fs, io,
+    os::unix::ffi::OsStringExt as _,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use watcher_core::{
     Pid,
@@ -17,11 +23,22 @@ use super::{
 /// # Errors
 /// When `/proc` cannot be read.
 pub fn processes() -> io::Result<Vec<Process>> {
+    processes_but(&BTreeSet::new(), &AtomicU32::new(0))
+}
+
+/// The same without some, and telling all the time which one is being looked at: the kernel holds up whoever reads the
+/// command line of a process whose memory is locked, for as long as that takes.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn processes_but(shunned: &BTreeSet<Pid>, looking_at: &AtomicU32) -> io::Result<Vec<Process>> {
     let own_exe = exe(own::pid());
     let mut processes = Vec::new();
     for item in fs::read_dir("/proc")? {
         let pid = item?.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::new);
-        processes.extend(pid.and_then(|pid| process(pid, own_exe.as_ref())));
+        let Some(pid) = pid.filter(|pid| !shunned.contains(pid)) else { continue };
+        looking_at.store(pid.number(), Ordering::Relaxed);
+        processes.extend(process(pid, own_exe.as_ref()));
     }
     Ok(processes)
 }

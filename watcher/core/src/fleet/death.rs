@@ -82,15 +82,12 @@ impl Unit {
     fn is_stopping(&self, at: usize) -> bool {
         match self.phase {
             Phase::Stopping { at: stopping, .. } => stopping == at,
-            // A script that brings the right number of processes about may well end the one that was watched.
-            Phase::Running { at: running, .. } => running == at,
-            Phase::Appearing { .. }
-            | Phase::Failed { .. }
-            | Phase::GaveUp
-            | Phase::Idle
-            | Phase::Looking
-            | Phase::Queued { .. }
-            | Phase::Resting { .. } => false,
+            // A script that brings the right number of processes about may well end the one that was watched. It may have
+            // ended itself when that is seen.
+            Phase::Appearing { at: acting, .. }
+            | Phase::Resting { at: acting, .. }
+            | Phase::Running { at: acting, .. } => acting == at,
+            Phase::Failed { .. } | Phase::GaveUp | Phase::Idle | Phase::Looking | Phase::Queued { .. } => false,
         }
     }
 

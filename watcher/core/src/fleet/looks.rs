@@ -17,6 +17,8 @@ pub(super) struct Listing<'a> {
     pub(super) processes: &'a Processes,
     /// The moment, on the clock of start times.
     pub(super) uptime: StartTicks,
+    /// When the look began: of what came later it knows nothing.
+    pub(super) began: Mono,
     /// The moment.
     pub(super) now: Mono,
 }
@@ -66,14 +68,12 @@ impl Looks {
         begins
     }
 
-    /// The look has been taken: who asked for it.
-    pub(super) fn end(&mut self, now: Mono) -> BTreeSet<UnitId> {
+    /// The look has been taken: who asked for it, and when it began.
+    pub(super) fn end(&mut self, now: Mono) -> (BTreeSet<UnitId>, Mono) {
         const PAUSE: Span = Span::of_millis(20);
-        if let Some(began) = self.under_way.take() {
-            let took = now.since(began);
-            self.not_before = Some(now.after(took.max(PAUSE)));
-        }
-        std::mem::take(&mut self.served)
+        let began = self.under_way.take().unwrap_or(now);
+        self.not_before = Some(now.after(now.since(began).max(PAUSE)));
+        (std::mem::take(&mut self.served), began)
     }
 
     /// When a look may begin that is waited for.
@@ -96,11 +96,11 @@ mod tests {
         assert!(looks.begin(Mono(0)));
         looks.ask(UnitId(3));
         assert!(!looks.begin(Mono(MS)));
-        assert_eq!(looks.end(Mono(50 * MS)).into_iter().collect::<Vec<_>>(), [UnitId(1), UnitId(2)]);
+        assert_eq!(looks.end(Mono(50 * MS)), (BTreeSet::from([UnitId(1), UnitId(2)]), Mono(0)));
         assert!(!looks.begin(Mono(99 * MS)));
         assert_eq!(looks.deadline(), Some(Mono(100 * MS)));
         assert!(looks.begin(Mono(100 * MS)));
-        assert_eq!(looks.end(Mono(100 * MS)).into_iter().collect::<Vec<_>>(), [UnitId(3)]);
+        assert_eq!(looks.end(Mono(100 * MS)), (BTreeSet::from([UnitId(3)]), Mono(100 * MS)));
         assert!(!looks.begin(Mono(999 * MS)));
         assert_eq!(looks.deadline(), None);
     }
@@ -109,7 +109,8 @@ mod tests {
     fn a_process_that_began_in_the_tick_of_the_death_counts_as_newer() {
         let processes = Processes::default();
         let second = 1_000 * MS;
-        let listing = Listing { processes: &processes, uptime: StartTicks(10_000), now: Mono(50 * second) };
+        let (uptime, now) = (StartTicks(10_000), Mono(50 * second));
+        let listing = Listing { processes: &processes, uptime, began: now, now };
         let died = Mono(49 * second + 5 * MS);
         assert!(listing.began_after(StartTicks(9_900), died));
         assert!(!listing.began_after(StartTicks(9_899), died));

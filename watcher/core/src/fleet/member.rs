@@ -1,9 +1,9 @@
 //! One entry: what it wants, and what is known of its process.
 
-use super::{EntryView, ProcStatus, StallStatus, budget::Budget, looks::Listing, view::Doing};
+use super::{EntryView, ProcStatus, StallStatus, UnitId, budget::Budget, looks::Listing, runs::Wanted, view::Doing};
 use crate::{
     Ending, EntryId, Mono, Pid, ProcId, SavedEntry, Span, Subject, Wall,
-    pfile::{self, Bytes, Entry, EntryNumber, EntryOption, Seconds},
+    pfile::{self, AbsolutePath, Bytes, Entry, EntryNumber, EntryOption, Seconds, Strings},
 };
 
 /// An entry that is watched.
@@ -52,6 +52,10 @@ pub(super) enum Presence {
     /// It is there.
     Up(ProcId),
 }
+
+/// What tells whose process an entry means: as long as this is the same, the process may stay the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Target(AbsolutePath, Option<Strings>, Option<Strings>);
 
 /// How many processes an entry wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,7 +209,9 @@ impl Member {
         self.id = old.id;
         (self.presence, self.was_up) = match old.presence {
             Presence::Up(proc) => (Presence::Up(proc), old.was_up),
-            Presence::Absent | Presence::Dying { .. } | Presence::Unknown => (Presence::Unknown, false),
+            // What it holds is waited for as before.
+            Presence::Dying { .. } => (old.presence, false),
+            Presence::Absent | Presence::Unknown => (Presence::Unknown, false),
         };
         (self.last, self.died_at, self.paused) = (old.last, old.died_at, old.paused);
         (self.restart_count, self.rerun) = (old.restart_count, old.rerun);
@@ -224,9 +230,19 @@ impl Member {
     }
 
     /// Time limit of its script.
-    pub(super) fn script_limit(&self) -> Span {
+    fn script_limit(&self) -> Span {
         const DEFAULT: Seconds = Seconds(300);
         Span::of_seconds(self.entry.script_timeout().unwrap_or(DEFAULT).0)
+    }
+
+    /// A run of a script of this entry.
+    pub(super) fn wanted(&self, unit: UnitId, script: AbsolutePath) -> Wanted {
+        Wanted { unit, subject: self.subject(), target: self.target(), script, limit: self.script_limit() }
+    }
+
+    pub(super) fn target(&self) -> Target {
+        let strings = (self.entry.include_strings().cloned(), self.entry.exclude_strings().cloned());
+        Target(self.entry.process.value.clone(), strings.0, strings.1)
     }
 }
 

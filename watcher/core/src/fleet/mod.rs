@@ -111,12 +111,15 @@ impl Fleet {
             Event::Gone { proc, ending } => self.gone(proc, ending, Reason::Down, now, out),
             Event::Zombie { proc, ending } => self.gone(proc, ending, Reason::Zombie, now, out),
             Event::Listed { processes, uptime } => {
-                let listing = Listing { processes: &processes, uptime, now: now.mono };
-                for unit in self.shared.looks.end(now.mono) {
+                let (asked, began) = self.shared.looks.end(now.mono);
+                let listing = Listing { processes: &processes, uptime, began, now: now.mono };
+                for unit in asked {
                     self.with_unit(unit, now, out, |unit, cx| unit.looked(&listing, cx));
                 }
             }
             Event::Lost { records } => {
+                // Among them may be the start of a process that is waited for.
+                self.hurry = self.hurry.or(Some(now.mono));
                 out.push(Action::Tell(Told { entry: None, note: Note::Lost { records } }));
                 out.push(Action::Sweep);
             }
@@ -219,8 +222,8 @@ impl Fleet {
     fn run_started(&mut self, run: RunId, script: ProcId, now: Now, out: &mut Outbox<Action>) {
         let Some(running) = self.shared.runs.of(run) else { return };
         running.proc = Some(script);
+        // So that it is saved which script runs.
         if let Some(unit) = running.unit {
-            // So that it is saved which script runs.
             self.with_unit(unit, now, out, |_, _| {});
         }
     }

@@ -4,22 +4,15 @@ use std::collections::BTreeMap;
 
 use super::{
     Fleet, ProcStatus, UnitId,
-    member::Presence,
+    member::{Presence, Target},
     orders,
     shared::{Context, Who},
     unit::{Fault, Phase, Unit},
 };
 use crate::{
     Action, Answer, Note, Now, Outbox, RequestId, SavedEntry, Span, Told,
-    pfile::{self, AbsolutePath, Bytes, Entry, Pfile, Strings},
+    pfile::{self, Bytes, Pfile},
 };
-
-/// What tells whose process an entry means: as long as this is the same, the process may stay the same.
-type Target = (AbsolutePath, Option<Strings>, Option<Strings>);
-
-fn target(entry: &Entry) -> Target {
-    (entry.process.value.clone(), entry.include_strings().cloned(), entry.exclude_strings().cloned())
-}
 
 /// What becomes of entries when rules are read again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -113,7 +106,7 @@ impl Fleet {
             changes.removed += unit.members.iter().filter(|member| !member.carried).count();
             let mut cx = Context { unit: id, now, shared: &mut self.shared, out };
             unit.let_go(&mut cx);
-            self.shared.runs.orphan(id);
+            self.shared.runs.leave(id);
             self.timers.set(id, None);
         }
         for unit in self.unit_ids() {
@@ -159,13 +152,13 @@ impl Fleet {
         let mut known: BTreeMap<Target, Vec<(UnitId, usize)>> = BTreeMap::new();
         for (id, unit) in old.iter().rev() {
             for (at, member) in unit.members.iter().enumerate().rev() {
-                known.entry(target(&member.entry)).or_default().push((*id, at));
+                known.entry(member.target()).or_default().push((*id, at));
             }
         }
         for (id, unit) in self.units.iter_mut().filter(|(_, unit)| unit.is_fresh) {
             for at in 0..unit.members.len() {
                 let Some(member) = unit.members.get_mut(at) else { continue };
-                let from = known.get_mut(&target(&member.entry)).and_then(Vec::pop);
+                let from = known.get_mut(&member.target()).and_then(Vec::pop);
                 let before = from.and_then(|(old_id, at)| Some((old_id, at, old.get_mut(&old_id)?)));
                 let Some((old_id, old_at, old_unit)) = before else {
                     changes.added += 1;
@@ -189,7 +182,9 @@ impl Fleet {
                 };
                 let Some(old_member) = old_unit.members.get_mut(old_at) else { continue };
                 member.inherit(old_member);
-                if let Presence::Up(proc) = old_member.presence {
+                // It counts anew, but at the same pace.
+                unit.budget.last = unit.budget.last.max(old_unit.budget.last);
+                if let Presence::Up(proc) | Presence::Dying { proc, .. } = old_member.presence {
                     old_member.presence = Presence::Unknown;
                     self.shared.watched.add(proc, Who::Member(*id, at), out);
                     self.shared.watched.remove(proc, Who::Member(old_id, old_at), out);

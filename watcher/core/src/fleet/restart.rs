@@ -16,6 +16,10 @@ use crate::{
 /// From asking a member of a group to end until it is ended by force.
 const PATIENCE: Span = Span::of_seconds(10);
 
+/// A death that was learned of, or that took, so long ago that somebody else may have acted on it meanwhile: pcheck, or the
+/// whole host, may have been stopped.
+const LATE: Span = Span::of_seconds(1);
+
 /// From the end of a script to the second look for its process; each pause is twice as long as the one before.
 const FIRST_PAUSE: Span = Span::of_millis(250);
 
@@ -33,7 +37,9 @@ impl Unit {
             self.phase = Phase::Failed { fault, search };
             return;
         }
-        if search == Search::Needed {
+        let died_at = self.members.get(fault.culprit).and_then(|member| member.died_at);
+        let is_late = fault.reason != Reason::Count && died_at.is_some_and(|died| now.since(died) >= LATE);
+        if search == Search::Needed || (search == Search::NotNeeded && is_late) {
             self.phase = Phase::Failed { fault, search: Search::Asked };
             cx.ask_look();
         } else {
@@ -113,6 +119,14 @@ impl Unit {
     pub(super) fn granted(&mut self, cx: &mut Context<'_>) {
         let Phase::Queued { mut fault, at } = self.phase.clone() else { return };
         let now = cx.now;
+        let Some(member) = self.members.get(at) else { return };
+        if let Some((run, left)) = cx.shared.runs.take_over(cx.unit, &member.target()) {
+            // Of this entry before it went from the rules and came back: two at once would get in each other's way.
+            self.budget.last = self.budget.last.max(Some(left.since));
+            let clearing = member.entry.clear_cmd() == Some(&left.script);
+            self.phase = Phase::Running { fault, at, run, clearing };
+            return;
+        }
         if !fault.counted {
             self.budget.spend(now.mono);
             fault.counted = true;
@@ -133,8 +147,7 @@ impl Unit {
         let retry_count = self.budget.count;
         let Some(member) = self.members.get(at) else { return };
         let script = member.entry.clear_cmd().filter(|_| clearing).unwrap_or(&member.entry.script.value).clone();
-        let (unit, limit, now) = (cx.unit, member.script_limit(), cx.mono());
-        let run = cx.shared.runs.begin(unit, member.subject(), script.clone(), limit, now);
+        let run = cx.shared.runs.begin(member.wanted(cx.unit, script.clone()), cx.now.mono);
         let is_culprit = at == fault.culprit;
         let order = ScriptOrder {
             run,
@@ -149,6 +162,8 @@ impl Unit {
             cause: fault.cause.clone().filter(|_| is_culprit),
         };
         self.phase = Phase::Running { fault, at, run, clearing };
+        // First this: killed in between, the next pcheck would run it again, and at once.
+        self.save(cx);
         cx.out.push(Action::Run(Box::new(order)));
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{UnitId, timers::Timers};
+use super::{UnitId, member::Target, timers::Timers};
 use crate::{Mono, ProcId, RunId, Span, Subject, pfile::AbsolutePath};
 
 /// A script that takes longer than this works no more, but waits for something: others may begin.
@@ -21,11 +21,26 @@ pub(super) struct Runs {
     next: u64,
 }
 
+/// A script that is to run.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// Who waits for it.
+    pub(super) unit: UnitId,
+    /// For which entry.
+    pub(super) subject: Subject,
+    /// Whose process it brings back.
+    pub(super) target: Target,
+    pub(super) script: AbsolutePath,
+    /// How long it may run.
+    pub(super) limit: Span,
+}
+
 /// A script that runs.
 #[derive(Debug)]
 pub(super) struct Running {
-    /// Who waits for it; nobody when its entry is no more.
+    /// Who waits for it; nobody when the entry has gone from the rules.
     pub(super) unit: Option<UnitId>,
+    target: Target,
     /// For which entry it was started.
     pub(super) subject: Subject,
     /// What runs.
@@ -89,19 +104,14 @@ impl Runs {
     }
 
     /// A script is about to run.
-    pub(super) fn begin(
-        &mut self,
-        unit: UnitId,
-        subject: Subject,
-        script: AbsolutePath,
-        limit: Span,
-        now: Mono,
-    ) -> RunId {
+    pub(super) fn begin(&mut self, wanted: Wanted, now: Mono) -> RunId {
+        let Wanted { unit, subject, target, script, limit } = wanted;
         let run = RunId(self.next);
         self.next += 1;
         let running = Running {
             unit: Some(unit),
             subject,
+            target,
             script,
             proc: None,
             adopted: false,
@@ -115,19 +125,29 @@ impl Runs {
     }
 
     /// A script of an earlier pcheck runs still.
-    pub(super) fn adopt(
-        &mut self,
-        (unit, subject): (UnitId, Subject),
-        script: AbsolutePath,
-        limit: Span,
-        (proc, since): (ProcId, Mono),
-    ) -> RunId {
-        let run = self.begin(unit, subject, script, limit, since);
+    pub(super) fn adopt(&mut self, wanted: Wanted, (proc, since): (ProcId, Mono)) -> RunId {
+        let limit = wanted.limit;
+        let run = self.begin(wanted, since);
         if let Some(running) = self.running.get_mut(&run) {
             (running.proc, running.adopted, running.stage) = (Some(proc), true, Stage::Waiting);
         }
         self.timers.set(run, Some(since.after(limit)));
         run
+    }
+
+    /// A unit has gone; its scripts run on.
+    pub(super) fn leave(&mut self, unit: UnitId) {
+        for running in self.running.values_mut().filter(|running| running.unit == Some(unit)) {
+            running.unit = None;
+        }
+    }
+
+    /// From now on this unit waits for a script that brings the same process back, if one runs that nobody waits for.
+    pub(super) fn take_over(&mut self, unit: UnitId, target: &Target) -> Option<(RunId, &Running)> {
+        let is_left = |running: &Running| running.unit.is_none() && running.target == *target;
+        let (run, running) = self.running.iter_mut().find(|(_, running)| is_left(running))?;
+        running.unit = Some(unit);
+        Some((*run, running))
     }
 
     /// One of them.
@@ -139,14 +159,6 @@ impl Runs {
     pub(super) fn end(&mut self, run: RunId) -> Option<Running> {
         self.timers.set(run, None);
         self.running.remove(&run)
-    }
-
-    /// Nobody waits for the scripts of this unit any more.
-    pub(super) fn orphan(&mut self, unit: UnitId) {
-        self.leave_queue(unit);
-        for running in self.running.values_mut().filter(|running| running.unit == Some(unit)) {
-            running.unit = None;
-        }
     }
 
     /// When something is due.

@@ -68,7 +68,8 @@ impl Unit {
     fn look_for_started(&mut self, fault: Fault, at: usize, listing: &Listing<'_>, cx: &mut Context<'_>) {
         let now = cx.mono();
         let Phase::Appearing { until, pause, ref mut look_at, .. } = self.phase else { return };
-        let last_look = until <= now;
+        // Not by when it has come: the look may have taken long, or pcheck may have slept meanwhile.
+        let last_look = until <= listing.began;
         let next = now.after(pause).min(until.max(now.after(Span::of_millis(1))));
         *look_at = Some(next);
         if let Phase::Appearing { pause, .. } = &mut self.phase {
@@ -115,7 +116,9 @@ impl Unit {
         let now = cx.mono();
         for at in 0..self.members.len() {
             let Some(member) = self.member(at) else { continue };
-            let Some(bounds) = member.bounds().filter(|_| member.is_watched()) else { continue };
+            // A look that others asked for may come too soon.
+            let is_due = member.is_watched() && member.count_at.is_none();
+            let Some(bounds) = member.bounds().filter(|_| is_due) else { continue };
             let have = member.count(listing);
             let wrong = have < bounds.min || bounds.max.is_some_and(|max| have > max);
             if wrong && member.miscounted {

@@ -93,8 +93,8 @@ impl Unit {
         let Some((at, (proc, since))) = left else { return self.settle(cx) };
         let Some(member) = self.members.get_mut(at) else { return };
         member.presence = Presence::Absent;
-        let (script, limit) = (member.entry.script.value.clone(), member.script_limit());
-        let run = cx.shared.runs.adopt((cx.unit, member.subject()), script, limit, (proc, since));
+        let wanted = member.wanted(cx.unit, member.entry.script.value.clone());
+        let run = cx.shared.runs.adopt(wanted, (proc, since));
         cx.shared.watched.add(proc, Who::Script(run), cx.out);
         let fault = Fault { culprit: at, reason: Reason::Down, ending: Ending::Unknown, cause: None, counted: true };
         self.phase = Phase::Running { fault, at, run, clearing: false };
@@ -292,9 +292,10 @@ impl Unit {
     pub(super) fn let_go(&mut self, cx: &mut Context<'_>) {
         self.rest(cx);
         for (at, member) in self.members.iter_mut().enumerate() {
-            if let Presence::Up(proc) | Presence::Dying { proc, .. } = member.presence {
-                member.presence = Presence::Unknown;
-                cx.unwatch(proc, at);
+            // Nor is known who is not there: somebody may bring him back.
+            match std::mem::replace(&mut member.presence, Presence::Unknown) {
+                Presence::Up(proc) | Presence::Dying { proc, .. } => cx.unwatch(proc, at),
+                Presence::Absent | Presence::Unknown => {}
             }
         }
     }

@@ -27,45 +27,24 @@ impl Entry {
     /// What the command line must contain.
     #[must_use]
     pub fn include_strings(&self) -> Option<&Strings> {
-        self.options.iter().find_map(|option| match &option.value {
-            EntryOption::IncludeStrings(strings) => Some(strings),
-            EntryOption::ClearCmd(_)
-            | EntryOption::ExcludeStrings(_)
-            | EntryOption::GroupTag { .. }
-            | EntryOption::MaxProcCount(_)
-            | EntryOption::MinProcCount(_)
-            | EntryOption::RestartWaitTime(_)
-            | EntryOption::Unknown(_) => None,
+        self.options.iter().find_map(|option| {
+            if let EntryOption::IncludeStrings(strings) = &option.value { Some(strings) } else { None }
         })
     }
 
     /// What the command line must not contain.
     #[must_use]
     pub fn exclude_strings(&self) -> Option<&Strings> {
-        self.options.iter().find_map(|option| match &option.value {
-            EntryOption::ExcludeStrings(strings) => Some(strings),
-            EntryOption::ClearCmd(_)
-            | EntryOption::GroupTag { .. }
-            | EntryOption::IncludeStrings(_)
-            | EntryOption::MaxProcCount(_)
-            | EntryOption::MinProcCount(_)
-            | EntryOption::RestartWaitTime(_)
-            | EntryOption::Unknown(_) => None,
+        self.options.iter().find_map(|option| {
+            if let EntryOption::ExcludeStrings(strings) = &option.value { Some(strings) } else { None }
         })
     }
 
     /// How long is waited after the restart script, in seconds.
     #[must_use]
     pub fn restart_wait(&self) -> Seconds {
-        let wait = self.options.iter().find_map(|option| match &option.value {
-            EntryOption::RestartWaitTime(seconds) => Some(*seconds),
-            EntryOption::ClearCmd(_)
-            | EntryOption::ExcludeStrings(_)
-            | EntryOption::GroupTag { .. }
-            | EntryOption::IncludeStrings(_)
-            | EntryOption::MaxProcCount(_)
-            | EntryOption::MinProcCount(_)
-            | EntryOption::Unknown(_) => None,
+        let wait = self.options.iter().find_map(|option| {
+            if let EntryOption::RestartWaitTime(seconds) = &option.value { Some(*seconds) } else { None }
         });
         wait.unwrap_or(Seconds(0))
     }
@@ -73,49 +52,24 @@ impl Entry {
     /// The group that it belongs to.
     #[must_use]
     pub fn group(&self) -> Option<&Bytes> {
-        self.options.iter().find_map(|option| match &option.value {
-            EntryOption::GroupTag { tag, .. } => Some(tag),
-            EntryOption::ClearCmd(_)
-            | EntryOption::ExcludeStrings(_)
-            | EntryOption::IncludeStrings(_)
-            | EntryOption::MaxProcCount(_)
-            | EntryOption::MinProcCount(_)
-            | EntryOption::RestartWaitTime(_)
-            | EntryOption::Unknown(_) => None,
-        })
+        self.options
+            .iter()
+            .find_map(|option| if let EntryOption::GroupTag { tag, .. } = &option.value { Some(tag) } else { None })
     }
 
     /// What is run before the restart script.
     #[must_use]
     pub fn clear_cmd(&self) -> Option<&AbsolutePath> {
-        self.options.iter().find_map(|option| match &option.value {
-            EntryOption::ClearCmd(path) => Some(path),
-            EntryOption::ExcludeStrings(_)
-            | EntryOption::GroupTag { .. }
-            | EntryOption::IncludeStrings(_)
-            | EntryOption::MaxProcCount(_)
-            | EntryOption::MinProcCount(_)
-            | EntryOption::RestartWaitTime(_)
-            | EntryOption::Unknown(_) => None,
-        })
+        self.options
+            .iter()
+            .find_map(|option| if let EntryOption::ClearCmd(path) = &option.value { Some(path) } else { None })
     }
 
     /// Time limit of the restart script, where one is given.
     #[must_use]
     pub fn script_timeout(&self) -> Option<Seconds> {
-        self.extensions.iter().find_map(|extension| match extension.value {
-            Extension::ScriptTimeout(seconds) => Some(seconds),
-            Extension::Allow(_)
-            | Extension::Ca(_)
-            | Extension::ExpiryWarn(_)
-            | Extension::Header(_)
-            | Extension::Match(_)
-            | Extension::MatchHeader(_)
-            | Extension::Method(_)
-            | Extension::Path(_)
-            | Extension::Status(_)
-            | Extension::Timeout(_)
-            | Extension::Verify(_) => None,
+        self.extensions.iter().find_map(|extension| {
+            if let Extension::ScriptTimeout(seconds) = extension.value { Some(seconds) } else { None }
         })
     }
 

@@ -49,6 +49,21 @@ fn after_a_pause_a_process_that_the_operator_restarted_is_taken_and_one_that_liv
 }
 
 #[test]
+fn who_died_before_a_pause_and_was_brought_back_in_it_is_not_restarted() {
+    let (mut world, proc) = up("/bin/svc:/start.sh:86400:3:exit", "/bin/svc");
+    world.default_script = Script::DoesNothing;
+    world.kill(proc);
+    world.pass(SECOND);
+    assert_eq!(world.view(1).doing, Doing::Appearing);
+    world.order(Order::Pause(None));
+    world.pass(Span::of_seconds(60));
+    let new = world.start("/bin/svc");
+    world.order(Order::Resume(None));
+    world.pass(SECOND);
+    assert_eq!((world.ran.len(), world.view(1).pid), (1, Some(new.pid)));
+}
+
+#[test]
 fn entries_that_were_given_up_begin_anew_when_told_to() {
     for order in [Order::Resume(None), Order::Reload] {
         let (mut world, proc) = up("/bin/svc:/start.sh:86400:1:continue", "/bin/svc");

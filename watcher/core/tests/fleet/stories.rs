@@ -119,6 +119,33 @@ fn without_a_process_at_the_start_one_is_started() {
 }
 
 #[test]
+fn no_script_runs_before_the_dead_have_gone_however_long_that_takes() {
+    let (mut world, proc) = up(ONE, "/usr/bin/java apache tomcat");
+    world.teardown = Span::of_seconds(90);
+    world.kill(proc);
+    world.pass(Span::of_seconds(89));
+    assert_eq!((world.ran.len(), world.view(1).doing), (0, Doing::Dying));
+    assert!(world.lines().contains(&format!("Process [/usr/bin/java,pid={}] Down", proc.pid)), "told at once");
+    world.pass(Span::of_seconds(2));
+    assert_eq!((world.ran.len(), world.view(1).status), (1, ProcStatus::Avail));
+}
+
+#[test]
+fn who_is_brought_back_by_somebody_else_while_a_restart_has_to_wait_is_not_restarted() {
+    let (mut world, proc) = up("/bin/svc:/start.sh:86400:3:exit", "/bin/svc");
+    world.kill(proc);
+    world.pass(SECOND);
+    let again = *world.processes.keys().next_back().unwrap();
+    world.kill(again);
+    world.pass(SECOND);
+    assert_eq!((world.ran.len(), world.view(1).doing), (1, Doing::Pacing));
+    let brought = world.start("/bin/svc");
+    world.pass(Span::of_seconds(20));
+    assert_eq!((world.ran.len(), world.view(1).pid, world.view(1).retry_count), (1, Some(brought.pid), 1));
+    assert!(world.lines().contains(&format!("(/bin/svc ,pid={}) Up", brought.pid)));
+}
+
+#[test]
 fn a_process_may_take_its_time_to_appear_and_is_up_when_it_does() {
     let (mut world, proc) = up(ONE, "/usr/bin/java apache tomcat");
     world.default_script = Script::RestartsLate(4_321);
@@ -235,7 +262,7 @@ fn counts_are_looked_at_each_interval_and_must_be_wrong_twice() {
     world.kill(procs[2]);
     world.kill(procs[1]);
     world.pass(Span::of_seconds(12));
-    let story = ["Process [/bin/svc] has 1 processes, wanted are 2 to 3", "Try to restart (/bin/svc)"];
+    let story = ["Process [/bin/svc] has 1 process, wanted are 2 to 3", "Try to restart (/bin/svc)"];
     assert_eq!(world.lines(), story);
     assert_eq!(world.ran[0].1.reason, Reason::Count);
     assert_eq!(world.view(1).pid, Some(procs[0].pid), "the one that is watched is still there");

@@ -23,6 +23,7 @@ enum Happening {
     Appears(String),
     Dies(ProcId),
     EndsDying(ProcId),
+    Listed(Vec<Process>),
     ScriptEnds(RunId, RunEnd),
 }
 
@@ -49,6 +50,8 @@ pub(crate) struct World {
     pub(crate) tells_deaths: bool,
     /// How long a process takes to die.
     pub(crate) teardown: Span,
+    /// How long a look takes; it shows who was there when it began.
+    pub(crate) look_takes: Span,
     /// Every event that the fleet was given, for a replay.
     pub(crate) given: Vec<(Now, Event)>,
     pub(crate) asked: Vec<Action>,
@@ -59,6 +62,9 @@ pub(crate) struct World {
     next_pid: u32,
     stubborn: BTreeSet<ProcId>,
     at_work: BTreeMap<RunId, EntryId>,
+    /// Told to be dying, and awaited: only then is it told that they have gone.
+    announced: BTreeSet<ProcId>,
+    awaited: BTreeSet<ProcId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +103,7 @@ impl World {
             rules: Ok(pfile),
             tells_deaths: true,
             teardown: Span::of_millis(1),
+            look_takes: Span(0),
             given: Vec::new(),
             asked: Vec::new(),
             dumps: 0,
@@ -106,6 +113,8 @@ impl World {
             next_pid: 100,
             stubborn: BTreeSet::new(),
             at_work: BTreeMap::new(),
+            announced: BTreeSet::new(),
+            awaited: BTreeSet::new(),
         }
     }
 
@@ -156,6 +165,7 @@ impl World {
         let Some((_, life @ Life::Alive)) = self.processes.get_mut(&proc) else { return };
         *life = Life::Dying;
         if self.tells_deaths && self.watched.contains(&proc) {
+            self.announced.insert(proc);
             let (ending, comm) = (Ending::from_wait_status(9), Comm::new([0; 16]));
             self.pending.push_back(Event::Exit(ExitNotice { proc, ending, at: self.now, comm, blame: None }));
         }
@@ -239,9 +249,14 @@ impl World {
             Happening::Dies(proc) => self.kill(proc),
             Happening::EndsDying(proc) => {
                 self.processes.remove(&proc);
-                if self.watched.contains(&proc) {
+                let is_told = self.awaited.contains(&proc) || !self.announced.contains(&proc);
+                if self.watched.contains(&proc) && is_told {
                     self.pending.push_back(Event::Gone { proc, ending: Ending::Unknown });
                 }
+            }
+            Happening::Listed(processes) => {
+                let uptime = StartTicks(self.now.0 / 10_000_000);
+                self.pending.push_back(Event::Listed { processes: Processes::new(processes), uptime });
             }
             Happening::ScriptEnds(run, end) => {
                 self.at_work.remove(&run);
@@ -265,6 +280,7 @@ impl World {
             self.asked.push(action.clone());
             match action {
                 Action::AwaitEnd(proc) => {
+                    self.awaited.insert(proc);
                     if !self.processes.contains_key(&proc) {
                         self.pending.push_back(Event::Gone { proc, ending: Ending::Unknown });
                     }
@@ -283,9 +299,11 @@ impl World {
                 Action::Finish(finish) => assert!(self.finish.replace(finish).is_none(), "it ends once"),
                 Action::List => {
                     let alive = self.processes.values().filter(|(_, life)| *life == Life::Alive);
-                    let processes = Processes::new(alive.map(|(process, _)| process.clone()).collect());
-                    let uptime = StartTicks(self.now.0 / 10_000_000);
-                    self.pending.push_back(Event::Listed { processes, uptime });
+                    let processes = alive.map(|(process, _)| process.clone()).collect();
+                    match self.look_takes {
+                        Span(0) => self.happen(Happening::Listed(processes)),
+                        takes => self.later(takes, Happening::Listed(processes)),
+                    }
                 }
                 Action::ReadRules { request } => {
                     let rules = self.rules.clone().map(Box::new);

@@ -24,11 +24,14 @@ use crate::{
     control::{Line, Reply, Server},
     executor::{hands::Hands, scripts, service},
     sources::{os_signals::OsSignals, ring::RingSource},
-    sys::clock,
+    sys::{clock, heap},
 };
 
 /// How often processes are looked at that are dying and cannot tell of their end.
 const HURRY: Duration = Duration::from_millis(50);
+
+/// So often other things come before a deadline that is due.
+const PATIENCE: u32 = 32;
 
 /// So many events wait for whoever follows them slowly; more are counted as lost for him.
 const FOLLOWED: usize = 4096;
@@ -49,6 +52,8 @@ pub struct Patrol {
     waiting: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     next_request: u64,
     is_ready: bool,
+    /// How often in a row something else came before a deadline.
+    passed_over: u32,
     /// Who follows what happens.
     followers: broadcast::Sender<Line>,
     /// Names of programs whose starts the kernel tells.
@@ -97,6 +102,7 @@ impl Patrol {
             waiting: BTreeMap::new(),
             next_request: 0,
             is_ready: false,
+            passed_over: 0,
             followers: broadcast::Sender::new(FOLLOWED),
             expected: BTreeSet::new(),
         }
@@ -150,7 +156,6 @@ impl Patrol {
             () = self.hands.ready(events) => {}
             event = self.signals.next() => events.push(event),
             request = self.control.next() => self.serve(request, events),
-            () = until(deadline), if deadline.is_some() => {}
             () = sleep(SETTLE), if unsettled => {}
             _ = due.hurry.tick(), if watch.must_hurry() => watch.look_at_dying(events),
             _ = due.tend.tick(), if self.hands.must_tend() => self.hands.tend(events),
@@ -162,6 +167,19 @@ impl Patrol {
                 }
             }
             () = tick(due.watchdog.as_mut()), if due.watchdog.is_some() => service::watchdog(),
+            // Last, when nothing else is there to be told: a deadline must not judge what happened in time, such as
+            // while this process was stopped.
+            () = until(deadline), if deadline.is_some() => {
+                self.passed_over = 0;
+                events.push(Event::Deadline);
+                return Ok(());
+            }
+        }
+        // But under a flood of other things it has its turn, too.
+        self.passed_over += 1;
+        if self.passed_over > PATIENCE && deadline.is_some_and(|deadline| deadline <= clock::now()) {
+            self.passed_over = 0;
+            events.push(Event::Deadline);
         }
         Ok(())
     }
@@ -177,10 +195,6 @@ impl Patrol {
             }
             events.append(facts);
             let now = now();
-            if events.is_empty() && self.fleet.next_deadline().is_some_and(|deadline| deadline <= now.mono) {
-                // Only when everything that has happened is known: a deadline must not judge what was told in time.
-                events.push(Event::Deadline);
-            }
             if events.is_empty() {
                 self.write_dump();
                 return None;
@@ -207,6 +221,8 @@ impl Patrol {
                 }
                 if is_told {
                     service::ready();
+                    // Reading rules and listing processes takes much for a moment.
+                    heap::give_back();
                 }
             }
         }

@@ -81,8 +81,11 @@ fn spawn(order: &ScriptOrder, path: &Path, input: &File, output: &File) -> Resul
     })
 }
 
-/// What can be said better than by the error of the kernel.
-fn check(path: &Path) -> Result<(), String> {
+/// Whether a script can be run, as far as that can be told without running it.
+///
+/// # Errors
+/// Why not, as a sentence: better than the kernel's error says it.
+pub fn check(path: &Path) -> Result<(), String> {
     const EXECUTABLE: u32 = 0o111;
     let data = match fs::metadata(path) {
         Ok(data) => data,

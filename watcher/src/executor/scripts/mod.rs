@@ -20,6 +20,7 @@ use tokio::{
 };
 use watcher_core::{Event, Level, RunEnd, RunId, ScriptOrder, pfile::AbsolutePath};
 
+pub use self::launch::check;
 use self::{
     launch::{Launched, launch},
     output::Output,

@@ -1,0 +1,16 @@
+//! `pcheck` and `padmin` as operators and cluster managers use them: real services, real scripts, every tier.
+
+mod crashes;
+mod explains;
+mod gives_up;
+mod groups;
+mod idle;
+mod names;
+mod orders;
+mod places;
+mod restarts;
+mod scripts;
+mod signals;
+mod stopped;
+mod syslog;
+mod systemd;

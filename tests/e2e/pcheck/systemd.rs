@@ -1,0 +1,69 @@
+//! What systemd is told: `sd_notify`, on a real socket.
+
+use std::{os::unix::net::UnixDatagram, path::Path};
+
+use watcher_tests::{
+    host::{Host, on_each_tier},
+    pcheck::Pcheck,
+    wait::DEADLINE,
+};
+
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn at(path: impl AsRef<Path>) -> Self {
+        let socket = UnixDatagram::bind(path).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        Self(socket)
+    }
+
+    fn next(&self) -> String {
+        let mut message = [0; 1000];
+        let length = self.0.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    }
+
+    /// The next one that is not only a sign of life.
+    fn news(&self) -> String {
+        std::iter::repeat_with(|| self.next()).find(|message| message != "WATCHDOG=1").unwrap()
+    }
+}
+
+#[test]
+fn the_start_reloads_life_and_the_end_are_told() {
+    on_each_tier(|tier| {
+        let host = Host::new();
+        let svc = host.svc();
+        host.rules(&format!(
+            "{svc}:{}:86400:3:exit",
+            host.script("start.sh", "env > ${H}env.new; mv ${H}env.new ${H}env")
+        ));
+        let service = host.start("");
+        let manager = Manager::at(host.path("notify"));
+        let mut command = host.pcheck(tier);
+        command.env("NOTIFY_SOCKET", host.path("notify")).env("WATCHDOG_USEC", "200000");
+        let mut pcheck = Pcheck::started(&mut command);
+        assert_eq!(manager.news(), "READY=1");
+        // When it is ready it has looked.
+        assert_eq!(pcheck.up(&svc), service.pid);
+        assert_eq!((manager.next(), manager.next()), ("WATCHDOG=1".to_owned(), "WATCHDOG=1".to_owned()));
+        for _ in 0..2 {
+            pcheck.signal(libc::SIGHUP);
+            assert!(manager.news().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+            assert_eq!(manager.news(), "READY=1");
+        }
+        // Rules that are refused end the reload, too.
+        host.rules("IPCKEY 0x2");
+        pcheck.signal(libc::SIGHUP);
+        assert!(manager.news().starts_with("RELOADING=1\n"));
+        assert_eq!(manager.news(), "READY=1");
+        service.kill();
+        pcheck.until("Try to restart");
+        watcher_tests::wait::until("the script has run", || !host.read("env").is_empty());
+        let environment = host.read("env");
+        assert!(!environment.contains("NOTIFY_SOCKET") && !environment.contains("WATCHDOG"), "{environment}");
+        pcheck.signal(libc::SIGTERM);
+        assert_eq!(manager.news(), "STOPPING=1");
+        assert_eq!(pcheck.end().1, Some(0));
+    });
+}

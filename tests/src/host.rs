@@ -1,0 +1,235 @@
+//! A small host for pcheck: a folder with a pfile, scripts, and a service under a path of its own.
+
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    os::unix::{
+        fs::{PermissionsExt as _, symlink},
+        process::ExitStatusExt as _,
+    },
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+};
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use serde_json::Value;
+use tempfile::TempDir;
+use watcher::sys::proc;
+use watcher_core::Pid;
+
+use crate::{
+    pcheck::die_with_the_test,
+    program::{Ended, built, run, watcher},
+};
+
+/// The tiers that are as different as can be. What is published must be the same on both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    Ebpf,
+    Poll,
+}
+
+impl Tier {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ebpf => "ebpf",
+            Self::Poll => "poll",
+        }
+    }
+}
+
+/// Tells a story on each tier, at the same time.
+pub fn on_each_tier(story: impl Fn(Tier) + Sync) {
+    thread::scope(|scope| {
+        let story = &story;
+        let told = [Tier::Ebpf, Tier::Poll].map(|tier| {
+            let name = format!("tier {}", tier.name());
+            thread::Builder::new().name(name).spawn_scoped(scope, move || story(tier)).expect("a thread")
+        });
+        let failed: Vec<_> = told.into_iter().filter_map(|story| story.join().err()).collect();
+        assert!(failed.is_empty(), "{} of 2 tiers failed", failed.len());
+    });
+}
+
+/// The host. Its services end when it is dropped.
+#[derive(Debug)]
+pub struct Host {
+    pub folder: TempDir,
+    /// Services live as long as this is open.
+    _life: File,
+}
+
+/// The first lines of a pfile.
+pub const PARAM: &str = "IPCKEY 0x1\nMSG_CHECK_INTERVAL 1\nMONITOR_INTERVAL 1\n";
+
+impl Host {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let life = folder.path().join("life");
+        mknodat(CWD, &life, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+        let life = OpenOptions::new().read(true).write(true).open(life).expect("a FIFO");
+        let host = Self { folder, _life: life };
+        host.install("svc");
+        host
+    }
+
+    /// Another name for the program of the services.
+    pub fn install(&self, name: &str) -> String {
+        symlink(built("service"), self.folder.path().join(name)).expect("a link");
+        self.path(name)
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().expect("text").to_owned()
+    }
+
+    /// The path of the service: its `argv[0]`.
+    pub fn svc(&self) -> String {
+        self.path("svc")
+    }
+
+    pub fn pfile(&self) -> String {
+        self.path("pfile")
+    }
+
+    pub fn run_dir(&self) -> String {
+        self.path("run")
+    }
+
+    /// The folder of the pcheck of this host in the run directory.
+    pub fn own_dir(&self) -> PathBuf {
+        self.folder.path().join("run/00000001")
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> String {
+        // Renamed, so that whoever reads it sees the old one or the new one.
+        let (path, aside) = (self.path(name), self.path(&format!("{name}.new")));
+        fs::write(&aside, text).expect("the folder is writable");
+        fs::rename(aside, &path).expect("the folder is writable");
+        path
+    }
+
+    /// A restart script: `$H` is this host's folder.
+    pub fn script(&self, name: &str, body: &str) -> String {
+        let path = self.write(name, &format!("#!/bin/sh\nH={}\n{body}\n", self.path("")));
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("ours");
+        path
+    }
+
+    /// A restart script that starts the service with these words.
+    pub fn restarts(&self, name: &str, words: &str) -> String {
+        self.script(name, &format!("{} >/dev/null 2>&1 </dev/null &", self.command(words)))
+    }
+
+    /// What a script runs to start the service with these words.
+    pub fn command(&self, words: &str) -> String {
+        format!("{} {words}", self.svc())
+    }
+
+    /// Writes the pfile: the usual parameters and these entries.
+    pub fn rules(&self, entries: &str) {
+        self.write("pfile", &format!("{PARAM}SHM_DUMP_FILE {}\n{entries}\n", self.path("dump")));
+    }
+
+    /// Starts the service with these words. Whoever starts it reaps it at once.
+    pub fn start(&self, words: &str) -> Service {
+        self.start_as("svc", words)
+    }
+
+    /// The same under another name.
+    pub fn start_as(&self, name: &str, words: &str) -> Service {
+        let mut child = self.spawn(name, words);
+        let pid = Pid::new(child.id()).expect("a pid");
+        let (tell, ended) = mpsc::channel();
+        thread::spawn(move || {
+            let status = child.wait().expect("it is our child");
+            // Nobody may want to know.
+            let _told = tell.send(status);
+        });
+        Service { pid, ended }
+    }
+
+    /// Starts the service; nobody reaps it before the test does.
+    pub fn spawn(&self, name: &str, words: &str) -> Child {
+        let mut command = Command::new(self.path(name));
+        command.args(words.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("the service starts")
+    }
+
+    /// pcheck on this host, ready to be started.
+    pub fn pcheck(&self, tier: Tier) -> Command {
+        let mut command = watcher(["pcheck", "-f", &self.pfile(), "--run-dir", &self.run_dir()]);
+        command.args(["--log", "stderr", "--tier", tier.name()]);
+        die_with_the_test(&mut command);
+        command
+    }
+
+    /// `padmin -f PFILE -c …`
+    pub fn padmin(&self, words: &str) -> Ended {
+        self.ask(&["padmin", "-c", words, "--log", "stderr"])
+    }
+
+    /// A command that asks the pcheck of this host.
+    pub fn ask(&self, words: &[&str]) -> Ended {
+        let (pfile, run_dir) = (self.pfile(), self.run_dir());
+        run(watcher(words).args(["-f", &pfile, "--run-dir", &run_dir]))
+    }
+
+    /// What padmin shows of an entry, as JSON.
+    pub fn entry(&self, number: usize) -> Value {
+        let ended = self.ask(&["padmin", "--json", "-c", &format!("show pent {number}")]);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        report["entries"][0].clone()
+    }
+
+    /// The process of an entry.
+    pub fn pid_of(&self, number: usize) -> Pid {
+        let entry = self.entry(number);
+        Pid::new(entry["pid"].as_u64().expect("a pid") as u32).expect("a pid")
+    }
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A service that the test has started. It ends with its host.
+#[derive(Debug)]
+pub struct Service {
+    pub pid: Pid,
+    ended: mpsc::Receiver<ExitStatus>,
+}
+
+impl Service {
+    pub fn kill(&self) {
+        kill(self.pid);
+    }
+
+    /// Waits for its end: the signal that killed it.
+    pub fn end(&self) -> Option<i32> {
+        self.ended.recv_timeout(crate::wait::DEADLINE).expect("it ends").signal()
+    }
+}
+
+/// Kills a process that this test has caused.
+pub fn kill(pid: Pid) {
+    signal(pid, libc::SIGKILL);
+}
+
+pub fn signal(pid: Pid, signal: i32) {
+    // SAFETY: no memory is involved.
+    assert_eq!(unsafe { libc::kill(pid.number() as i32, signal) }, 0, "process {pid} is there");
+}
+
+/// Whether a process is there, and not only its remains.
+pub fn lives(pid: Pid) -> bool {
+    proc::facts(pid).expect("/proc is readable").is_some_and(|facts| !facts.leader_zombie)
+}

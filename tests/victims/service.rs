@@ -1,0 +1,113 @@
+//! Stands for the services of a host: plain ones, and those that die early, do not want to end, fork, or answer badly.
+//!
+//! Words that are not understood are only there to be seen in the command line. Whatever it does, it ends when nobody holds
+//! the FIFO `life` beside it open for writing any more: no test leaves one behind.
+
+use std::{
+    env,
+    fs::{File, OpenOptions},
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    os::{fd::AsRawFd as _, unix::fs::OpenOptionsExt as _},
+    path::PathBuf,
+    process::exit,
+    thread,
+    time::{Duration, Instant},
+};
+
+fn main() {
+    let mut arguments = env::args_os();
+    let own = PathBuf::from(arguments.next().expect("argv[0]"));
+    let words: Vec<_> = arguments.map(|word| word.into_string().expect("text")).collect();
+    let value = |name: &str| {
+        let value = words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        value.map(|value| value.parse::<u64>().expect("a number"))
+    };
+    let has = |word: &str| words.iter().any(|other| other == word);
+    if has("daemon") {
+        go_to_the_background();
+    }
+    let life = Life::of(&own);
+    if has("ignore_term") {
+        // SAFETY: nothing but the disposition changes.
+        unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
+    }
+    for _ in 0..value("workers").unwrap_or(0) {
+        if fork() {
+            life.wait(None);
+        }
+    }
+    if has("zombie") && fork() {
+        exit(0);
+    }
+    if let Some(port) = value("port") {
+        let listener =
+            TcpListener::bind(("127.0.0.1", u16::try_from(port).expect("a port"))).unwrap_or_else(|_| exit(9));
+        thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                let _gone = (&connection).write_all(b"HTTP/1.0 200 OK\r\n\r\n");
+            }
+        });
+    }
+    if has("chatter") {
+        thread::spawn(|| {
+            while writeln!(std::io::stdout(), "still here").is_ok() {
+                thread::sleep(Duration::from_millis(5));
+            }
+            // It could not write: the test looks for this.
+            exit(8);
+        });
+    }
+    life.wait(value("for").map(Duration::from_millis));
+}
+
+/// As daemons do it: its starter does not wait for it, and it has no terminal.
+fn go_to_the_background() {
+    if !fork() {
+        exit(0);
+    }
+    // SAFETY: no memory is involved.
+    unsafe { libc::setsid() };
+    if !fork() {
+        exit(0);
+    }
+}
+
+/// Whether this is the child.
+fn fork() -> bool {
+    // SAFETY: there is one thread only.
+    match unsafe { libc::fork() } {
+        -1 => exit(7),
+        child => child == 0,
+    }
+}
+
+/// The test, by what it holds open.
+struct Life(File);
+
+impl Life {
+    fn of(own: &std::path::Path) -> Self {
+        let life = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(own.with_file_name("life"));
+        let mut life = life.unwrap_or_else(|_| exit(6));
+        // Nobody holds it any more: the test has ended while this was being started.
+        if matches!(life.read(&mut [0]), Ok(0)) {
+            exit(5);
+        }
+        Self(life)
+    }
+
+    /// Lives until the test ends, or so long.
+    fn wait(&self, at_most: Option<Duration>) -> ! {
+        let end = at_most.map(|span| Instant::now() + span);
+        loop {
+            let left = end.map_or(-1, |end| end.saturating_duration_since(Instant::now()).as_millis() as i32);
+            let mut polled = libc::pollfd { fd: self.0.as_raw_fd(), events: 0, revents: 0 };
+            // SAFETY: it points to one structure, which outlives the call.
+            let ready = unsafe { libc::poll(&raw mut polled, 1, left) };
+            if ready != -1 {
+                // Its time is up, or the test has ended.
+                exit(if ready == 0 { 3 } else { 0 });
+            }
+        }
+    }
+}
