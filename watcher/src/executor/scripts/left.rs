@@ -117,6 +117,11 @@ mod tests {
                 break *script;
             }
         };
+        // That it runs is known a moment before its command line and its environment can be read.
+        while fs::read(format!("/proc/{}/environ", proc.pid)).unwrap().is_empty() {
+            assert!(Instant::now() < end);
+            tokio::task::yield_now().await;
+        }
         let find = |since| {
             let mut all = [saved(texts[0].clone(), since), saved(texts[1].clone(), since)];
             find_left(&rules, &mut all);
