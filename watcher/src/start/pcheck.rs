@@ -30,7 +30,7 @@ use crate::{
         store::Store,
     },
     sources::os_signals::OsSignals,
-    sys::host,
+    sys::{heap, host},
 };
 
 /// How long the log may take for what it has to say of a start that failed.
@@ -79,6 +79,8 @@ impl From<io::Error> for Failed {
 /// # Errors
 /// Says what is wrong. The log was told, too.
 pub fn run(settings: &Settings) -> Result<Finish, Failed> {
+    // Before there are threads.
+    heap::share();
     let mut log = Log::open(settings.log, "pcheck");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(async {
