@@ -14,6 +14,7 @@ use tokio::{task::JoinSet, time::sleep_until};
 use watcher_core::pfile::AbsolutePath;
 
 use super::{event_line::EventLine, journal::Extract, replace::put, snapshot::Snapshot};
+use crate::sys::heap;
 
 /// How often it may be written.
 const PACE: Duration = Duration::from_secs(1);
@@ -130,7 +131,13 @@ impl DumpFile {
         if self.writing.is_empty() {
             self.wanted = false;
             self.not_before = Some(Instant::now() + PACE);
-            self.writing.spawn_blocking(move || put(&path, &text(&contents)?, 0o600));
+            self.writing.spawn_blocking(move || {
+                let written = text(&contents).and_then(|text| put(&path, &text, 0o600));
+                drop(contents);
+                // It takes many times what all else does, for a moment.
+                heap::give_back();
+                written
+            });
         }
     }
 

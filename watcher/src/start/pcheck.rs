@@ -79,6 +79,7 @@ impl From<io::Error> for Failed {
 /// # Errors
 /// Says what is wrong. The log was told, too.
 pub fn run(settings: &Settings) -> Result<Finish, Failed> {
+    // Before there are threads.
     heap::share();
     let mut log = Log::open(settings.log, "pcheck");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
