@@ -38,7 +38,7 @@ enum Task {
     Ci,
     /// Measure beside peers, in one run
     Bench(bench::Arguments),
-    /// See it work: a service is started, watched and killed
+    /// See it work: a service is started, watched and killed; kept alive, and given up
     Demo,
     /// Look at the kernel programs
     Ebpf(ebpf::Arguments),

@@ -208,7 +208,8 @@ impl Told {
                     Some(max) => format!("{min} to {max}"),
                     None => format!("at least {min}"),
                 };
-                (Level::Error, around("Process [", format!("] has {have} processes, wanted are {wanted}")))
+                let noun = if *have == 1 { "process" } else { "processes" };
+                (Level::Error, around("Process [", format!("] has {have} {noun}, wanted are {wanted}")))
             }
             Note::Down { pid } => {
                 let pid = pid.map_or(0, Pid::number);

@@ -15,6 +15,7 @@ use crate::control::RUN_DIR;
 #[command(
     override_usage = "padmin -f PFILE -c COMMAND...\n       padmin -l",
     after_help = padmin::help(),
+    display_name = "padmin",
 )]
 pub(super) struct Padmin {
     /// The pfile that pcheck was started with

@@ -136,14 +136,14 @@ impl Search<'_> {
         let not_found = |sentence| NotFound { sentence, code: exit::padmin::NO_PCHECK };
         match (other, failed) {
             (Some(WhoLine { pid, ipckey, pfile, .. }), _) => not_found(format!(
-                "{none}; process {pid} has its IPCKEY {ipckey}, but watches for {pfile}: give one of them another key"
+                "{none}; process {pid} has its IPCKEY {ipckey}, but watches for {pfile}: is that one meant? If not, give one another key"
             )),
             (None, Some((socket, failure))) => NotFound {
                 sentence: format!("{none}, but one does not say what it watches for ({}): {failure}", socket.display()),
                 code: code(&failure),
             },
             (None, None) if full.exists() => not_found(format!("{none}: start it by `pcheck -f {}`", full.display())),
-            (None, None) => not_found(format!("{none}, and there is no such file: is the path right?")),
+            (None, None) => not_found(format!("{none}, and there is no such file (is the path right?)")),
         }
     }
 }

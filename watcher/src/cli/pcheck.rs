@@ -21,6 +21,7 @@ use crate::{
 /// SHM_DUMP_FILE. Exit code 0: asked to end. 1: the command line or the pfile is wrong, or nothing can be watched here.
 /// 2: already running. 3: RETRY_OVER:SHUTDOWN. 4: RETRY_OVER:EXIT.
 #[derive(Args, Debug)]
+#[command(override_usage = "pcheck [OPTIONS] -f PFILE", display_name = "pcheck")]
 pub(super) struct Pcheck {
     /// Rule file
     #[arg(short = 'f', long = "file", value_name = "PFILE")]

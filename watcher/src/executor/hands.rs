@@ -39,6 +39,8 @@ pub struct Hands {
     rules: RulesReader,
     /// Looks at scripts before they are needed.
     checks: JoinSet<Vec<scripts::Line>>,
+    /// What to look at when that is done.
+    to_check: Option<Vec<(AbsolutePath, AbsolutePath)>>,
     /// What scripts say, until it is told.
     said: Vec<scripts::Line>,
 }
@@ -56,6 +58,7 @@ impl Hands {
             lister: Lister::default(),
             rules,
             checks: JoinSet::new(),
+            to_check: None,
             said: Vec::new(),
         }
     }
@@ -68,7 +71,10 @@ impl Hands {
             rules = self.rules.next() => events.push(rules),
             () = self.log.ready() => self.log.retry(),
             trouble = self.trace.ready() => self.warn(trouble),
-            Some(checked) = self.checks.join_next() => self.said.extend(checked.unwrap_or_default()),
+            Some(checked) = self.checks.join_next() => {
+                self.said.extend(checked.unwrap_or_default());
+                self.check_next();
+            }
         }
         self.tell_said();
     }
@@ -96,14 +102,21 @@ impl Hands {
         self.scripts.start(order, Some(output));
     }
 
-    /// Tells of scripts that could not run: before they are needed is the time to mend them.
+    /// Tells of scripts that cannot run: before they are needed is the time to mend them.
     pub fn check_scripts(&mut self, scripts: Vec<(AbsolutePath, AbsolutePath)>) {
+        self.to_check = Some(scripts);
+        self.check_next();
+    }
+
+    /// Once at a time: a look at a file system that hangs would take a thread each.
+    fn check_next(&mut self) {
+        let Some(scripts) = self.to_check.take_if(|_| self.checks.is_empty()) else { return };
         self.checks.spawn_blocking(move || {
             let trouble = |(process, script): &(AbsolutePath, AbsolutePath)| {
                 let why = scripts::check(Path::new(OsStr::from_bytes(script.as_slice()))).err()?;
                 Some((
                     Level::Warning,
-                    format!("Restart script of ({process}) could not run: {why} [{script}]").into_bytes(),
+                    format!("Restart script of ({process}) cannot run: {why} [{script}]").into_bytes(),
                 ))
             };
             scripts.iter().filter_map(trouble).collect()

@@ -41,6 +41,16 @@ pub fn put_for_this_boot(path: &Path, text: &[u8], mode: u32) -> io::Result<()> 
     write_aside(path, text, Survives::Process, |file| file.set_permissions(Permissions::from_mode(mode)))
 }
 
+/// What is no file is not replaced by one: `/dev/null` is that of the whole host.
+fn refuse_devices(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(data) if data.is_file() || data.is_symlink() || data.is_dir() => Ok(()),
+        Ok(_) => Err(io::Error::other("it is a device, a pipe or a socket, not a file")),
+        // It is to be made; or what comes next says why not.
+        Err(_) => Ok(()),
+    }
+}
+
 /// Whose end a file survives.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Survives {
@@ -54,6 +64,7 @@ fn write_aside(
     survives: Survives,
     prepare: impl FnOnce(&fs::File) -> io::Result<()>,
 ) -> io::Result<()> {
+    refuse_devices(path)?;
     let mut aside = OsString::from(".");
     aside.push(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
     aside.push(format!(".{}", std::process::id()));
@@ -88,6 +99,16 @@ mod tests {
         put_for_this_boot(&folder.path().join("file"), b"new", 0o600).unwrap();
         assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"new");
         assert!(!aside.exists());
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_replaced_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(put(&socket, b"new", 0o600).is_err());
+        assert!(!fs::symlink_metadata(&socket).unwrap().is_file());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
     }
 
     #[test]

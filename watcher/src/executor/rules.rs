@@ -1,6 +1,7 @@
 //! Rules from files.
 
 use std::{
+    collections::VecDeque,
     fs, io,
     io::Read as _,
     os::unix::fs::FileTypeExt as _,
@@ -57,11 +58,20 @@ pub fn rules(path: &Path, unknown_options: UnknownOptions) -> Result<Pfile, Stri
     })
 }
 
-/// Reads rules aside: a file system may take its time.
+/// Rules that are read again: from a file. A pipe would keep the reader waiting, and has given all it had at the start.
+fn rules_of_file(path: &Path, unknown_options: UnknownOptions) -> Result<Pfile, String> {
+    match fs::metadata(path) {
+        Ok(data) if !data.is_file() => Err(format!("{} cannot be read again: it is not a file", path.display())),
+        Ok(_) | Err(_) => rules(path, unknown_options),
+    }
+}
+
+/// Reads rules aside: a file system may take its time. Once at a time: one that hangs would take a thread each.
 #[derive(Debug)]
 pub struct RulesReader {
     path: PathBuf,
     unknown_options: UnknownOptions,
+    asked: VecDeque<Option<RequestId>>,
     reading: JoinSet<(Option<RequestId>, Result<Pfile, String>)>,
 }
 
@@ -69,21 +79,71 @@ impl RulesReader {
     /// Of this file.
     #[must_use]
     pub fn new(path: PathBuf, unknown_options: UnknownOptions) -> Self {
-        Self { path, unknown_options, reading: JoinSet::new() }
+        Self { path, unknown_options, asked: VecDeque::new(), reading: JoinSet::new() }
     }
 
     /// Begins to read; [`Self::next`] brings what came of it.
     pub fn start(&mut self, request: Option<RequestId>) {
-        let (path, unknown_options) = (self.path.clone(), self.unknown_options);
-        self.reading.spawn_blocking(move || (request, rules(&path, unknown_options)));
+        // Where nobody waits for an answer, one more look is as good as many.
+        if request.is_some() || !self.asked.contains(&None) {
+            self.asked.push_back(request);
+        }
+        self.read();
+    }
+
+    fn read(&mut self) {
+        if self.reading.is_empty()
+            && let Some(request) = self.asked.pop_front()
+        {
+            let (path, unknown_options) = (self.path.clone(), self.unknown_options);
+            self.reading.spawn_blocking(move || (request, rules_of_file(&path, unknown_options)));
+        }
     }
 
     /// Waits for rules that were asked for.
     pub async fn next(&mut self) -> Event {
-        match self.reading.join_next().await {
+        let read = self.reading.join_next().await;
+        self.read();
+        match read {
             Some(Ok((request, rules))) => Event::Rules { request, rules: rules.map(Box::new) },
             Some(Err(error)) => Event::Rules { request: None, rules: Err(format!("reading has failed: {error}")) },
             None => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn rules_are_read_once_at_a_time_and_each_request_gets_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pfile");
+        fs::write(&path, "IPCKEY 0x1\n/bin/a:/b:1:1:exit\n").unwrap();
+        let mut reader = RulesReader::new(path, UnknownOptions::Refuse);
+        reader.start(Some(RequestId(1)));
+        (0..1000).for_each(|_| reader.start(None));
+        reader.start(Some(RequestId(2)));
+        assert_eq!((reader.reading.len(), reader.asked.len()), (1, 2));
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            let Event::Rules { request, rules } = reader.next().await else { panic!() };
+            assert!(rules.is_ok());
+            told.push(request);
+        }
+        assert_eq!(told, [Some(RequestId(1)), None, Some(RequestId(2))]);
+        assert!(reader.reading.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_pipe_in_place_of_the_file_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pfile");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        let mut reader = RulesReader::new(path, UnknownOptions::Refuse);
+        reader.start(None);
+        let Event::Rules { rules, .. } = reader.next().await else { panic!() };
+        assert!(rules.unwrap_err().ends_with("cannot be read again: it is not a file"));
     }
 }

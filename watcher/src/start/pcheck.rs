@@ -26,7 +26,7 @@ use crate::{
         log::{Log, LogTo},
         rules::{RulesReader, rules},
         rundir::{ClaimError, RunDir},
-        scripts::Scripts,
+        scripts::{Scripts, find_left},
         store::Store,
     },
     sources::os_signals::OsSignals,
@@ -154,10 +154,11 @@ async fn patrol(settings: &Settings, prepared: Prepared, signals: OsSignals, mut
     let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let at_once = settings.scripts.unwrap_or_else(|| processors.max(2));
     let reader = RulesReader::new(settings.pfile.clone(), settings.unknown_options);
-    let (store, saved, trouble) = Store::open(run_dir.state(), host::boot_id().unwrap_or_default());
+    let (store, mut saved, trouble) = Store::open(run_dir.state(), host::boot_id().unwrap_or_default());
     if let Some(trouble) = trouble {
         log.tell(Level::Warning, trouble.as_bytes());
     }
+    find_left(&rules, &mut saved);
     let hands = Hands::new(run_dir, log, store, Scripts::new()?, reader);
     let fleet = Fleet::new(rules, at_once, &saved);
     Ok(Patrol::new(Parts { fleet, senses, hands, signals, control, pfile }).run().await?)

@@ -92,7 +92,10 @@ impl Fleet {
     /// Begins: looks for every process.
     pub fn begin(&mut self, now: Now, out: &mut Outbox<Action>) {
         for unit in self.unit_ids() {
-            self.with_unit(unit, now, out, Unit::begin);
+            self.with_unit(unit, now, out, |unit, cx| {
+                unit.forget_future(cx);
+                unit.begin(cx);
+            });
         }
         self.after_all(now, out);
     }

@@ -83,6 +83,19 @@ impl Unit {
         self.phase == Phase::GaveUp
     }
 
+    /// What was saved can be of no later time than now. From a file that somebody has changed, it may say so all the same,
+    /// and would be waited for.
+    pub(super) fn forget_future(&mut self, cx: &Context<'_>) {
+        let now = cx.mono();
+        let past = |time: &mut Option<Mono>| *time = time.map(|time| time.min(now));
+        past(&mut self.budget.opened);
+        past(&mut self.budget.last);
+        for member in &mut self.members {
+            past(&mut member.died_at);
+            member.left_running = member.left_running.map(|(proc, since)| (proc, since.min(now)));
+        }
+    }
+
     /// Begins.
     pub(super) fn begin(&mut self, cx: &mut Context<'_>) {
         self.is_fresh = false;

@@ -1,6 +1,6 @@
 //! Where things come together that seldom do: reloads in the middle of something, looks that come late, crashes.
 
-use watcher_core::{Action, Order, SavedEntry, Span, fleet::Doing};
+use watcher_core::{Action, Mono, Order, SavedEntry, Span, fleet::Doing};
 
 use crate::{
     stories::{number, up},
@@ -145,4 +145,29 @@ fn a_wrong_number_before_a_pause_confirms_none_after_it() {
     assert_eq!(world.ran.len(), 0);
     world.pass(SECOND);
     assert_eq!(world.ran.len(), 1);
+}
+
+#[test]
+fn times_of_the_future_are_not_waited_for() {
+    let (mut world, proc) = up(SVC, "/bin/svc");
+    world.kill(proc);
+    world.pass(SECOND);
+    let mut saved: Vec<_> = world.saved.values().cloned().collect();
+    for saved in &mut saved {
+        let never = Some(Mono(u64::MAX));
+        (saved.died_at, saved.window_opened, saved.last_restart) = (never, never, never);
+    }
+    let mut next = World::with_saved(SVC, &saved);
+    next.begin();
+    next.pass(Span::of_seconds(11));
+    assert_eq!((next.ran.len(), next.view(1).doing), (1, Doing::Watching));
+    // What it takes for its script, and waits for, gets no more time than any other.
+    let mut next = World::with_saved(SVC, &[]);
+    let script = next.start("/bin/other");
+    saved[0].script = Some((script, Mono(u64::MAX)));
+    next = World::with_saved(SVC, &saved);
+    next.start("/bin/other");
+    next.begin();
+    next.pass(Span::of_seconds(330));
+    assert_eq!(next.view(1).doing, Doing::Watching);
 }

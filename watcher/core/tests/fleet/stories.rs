@@ -262,7 +262,7 @@ fn counts_are_looked_at_each_interval_and_must_be_wrong_twice() {
     world.kill(procs[2]);
     world.kill(procs[1]);
     world.pass(Span::of_seconds(12));
-    let story = ["Process [/bin/svc] has 1 processes, wanted are 2 to 3", "Try to restart (/bin/svc)"];
+    let story = ["Process [/bin/svc] has 1 process, wanted are 2 to 3", "Try to restart (/bin/svc)"];
     assert_eq!(world.lines(), story);
     assert_eq!(world.ran[0].1.reason, Reason::Count);
     assert_eq!(world.view(1).pid, Some(procs[0].pid), "the one that is watched is still there");

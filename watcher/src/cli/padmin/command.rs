@@ -117,8 +117,9 @@ fn not_a_command(words: &[&str], joined: &str) -> String {
     if let Some(command) = COMMANDS.iter().map(|(command, _)| *command).find(begins) {
         return format!("`{joined}` is not understood: the command is `{command}`, and nothing else may follow");
     }
-    let hint = nearest(words, joined).map_or_else(String::new, |command| format!("did you mean `{command}`? "));
-    format!("`{joined}` is no command; {hint}Commands are {}", all())
+    let hint =
+        nearest(words, joined).map_or_else(|| ". ".to_owned(), |command| format!("; did you mean `{command}`? "));
+    format!("`{joined}` is no command{hint}Commands are {}", all())
 }
 
 fn nearest(words: &[&str], joined: &str) -> Option<&'static str> {

@@ -102,7 +102,9 @@ impl Log {
         {
             self.complained = true;
             let place = self.syslog.sink.path().display();
-            let line = format!("syslog cannot be reached ({place}: {why}): messages wait for it");
+            let line = format!(
+                "syslog cannot be reached ({place}: {why}): messages wait for it; --log stderr shows them here"
+            );
             self.stderr.push(self.for_stderr(line.as_bytes()));
         }
         let to_stderr = self.stderr.flush(|count| for_stderr(self.ident, &lost(count)));

@@ -2,11 +2,12 @@
 
 use std::{
     io,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
 };
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    fs::{FileType, Mode, OFlags, fstat, open},
     io::{Errno, write},
 };
 
@@ -21,13 +22,23 @@ pub(super) struct Stderr {
 
 impl Stderr {
     pub(super) fn of_this_process() -> Self {
-        Self { descriptor: io::stderr().as_fd().try_clone_to_owned().ok(), left: Vec::new() }
+        let shared = io::stderr().as_fd().try_clone_to_owned().ok();
+        Self { descriptor: shared.map(|shared| never_blocking(&shared).unwrap_or(shared)), left: Vec::new() }
     }
 
     #[cfg(test)]
     pub(super) fn at(descriptor: impl Into<OwnedFd>) -> Self {
         Self { descriptor: Some(descriptor.into()), left: Vec::new() }
     }
+}
+
+/// What is shared with whoever started us cannot be made non-blocking, but pipes and terminals can be opened once more:
+/// a terminal that nobody reads takes a part of a line, and blocks for the rest.
+fn never_blocking(shared: &OwnedFd) -> Option<OwnedFd> {
+    let kind = FileType::from_raw_mode(fstat(shared).ok()?.st_mode);
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let open = || open(format!("/proc/self/fd/{}", shared.as_raw_fd()), flags, Mode::empty()).ok();
+    if matches!(kind, FileType::Fifo | FileType::CharacterDevice) { open() } else { None }
 }
 
 impl Sink for Stderr {
@@ -50,8 +61,7 @@ impl Sink for Stderr {
             return Ok(());
         };
         while !self.left.is_empty() {
-            // It is shared with whoever started us, so it cannot be made non-blocking. A pipe that is writable takes a page
-            // without blocking, and a line is shorter.
+            // Where it blocks (see above): what is writable takes a page without blocking, and a line is shorter.
             let mut polled = [PollFd::new(descriptor, PollFlags::OUT)];
             let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
             if matches!(poll(&mut polled, Some(&at_once)), Ok(0) | Err(_)) {
@@ -69,5 +79,25 @@ impl Sink for Stderr {
 
     fn is_at_it(&self) -> bool {
         !self.left.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::pipe;
+
+    use rustix::fs::fcntl_getfl;
+
+    use super::*;
+
+    #[test]
+    fn what_is_shared_stays_as_it_is_and_what_is_ours_never_blocks() {
+        let (_said, shared) = pipe().unwrap();
+        let shared = shared.into();
+        let ours = never_blocking(&shared).unwrap();
+        assert!(fcntl_getfl(&ours).unwrap().contains(OFlags::NONBLOCK));
+        assert!(!fcntl_getfl(&shared).unwrap().contains(OFlags::NONBLOCK));
+        let file = tempfile::tempfile().unwrap().into();
+        assert!(never_blocking(&file).is_none(), "who writes to it by turns must share the place, too");
     }
 }

@@ -88,7 +88,12 @@ async fn without_a_reader_lines_wait_with_their_time_and_the_operator_is_told_on
     said.read_to_string(&mut text).unwrap();
     let (pid, place) = (own::pid(), socket.display());
     let why = "No such file or directory (os error 2)";
-    assert_eq!(text, format!("pcheck[{pid}]: syslog cannot be reached ({place}: {why}): messages wait for it\n"));
+    assert_eq!(
+        text,
+        format!(
+            "pcheck[{pid}]: syslog cannot be reached ({place}: {why}): messages wait for it; --log stderr shows them here\n"
+        )
+    );
 }
 
 #[test]

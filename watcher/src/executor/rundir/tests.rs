@@ -143,3 +143,27 @@ fn a_place_that_is_not_safe_is_refused() {
         assert_eq!(refused(&elsewhere), unusable(&elsewhere.join("00000001"), "it belongs to user 65534"));
     }
 }
+
+#[test]
+fn folders_of_others_in_a_place_for_everybody_name_nobody_and_delay_nobody() {
+    let place = place();
+    let own = RunDir::claim(&place.root, 1, &place.pfile).unwrap();
+    let make = |key: &str| {
+        let folder = place.root.join(key);
+        fs::create_dir(&folder).unwrap();
+        folder
+    };
+    let pipe = make("00000002").join(LOCK);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    let forged = make("00000003");
+    let text = fs::read(own.path().join(LOCK)).unwrap();
+    fs::write(forged.join(LOCK), text).unwrap();
+    let held = File::open(forged.join(LOCK)).unwrap();
+    assert!(lock(&held, 1).unwrap());
+    let keys = || running(&place.root).iter().map(|running| running.ipc_key).collect::<Vec<_>>();
+    assert_eq!(keys(), [1, 3]);
+    // Only root can give it to somebody else.
+    if std::os::unix::fs::chown(&forged, Some(4711), None).is_ok() {
+        assert_eq!(keys(), [1]);
+    }
+}

@@ -3,6 +3,7 @@
 
 mod environment;
 mod launch;
+mod left;
 mod output;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use tokio::{
 };
 use watcher_core::{Event, Level, RunEnd, RunId, ScriptOrder, pfile::AbsolutePath};
 
-pub use self::launch::check;
+pub use self::{launch::check, left::find_left};
 use self::{
     launch::{Launched, launch},
     output::Output,
@@ -33,6 +34,9 @@ pub const TEND_EVERY: Duration = Duration::from_millis(50);
 /// How often the members of a group are looked for that was asked to end: that takes a look at every process.
 const LOOK_FOR_MEMBERS_EVERY: Duration = Duration::from_millis(200);
 
+/// Why a script is not started whose start hangs already.
+const HANGS: &str = "it cannot be read: its file system does not answer";
+
 /// A line for the log.
 pub type Line = (Level, Vec<u8>);
 
@@ -43,6 +47,8 @@ pub struct Scripts {
     starting: JoinSet<Result<Launched, String>>,
     started: Vec<Started>,
     runs: BTreeMap<RunId, Run>,
+    /// Not even tried: told with the rest.
+    refused: Vec<RunId>,
 }
 
 type Started = Result<(Id, Result<Launched, String>), JoinError>;
@@ -50,6 +56,7 @@ type Started = Result<(Id, Result<Launched, String>), JoinError>;
 #[derive(Debug)]
 struct Run {
     process: AbsolutePath,
+    script: AbsolutePath,
     state: State,
     end: Option<End>,
 }
@@ -82,14 +89,20 @@ impl Scripts {
             starting: JoinSet::new(),
             started: Vec::new(),
             runs: BTreeMap::new(),
+            refused: Vec::new(),
         })
     }
 
     /// Starts a script; its output goes into this file, or nowhere. What comes of it is told by [`Self::collect`].
     pub fn start(&mut self, order: ScriptOrder, output: Option<PathBuf>) {
-        let (run, process) = (order.run, order.process.clone());
+        let (run, process, script) = (order.run, order.process.clone(), order.script.clone());
+        // Each start that hangs holds a thread: without an end to that, there would be none left for anything.
+        if self.runs.values().any(|run| run.script == script && run.end == Some(End::Abandoned)) {
+            self.refused.push(run);
+            return;
+        }
         let task = self.starting.spawn_blocking(move || launch(&order, output));
-        self.runs.insert(run, Run { process, state: State::Starting(task.id()), end: None });
+        self.runs.insert(run, Run { process, script, state: State::Starting(task.id()), end: None });
     }
 
     /// Ends a script with all of its process group: asks it to, or does it by force. Its end is told like any other.
@@ -109,15 +122,14 @@ impl Scripts {
             (State::Starting(_), true) => {
                 // Nobody can be ended yet: the start hangs, most likely in a file system that does not answer.
                 run_state.end = Some(End::Abandoned);
-                let why = "it cannot be read: its file system does not answer".to_owned();
-                events.push(Event::RunEnded { run, end: RunEnd::NotStarted(why) });
+                events.push(Event::RunEnded { run, end: RunEnd::NotStarted(HANGS.to_owned()) });
             }
         }
     }
 
     /// Waits until there is something to collect.
     pub async fn ready(&mut self) {
-        if !self.started.is_empty() {
+        if !self.started.is_empty() || !self.refused.is_empty() {
             return;
         }
         tokio::select! {
@@ -128,6 +140,8 @@ impl Scripts {
 
     /// Tells which scripts have started or ended, and what those that have ended said, as lines for the log.
     pub fn collect(&mut self, events: &mut Vec<Event>, lines: &mut Vec<Line>) {
+        let refused = self.refused.drain(..);
+        events.extend(refused.map(|run| Event::RunEnded { run, end: RunEnd::NotStarted(HANGS.to_owned()) }));
         while let Some(started) = self.starting.try_join_next_with_id() {
             self.started.push(started);
         }
@@ -137,7 +151,8 @@ impl Scripts {
         // The end of a child may have been signalled before its start was known here, so everyone is asked.
         let ended: Vec<_> = self.runs.iter_mut().filter_map(|(id, run)| run.is_over().then_some(*id)).collect();
         for id in ended {
-            let Some(Run { process, state: State::Running { leader, output }, end }) = self.runs.remove(&id) else {
+            let Some(Run { process, script: _, state: State::Running { leader, output }, end }) = self.runs.remove(&id)
+            else {
                 continue;
             };
             if end.is_some() {

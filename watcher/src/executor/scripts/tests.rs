@@ -296,6 +296,14 @@ async fn a_start_that_hangs_can_be_given_up() {
     stage.scripts.end(RunId(1), true, &mut stage.events);
     stage.scripts.end(RunId(1), true, &mut stage.events);
     assert!(matches!(stage.ends()[..], [RunEnd::NotStarted(_)]));
+    for run in 2..1000 {
+        stage.start(run, &path);
+    }
+    assert_eq!(stage.scripts.runs.len(), 1, "it is not tried again while it hangs: that would take a thread each");
+    stage.scripts.ready().await;
+    let mut told = Vec::new();
+    stage.scripts.collect(&mut told, &mut stage.lines);
+    assert_eq!(told.len(), 998);
     stage.until("nothing is left", |stage| !stage.scripts.must_tend()).await;
     assert_eq!(stage.events.len(), 1, "a late start is not told");
 }

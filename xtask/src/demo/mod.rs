@@ -1,4 +1,6 @@
-//! `demo`: see it work. A real service is started, watched and killed, and the line comes.
+//! `demo`: see it work. A real service is watched and killed, and the line comes; then it is kept alive, until that fails.
+
+mod restart;
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -56,6 +58,7 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     ensure!(line.contains("nginx: killed by SIGKILL"), "the death was not told");
     ensure!(watch.0.wait()?.success(), "watcher did not end well");
     service.0.wait()?;
+    restart::show(shell, &watcher)?;
     say(&format!("it is yours: {} --help", watcher.display()));
     Ok(())
 }
