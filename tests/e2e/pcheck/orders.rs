@@ -133,7 +133,7 @@ fn what_cannot_be_done_is_refused_with_a_sentence_and_a_code() {
         for command in ["stop 3", "start 3", "set 3 retry 1", "show pent 3"] {
             let refused = host.padmin(command);
             assert_eq!(refused.code, Some(3), "{command}");
-            assert!(refused.stderr.contains("there is no entry 3: the pfile has "), "{}", refused.stderr);
+            assert!(refused.stderr.contains("there is no entry 3: the pfile has entries 1 to 2"), "{}", refused.stderr);
         }
         for command in ["stop x", "stop 0", "frobnicate", "set retry", "set interval 0", "show"] {
             let wrong = host.padmin(command);

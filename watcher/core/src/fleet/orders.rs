@@ -96,8 +96,9 @@ impl Fleet {
 
     fn no_such_entry(&self, number: EntryNumber) -> String {
         match self.places.len() {
-            1 => format!("there is no entry {number}: the pfile has one entry"),
-            count => format!("there is no entry {number}: the pfile has {count} entries"),
+            0 => format!("there is no entry {number}: the pfile has none"),
+            1 => format!("there is no entry {number}: the pfile has only entry 1"),
+            count => format!("there is no entry {number}: the pfile has entries 1 to {count}"),
         }
     }
 }

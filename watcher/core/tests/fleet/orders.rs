@@ -154,7 +154,7 @@ fn signals_and_orders_end_the_watch_and_leave_the_processes_alone() {
 #[test]
 fn values_can_be_set_and_last_until_the_reload() {
     let (mut world, proc) = up("/bin/svc:/s:86400:0:exit", "/bin/svc");
-    assert!(matches!(world.order(Order::Pause(Some(number(7)))), Answer::Refused(why) if why.contains("one entry")));
+    assert!(matches!(world.order(Order::Pause(Some(number(7)))), Answer::Refused(why) if why.contains("only entry 1")));
     assert_eq!(world.order(Order::Set(Setting::Retries(Some(number(1)), 1))), Answer::Done);
     assert_eq!(world.order(Order::Set(Setting::Grace(None, Seconds(5)))), Answer::Done);
     let interval = watcher_core::pfile::Interval::new(3).unwrap();
