@@ -88,6 +88,13 @@ pub enum Note {
         /// How much.
         records: u64,
     },
+    /// A process is asked to end, since its group is restarted.
+    MemberAsked {
+        /// It.
+        pid: Pid,
+        /// The group.
+        tag: Bytes,
+    },
     /// A process does not end; it is ended by force.
     MemberKilled {
         /// It.
@@ -134,6 +141,13 @@ pub enum Note {
         /// Its time limit.
         limit: Span,
     },
+    /// A script has run for long. That may be as it should.
+    ScriptSlow {
+        /// It.
+        script: AbsolutePath,
+        /// How long it has run.
+        ran: Span,
+    },
     /// A value was set by the operator.
     Set {
         /// Which, and to what.
@@ -176,6 +190,7 @@ impl Note {
             Self::Gone { .. } => "gone",
             Self::GroupRestart { .. } => "group_restart",
             Self::Lost { .. } => "lost",
+            Self::MemberAsked { .. } => "member_asked",
             Self::MemberKilled { .. } => "member_killed",
             Self::NotReloaded { .. } => "not_reloaded",
             Self::Paused => "paused",
@@ -184,6 +199,7 @@ impl Note {
             Self::RetryOver { .. } => "retry_over",
             Self::ScriptEnded { .. } => "script_ended",
             Self::ScriptOverdue { .. } => "script_overdue",
+            Self::ScriptSlow { .. } => "script_slow",
             Self::Set { .. } => "set",
             Self::SetPidFail => "set_pid_fail",
             Self::SignalCaught { .. } => "signal_caught",
@@ -221,6 +237,9 @@ impl Told {
                 let text = format!("{records} kernel records lost, all processes are checked");
                 (Level::Warning, plain(text))
             }
+            Note::MemberAsked { pid, tag } => {
+                (Level::Notice, around("Process [", format!(",pid={pid}] is ended to restart group [{tag}]")))
+            }
             Note::MemberKilled { pid } => (Level::Warning, plain(format!("Killed Process: pid= {pid}"))),
             Note::NotReloaded { why } => (Level::Error, plain(format!("Reload fail, the old rules stay: {why}"))),
             Note::Reloaded { kept, added, changed, removed } => {
@@ -242,7 +261,15 @@ impl Told {
                 let text = format!(") takes longer than {} s, it is ended [{script}]", limit.seconds());
                 (Level::Warning, around("Restart script of (", text))
             }
-            Note::Set { what } => (Level::Notice, plain(format!("Set {what}"))),
+            Note::ScriptSlow { script, ran } => {
+                let text = format!(
+                    ") runs for {} s now: it must end, and leave the process in the background [{script}]",
+                    ran.seconds()
+                );
+                (Level::Warning, around("Restart script of (", text))
+            }
+            Note::Set { what } if name.is_empty() => (Level::Notice, plain(format!("Set {what}"))),
+            Note::Set { what } => (Level::Notice, around("(", format!(") Set {what}"))),
             Note::SetPidFail => (Level::Warning, around("Set pid fail (", ")".to_owned())),
             Note::SignalCaught { signal } => (Level::Notice, plain(format!("{signal} Catch ({})!!", signal.0))),
             Note::Stop => (Level::Notice, plain("Stop pcheck!!".to_owned())),

@@ -53,6 +53,15 @@ impl Span {
         Self(millis as u64 * 1_000_000)
     }
 
+    /// What is left of it after some of it; nothing when that is all.
+    #[must_use]
+    pub const fn minus(self, some: Self) -> Option<Self> {
+        match self.0.checked_sub(some.0) {
+            Some(0) | None => None,
+            Some(left) => Some(Self(left)),
+        }
+    }
+
     /// In seconds.
     #[must_use]
     pub fn seconds(self) -> f64 {

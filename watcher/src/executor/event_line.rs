@@ -158,6 +158,7 @@ fn details(note: &Note) -> Details {
         Note::Gone { pid, took } => Details { took_ms: Some(took.micros() / 1e3), ..of_pid(*pid) },
         Note::GroupRestart { tag } => Details { group: Some(tag.to_string()), ..none() },
         Note::Lost { records } => Details { records: Some(*records), ..none() },
+        Note::MemberAsked { pid, tag } => Details { group: Some(tag.to_string()), ..of_pid(*pid) },
         Note::MemberKilled { pid } | Note::Up { pid } => of_pid(*pid),
         Note::NotReloaded { why } => Details { why: Some(why.clone()), ..none() },
         Note::Reloaded { kept, added, changed, removed } => Details {
@@ -178,6 +179,7 @@ fn details(note: &Note) -> Details {
         Note::ScriptOverdue { script, limit } => {
             Details { limit_s: Some(limit.seconds()), ..of_script(script, none()) }
         }
+        Note::ScriptSlow { script, ran } => Details { ran_s: Some(ran.seconds()), ..of_script(script, none()) },
         Note::Set { what } => Details { setting: Some(what.clone()), ..none() },
         Note::SignalCaught { signal } => {
             Details { signal: Some(signal.0), signal_name: Some(signal.to_string()), ..none() }

@@ -32,6 +32,8 @@ pub struct Hands {
     run_dir: RunDir,
     log: Log,
     store: Store,
+    /// There is nothing to keep.
+    is_void: bool,
     /// What is remembered for whoever asks what has happened.
     pub trace: Trace,
     scripts: Scripts,
@@ -53,6 +55,7 @@ impl Hands {
             run_dir,
             log,
             store,
+            is_void: false,
             trace: Trace::default(),
             scripts,
             lister: Lister::default(),
@@ -146,6 +149,7 @@ impl Hands {
 
     /// Forgets all that was kept, and keeps this.
     pub fn renew(&mut self, saved: &[SavedEntry]) {
+        self.is_void = saved.is_empty();
         let trouble = self.store.renew(saved);
         self.warn(trouble);
     }
@@ -187,11 +191,13 @@ impl Hands {
         }
     }
 
-    /// The last words. An orderly end leaves nothing to take up.
+    /// The last words. An orderly end leaves nothing to take up but scripts that still run.
     pub async fn finish<E: Serialize + Send + 'static>(mut self, head: Head, entries: Vec<(EntryId, usize, E)>) {
         let trouble = std::mem::take(&mut self.trace).finish(head, entries).await;
         self.warn(trouble);
-        self.store.remove();
+        if self.is_void {
+            self.store.remove();
+        }
         self.log.flush(LAST_LINES);
     }
 }

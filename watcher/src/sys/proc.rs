@@ -18,6 +18,8 @@ pub struct Facts {
     pub comm: String,
     /// Parent.
     pub parent: u32,
+    /// Process group.
+    pub group: u32,
     /// The leading thread has begun to exit, or has done so. Others may live on.
     pub leader_exiting: bool,
     /// The leading thread is a zombie. Others may live on.
@@ -45,6 +47,7 @@ pub fn facts(pid: Pid) -> io::Result<Option<Facts>> {
         proc: ProcId { pid, start: StartTicks(stat.starttime) },
         comm: stat.comm,
         parent: u32::try_from(stat.ppid).unwrap_or(0),
+        group: u32::try_from(stat.pgrp).unwrap_or(0),
         leader_exiting: stat.flags & PF_EXITING != 0,
         leader_zombie: matches!(stat.state, 'Z' | 'X'),
         wait_status: stat.exit_code.and_then(|code| u32::try_from(code).ok()).unwrap_or(0),

@@ -76,7 +76,7 @@ fn seen<T>(read: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 fn process(pid: Pid, own_exe: Option<&Bytes>) -> io::Result<Option<Process>> {
-    let Some(Facts { proc, comm, parent, leader_zombie, leader_exiting: _, wait_status: _ }) =
+    let Some(Facts { proc, comm, parent, group, leader_zombie, leader_exiting: _, wait_status: _ }) =
         seen(proc::facts(pid))?.flatten()
     else {
         return Ok(None);
@@ -98,8 +98,8 @@ fn process(pid: Pid, own_exe: Option<&Bytes>) -> io::Result<Option<Process>> {
     let watcher = pid == own::pid() || (exe.is_some() && exe.as_ref() == own_exe);
     let exe_hidden = link.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
     let command_line = words.join(&b' ').as_slice().into();
-    let parent = Pid::new(parent);
-    Ok(Some(Process { proc, parent, name, command_line, exe, exe_hidden, zombie, watcher }))
+    let (parent, group) = (Pid::new(parent), Pid::new(group));
+    Ok(Some(Process { proc, parent, group, name, command_line, exe, exe_hidden, zombie, watcher }))
 }
 
 #[cfg(test)]

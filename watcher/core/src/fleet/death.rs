@@ -1,7 +1,7 @@
 //! Deaths of watched processes: told at once, acted on when what they held is free.
 
 use super::{
-    member::Presence,
+    member::{Leaving, Presence},
     shared::Context,
     unit::{Fault, Phase, Search, Unit},
 };
@@ -16,20 +16,55 @@ impl Unit {
         if proc != notice.proc {
             return;
         }
-        member.presence = Presence::Dying { proc, since: notice.at, ending: notice.ending };
-        member.died_at = Some(notice.at);
-        let (subject, cause) = (member.subject(), notice.cause());
-        if cx.shared.dumps {
-            cx.out.push(Action::Snapshot { entry: member.id, proc });
-        }
+        let death = Leaving {
+            proc,
+            since: notice.at,
+            ending: notice.ending,
+            notice: Some(*notice),
+            reason: Reason::Down,
+            gone: false,
+        };
         cx.out.push(Action::AwaitEnd(proc));
-        if !is_ours {
-            cx.tell(subject.clone(), Note::Down { pid: Some(proc.pid) });
-            let latency = Some(cx.mono().since(notice.at));
-            let (pid, ending) = (proc.pid, notice.ending);
-            cx.tell(subject, Note::Cause { pid, ending, cause: cause.clone(), latency });
-            self.has_died(at, Reason::Down, notice.ending, Some(cause), cx);
+        self.end_of(at, death, is_ours, cx);
+    }
+
+    /// A process that was there has ended, or is about to.
+    fn end_of(&mut self, at: usize, death: Leaving, is_ours: bool, cx: &mut Context<'_>) {
+        let now = cx.mono();
+        let Some(member) = self.member(at) else { return };
+        if !is_ours && member.may_leave_another(death.ending, now, cx.shared.interval) {
+            member.presence = Presence::Leaving(death);
+            cx.ask_look();
+            return;
         }
+        if cx.shared.dumps {
+            cx.out.push(Action::Snapshot { entry: member.id, proc: death.proc });
+        }
+        self.died(at, death, is_ours, cx);
+    }
+
+    /// It has left nobody behind.
+    pub(super) fn died(&mut self, at: usize, death: Leaving, is_ours: bool, cx: &mut Context<'_>) {
+        let now = cx.mono();
+        let Leaving { proc, since, ending, notice, reason, gone } = death;
+        let Some(member) = self.member(at) else { return };
+        member.died_at = Some(since);
+        member.presence = if gone { Presence::Absent } else { Presence::Dying { proc, since, ending } };
+        let (subject, pid) = (member.subject(), proc.pid);
+        if gone {
+            cx.unwatch(proc, at);
+        }
+        if is_ours {
+            return;
+        }
+        let told = notice.map(|notice| notice.cause());
+        let cause = told.or_else(|| (ending != Ending::Unknown).then(|| ending.to_string()));
+        cx.tell(subject.clone(), Note::Down { pid: Some(pid) });
+        if let Some(cause) = cause.clone() {
+            let latency = notice.map(|notice| now.since(notice.at));
+            cx.tell(subject, Note::Cause { pid, ending, cause, latency });
+        }
+        self.has_died(at, reason, ending, cause, cx);
     }
 
     /// A process has gone.
@@ -38,30 +73,22 @@ impl Unit {
         let is_ours = self.is_stopping(at);
         let Some(member) = self.member(at) else { return };
         let subject = member.subject();
-        match member.presence {
-            Presence::Up(proc) if proc == gone => {
-                member.presence = Presence::Absent;
-                member.died_at = Some(now);
-                if cx.shared.dumps {
-                    cx.out.push(Action::Snapshot { entry: member.id, proc });
-                }
-                cx.unwatch(proc, at);
-                if !is_ours {
-                    let cause = (ending != Ending::Unknown).then(|| ending.to_string());
-                    cx.tell(subject.clone(), Note::Down { pid: Some(proc.pid) });
-                    if let Some(cause) = cause.clone() {
-                        cx.tell(subject, Note::Cause { pid: proc.pid, ending, cause, latency: None });
-                    }
-                    self.has_died(at, reason, ending, cause, cx);
-                }
+        match &mut member.presence {
+            Presence::Up(proc) if *proc == gone => {
+                let death = Leaving { proc: gone, since: now, ending, notice: None, reason, gone: true };
+                self.end_of(at, death, is_ours, cx);
             }
-            Presence::Dying { proc, since, .. } if proc == gone => {
+            Presence::Leaving(leaving) if leaving.proc == gone => leaving.gone = true,
+            Presence::Dying { proc, since, .. } if *proc == gone => {
+                let took = now.since(*since);
                 member.presence = Presence::Absent;
-                cx.unwatch(proc, at);
-                cx.tell(subject, Note::Gone { pid: proc.pid, took: now.since(since) });
+                cx.unwatch(gone, at);
+                cx.tell(subject, Note::Gone { pid: gone.pid, took });
             }
             // Of an earlier one, or told twice.
-            Presence::Absent | Presence::Dying { .. } | Presence::Unknown | Presence::Up(_) => return,
+            Presence::Absent | Presence::Dying { .. } | Presence::Leaving(_) | Presence::Unknown | Presence::Up(_) => {
+                return;
+            }
         }
         match self.phase.clone() {
             Phase::Failed { fault, .. } if fault.culprit == at => self.proceed(cx),

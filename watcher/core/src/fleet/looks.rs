@@ -26,9 +26,13 @@ pub(super) struct Listing<'a> {
 impl Listing<'_> {
     /// Whether a process began after a moment.
     pub(super) fn began_after(&self, start: StartTicks, moment: Mono) -> bool {
-        let age = self.uptime.0.saturating_sub(start.0).saturating_mul(1_000_000_000 / TICKS);
         // As far as the ticks tell: when in doubt, after.
-        Mono(self.now.0.saturating_sub(age)).after(TICK) >= moment
+        Mono(self.now.0.saturating_sub(self.age(start).0)).after(TICK) >= moment
+    }
+
+    /// How long ago a process began.
+    pub(super) fn age(&self, start: StartTicks) -> Span {
+        Span(self.uptime.0.saturating_sub(start.0).saturating_mul(1_000_000_000 / TICKS))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{EntryView, ProcStatus, StallStatus, UnitId, budget::Budget, looks::Listing, runs::Wanted, view::Doing};
 use crate::{
-    Ending, EntryId, Mono, Pid, ProcId, SavedEntry, Span, Subject, Wall,
+    Ending, EntryId, ExitNotice, Mono, Pid, ProcId, Reason, SavedEntry, Span, Subject, Wall,
     pfile::{self, AbsolutePath, Bytes, Entry, EntryNumber, EntryOption, Seconds, Strings},
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Member {
     pub(super) rerun: Option<Wall>,
     /// That the process which was watched last is there was told by this watch.
     pub(super) was_up: bool,
+    /// When a process of this entry was found last, after it was not there.
+    pub(super) found_at: Option<Mono>,
     /// The number of processes was wrong at the last look.
     pub(super) miscounted: bool,
     /// When the processes are to be counted next.
@@ -47,10 +49,27 @@ pub(super) enum Presence {
     Absent,
     /// It is dying, and that was told: memory, files and sockets are still held.
     Dying { proc: ProcId, since: Mono, ending: Ending },
+    /// It has ended by itself soon after it was found, as programs do that go to the background: whether it has left
+    /// another one behind tells the next look.
+    Leaving(Leaving),
     /// Nobody knows.
     Unknown,
     /// It is there.
     Up(ProcId),
+}
+
+/// A process that has ended, but may have left another one behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Leaving {
+    pub(super) proc: ProcId,
+    /// When it died.
+    pub(super) since: Mono,
+    pub(super) ending: Ending,
+    /// By what it is known, where the kernel told.
+    pub(super) notice: Option<ExitNotice>,
+    pub(super) reason: Reason,
+    /// What it held is free.
+    pub(super) gone: bool,
 }
 
 /// What tells whose process an entry means: as long as this is the same, the process may stay the same.
@@ -80,6 +99,7 @@ impl Member {
             restart_count: 0,
             rerun: None,
             was_up: false,
+            found_at: None,
             miscounted: false,
             count_at: None,
             left_running: None,
@@ -135,11 +155,30 @@ impl Member {
     pub(super) fn find(&self, listing: &Listing<'_>, leftovers: Leftovers) -> Option<ProcId> {
         let fits = |process: &&pfile::select::Process| {
             let is_new = self.died_at.is_none_or(|died| listing.began_after(process.proc.start, died));
-            !process.watcher && (is_new || leftovers == Leftovers::Count)
+            let is_left = self.last.is_some_and(|last| process.group == Some(last.pid) && process.proc.pid != last.pid);
+            !process.watcher && ((is_new && !is_left) || leftovers == Leftovers::Count)
+        };
+        let found: Vec<_> = listing.processes.matching(&self.entry).collect();
+        // As long as it lives itself, nothing is left over of it.
+        let known = self.last.filter(|last| self.died_at.is_none() && found.iter().any(|found| found.proc == *last));
+        let found: Vec<_> = found.into_iter().filter(fits).collect();
+        known.or_else(|| Some(pfile::select::Processes::chosen(&found)?.proc))
+    }
+
+    /// The process that a departed one has left behind: one that is no older than it.
+    pub(super) fn find_heir(&self, listing: &Listing<'_>, departed: ProcId) -> Option<ProcId> {
+        let fits = |process: &&pfile::select::Process| {
+            !process.watcher && process.proc != departed && process.proc.start >= departed.start
         };
         let found: Vec<_> = listing.processes.matching(&self.entry).filter(fits).collect();
-        let known = self.last.filter(|last| self.died_at.is_none() && found.iter().any(|found| found.proc == *last));
-        known.or_else(|| Some(pfile::select::Processes::chosen(&found)?.proc))
+        Some(pfile::select::Processes::chosen(&found)?.proc)
+    }
+
+    /// Whether an end of this kind, now, may be that of a program that goes to the background. Later, or otherwise, it is a
+    /// death.
+    pub(super) fn may_leave_another(&self, ending: Ending, now: Mono, interval: Span) -> bool {
+        let by_itself = matches!(ending, Ending::Exited { code: 0 } | Ending::Unknown);
+        by_itself && self.found_at.is_some_and(|found| now.since(found).0 <= interval.0.saturating_mul(2))
     }
 
     /// How many processes match.
@@ -152,7 +191,7 @@ impl Member {
         match (self.paused, self.presence) {
             (Some(shown), _) => shown,
             (None, _) if gave_up => ProcStatus::Unavail,
-            (None, Presence::Up(_)) => ProcStatus::Avail,
+            (None, Presence::Leaving(_) | Presence::Up(_)) => ProcStatus::Avail,
             (None, Presence::Unknown) => ProcStatus::Init,
             (None, Presence::Absent | Presence::Dying { .. }) => ProcStatus::Restart,
         }
@@ -211,7 +250,7 @@ impl Member {
             Presence::Up(proc) => (Presence::Up(proc), old.was_up),
             // What it holds is waited for as before.
             Presence::Dying { .. } => (old.presence, false),
-            Presence::Absent | Presence::Unknown => (Presence::Unknown, false),
+            Presence::Absent | Presence::Leaving(_) | Presence::Unknown => (Presence::Unknown, false),
         };
         (self.last, self.died_at, self.paused) = (old.last, old.died_at, old.paused);
         (self.restart_count, self.rerun) = (old.restart_count, old.rerun);

@@ -251,6 +251,7 @@ impl Fleet {
     fn after_all(&mut self, now: Now, out: &mut Outbox<Action>) {
         if let Some(finish) = self.shared.finish {
             self.finished = true;
+            out.push(Action::Renew(self.left_behind()));
             out.push(Action::Finish(finish));
             return;
         }
@@ -260,6 +261,22 @@ impl Fleet {
         if self.shared.looks.begin(now.mono) {
             out.push(Action::List);
         }
+    }
+
+    /// What the next watch has to know although this one has come to its end: which scripts still run. All else begins anew.
+    fn left_behind(&mut self) -> Vec<SavedEntry> {
+        let mut left = Vec::new();
+        for unit in self.units.values_mut() {
+            unit.budget.reset();
+            for at in 0..unit.members.len() {
+                let script = unit.script_of(at, &mut self.shared);
+                let Some(member) = unit.members.get_mut(at).filter(|_| script.is_some()) else { continue };
+                (member.restart_count, member.rerun, member.paused) = (0, None, None);
+                (member.set_retries, member.set_grace) = (None, None);
+                left.push(member.to_save(&unit.budget, false, script));
+            }
+        }
+        left
     }
 
     fn unit_ids(&self) -> Vec<UnitId> {

@@ -10,6 +10,7 @@ impl Fleet {
     /// Does what an operator orders, and answers, if somebody waits for it.
     pub(super) fn order(&mut self, request: Option<RequestId>, order: Order, now: Now, out: &mut Outbox<Action>) {
         let done = match order {
+            Order::Dump if !self.shared.dumps => Err("the pfile names no SHM_DUMP_FILE".to_owned()),
             Order::Dump => {
                 out.push(Action::Dump);
                 Ok(())
@@ -86,10 +87,20 @@ impl Fleet {
             Some(number) => vec![*self.places.get(&number).ok_or_else(|| self.no_such_entry(number))?],
             None => self.places.values().copied().collect(),
         };
-        for place in places {
+        for (number, place) in places.into_iter().enumerate() {
             let subject = self.units.get(&place.0).and_then(|unit| Some(unit.members.get(place.1)?.subject()));
-            let note = act(self, place, now, out);
-            out.push(Action::Tell(Told { entry: subject, note }));
+            let mut told = Told { entry: subject, note: act(self, place, now, out) };
+            if let Note::Set { what } = &mut told.note
+                && entry.is_none()
+            {
+                // Once for all of them is enough.
+                what.push_str(" of all entries");
+                told.entry = None;
+                if number > 0 {
+                    continue;
+                }
+            }
+            out.push(Action::Tell(told));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! or give up.
 
 use super::{
-    member::{Member, Presence},
+    member::{Leaving, Member, Presence},
     runs::{Overdue, Running},
     shared::Context,
     unit::{Fault, Phase, Search, Unit},
@@ -67,10 +67,13 @@ impl Unit {
             let Some(member) = self.members.get(at).filter(|member| member.is_watched()) else { continue };
             let proc = match member.presence {
                 Presence::Up(proc) => {
+                    if let Some(tag) = self.tag.clone() {
+                        cx.tell(member.subject(), Note::MemberAsked { pid: proc.pid, tag });
+                    }
                     cx.out.push(Action::Signal { proc, signal: Signal::TERM });
                     proc
                 }
-                Presence::Dying { proc, .. } => proc,
+                Presence::Dying { proc, .. } | Presence::Leaving(Leaving { proc, .. }) => proc,
                 Presence::Absent | Presence::Unknown => continue,
             };
             cx.out.push(Action::AwaitEnd(proc));
@@ -240,6 +243,7 @@ pub(super) fn tell_run_end(subject: Subject, script: AbsolutePath, end: RunEnd, 
 
 /// What is done about a script that takes too long.
 pub(super) fn press_run(run: RunId, overdue: Overdue, running: &Running) -> Vec<Action> {
+    let tell = |note| Action::Tell(Told { entry: Some(running.subject.clone()), note });
     let force = overdue == Overdue::Force;
     let end = match (running.adopted, running.proc) {
         (true, Some(proc)) => Action::Signal { proc, signal: if force { Signal::KILL } else { Signal::TERM } },
@@ -247,9 +251,9 @@ pub(super) fn press_run(run: RunId, overdue: Overdue, running: &Running) -> Vec<
     };
     match overdue {
         Overdue::Ask(limit) => {
-            let note = Note::ScriptOverdue { script: running.script.clone(), limit };
-            vec![Action::Tell(Told { entry: Some(running.subject.clone()), note }), end]
+            vec![tell(Note::ScriptOverdue { script: running.script.clone(), limit }), end]
         }
+        Overdue::Tell(ran) => vec![tell(Note::ScriptSlow { script: running.script.clone(), ran })],
         Overdue::Force => vec![end],
     }
 }

@@ -8,6 +8,9 @@ use crate::{Mono, ProcId, RunId, Span, Subject, pfile::AbsolutePath};
 /// A script that takes longer than this works no more, but waits for something: others may begin.
 const LEASE: Span = Span::of_seconds(3);
 
+/// A script that takes longer than this may have started a service in its foreground.
+const SLOW: Span = Span::of_seconds(30);
+
 /// From asking a script to end until it is ended by force.
 const PATIENCE: Span = Span::of_seconds(10);
 
@@ -61,6 +64,8 @@ enum Stage {
     Leased,
     /// It does not any more.
     Waiting,
+    /// That it takes long was told.
+    Slow,
     /// It was asked to end.
     Asked(Mono),
     /// It was ended by force.
@@ -74,6 +79,8 @@ pub(super) enum Overdue {
     Ask(Span),
     /// It is to be ended by force.
     Force,
+    /// It has run for so long: that is to be told.
+    Tell(Span),
 }
 
 impl Runs {
@@ -175,9 +182,14 @@ impl Runs {
             let next = match run.stage {
                 Stage::Leased if now < end => {
                     run.stage = Stage::Waiting;
+                    Some(end.min(run.since.after(SLOW)))
+                }
+                Stage::Waiting if now < end => {
+                    run.stage = Stage::Slow;
+                    found.push((id, Overdue::Tell(SLOW)));
                     Some(end)
                 }
-                Stage::Leased | Stage::Waiting => {
+                Stage::Leased | Stage::Waiting | Stage::Slow => {
                     run.stage = Stage::Asked(now);
                     found.push((id, Overdue::Ask(run.limit)));
                     Some(now.after(PATIENCE))

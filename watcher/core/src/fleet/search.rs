@@ -1,8 +1,9 @@
 //! Looking for processes among all there are.
 
 use super::{
+    SETTLE,
     looks::Listing,
-    member::{Leftovers, Presence},
+    member::{Leaving, Leftovers, Presence},
     shared::Context,
     unit::{Fault, Phase, Search, Unit},
 };
@@ -11,6 +12,7 @@ use crate::{Ending, Note, ProcId, Reason, Span};
 impl Unit {
     /// A look that was asked for has been taken.
     pub(super) fn looked(&mut self, listing: &Listing<'_>, cx: &mut Context<'_>) {
+        self.look_for_heirs(listing, cx);
         match self.phase.clone() {
             Phase::Looking => self.look_for_all(listing, cx),
             Phase::Failed { fault, search: Search::Asked } => self.look_before_acting(fault, listing, cx),
@@ -22,6 +24,22 @@ impl Unit {
             | Phase::Resting { .. }
             | Phase::Running { .. }
             | Phase::Stopping { .. } => {}
+        }
+    }
+
+    /// Programs that go to the background end, and leave another process behind.
+    fn look_for_heirs(&mut self, listing: &Listing<'_>, cx: &mut Context<'_>) {
+        for at in 0..self.members.len() {
+            let Some(member) = self.members.get(at) else { continue };
+            let Presence::Leaving(leaving) = member.presence else { continue };
+            // A look that began before is no answer.
+            if listing.began < leaving.since {
+                continue;
+            }
+            match member.find_heir(listing, leaving.proc) {
+                Some(heir) => self.up(at, heir, cx),
+                None => self.died(at, leaving, false, cx),
+            }
         }
     }
 
@@ -76,8 +94,13 @@ impl Unit {
             *pause = Span(pause.0.saturating_mul(2));
         }
         let leftovers = if last_look { Leftovers::Count } else { Leftovers::DoNotCount };
-        let Some(member) = self.member(at) else { return };
-        if let Some(proc) = member.find(listing, leftovers) {
+        let Some(member) = self.members.get(at) else { return };
+        let found = member.find(listing, leftovers);
+        let young = found.and_then(|proc| SETTLE.minus(listing.age(proc.start))).filter(|_| !last_look);
+        if let (Some(_), Some(left), Phase::Appearing { look_at, .. }) = (found, young, &mut self.phase) {
+            // It may be about to go to the background, and leave another one behind.
+            *look_at = Some(now.after(left));
+        } else if let Some(proc) = found {
             self.forget_name(at, cx);
             self.up(at, proc, cx);
             self.start_after(fault, at, cx);
@@ -95,12 +118,19 @@ impl Unit {
     fn up(&mut self, at: usize, proc: ProcId, cx: &mut Context<'_>) {
         let Some(member) = self.member(at) else { return };
         let before = std::mem::replace(&mut member.presence, Presence::Up(proc));
+        if !matches!(before, Presence::Leaving(_)) {
+            member.found_at = Some(cx.mono());
+        }
         let was_told = member.last == Some(proc) && member.died_at.is_none() && member.was_up;
         (member.last, member.died_at, member.miscounted, member.was_up) = (Some(proc), None, false, true);
         let subject = member.subject();
         match before {
-            Presence::Up(old) | Presence::Dying { proc: old, .. } if old != proc => cx.unwatch(old, at),
-            Presence::Absent | Presence::Dying { .. } | Presence::Unknown | Presence::Up(_) => {}
+            Presence::Up(old) | Presence::Dying { proc: old, .. } | Presence::Leaving(Leaving { proc: old, .. })
+                if old != proc =>
+            {
+                cx.unwatch(old, at);
+            }
+            Presence::Absent | Presence::Dying { .. } | Presence::Leaving(_) | Presence::Unknown | Presence::Up(_) => {}
         }
         cx.watch(proc, at);
         if !was_told {

@@ -4,7 +4,7 @@
 use super::{
     EntryView, Shared,
     budget::Budget,
-    member::{Member, Presence},
+    member::{Leaving, Member, Presence},
     shared::{Context, Who},
     view::Doing,
 };
@@ -223,6 +223,10 @@ impl Unit {
             }
             // Its end is still waited for, so that it is known at what time it died.
             Presence::Dying { .. } | Presence::Absent | Presence::Unknown => {}
+            Presence::Leaving(leaving) => {
+                member.presence = Presence::Unknown;
+                cx.unwatch(leaving.proc, at);
+            }
         }
         if self.members.iter().any(Member::is_watched) {
             return self.skip_paused(cx);
@@ -307,7 +311,9 @@ impl Unit {
         for (at, member) in self.members.iter_mut().enumerate() {
             // Nor is known who is not there: somebody may bring him back.
             match std::mem::replace(&mut member.presence, Presence::Unknown) {
-                Presence::Up(proc) | Presence::Dying { proc, .. } => cx.unwatch(proc, at),
+                Presence::Up(proc) | Presence::Dying { proc, .. } | Presence::Leaving(Leaving { proc, .. }) => {
+                    cx.unwatch(proc, at);
+                }
                 Presence::Absent | Presence::Unknown => {}
             }
         }
@@ -326,7 +332,7 @@ impl Unit {
         }
     }
 
-    fn script_of(&self, at: usize, shared: &mut Shared) -> Option<(ProcId, Mono)> {
+    pub(super) fn script_of(&self, at: usize, shared: &mut Shared) -> Option<(ProcId, Mono)> {
         match self.phase {
             Phase::Running { at: running, run, .. } if running == at => {
                 let run = shared.runs.of(run)?;
@@ -362,7 +368,7 @@ impl Unit {
         let of_member = match member.presence {
             Presence::Up(_) => Doing::Watching,
             Presence::Dying { .. } => Doing::Dying,
-            Presence::Unknown => Doing::Looking,
+            Presence::Leaving(_) | Presence::Unknown => Doing::Looking,
             Presence::Absent => Doing::Pacing,
         };
         match &self.phase {

@@ -14,6 +14,8 @@ pub struct Process {
     pub proc: ProcId,
     /// Its parent, if it has one that can be seen.
     pub parent: Option<Pid>,
+    /// Its process group, by the number of its leader, who may have gone.
+    pub group: Option<Pid>,
     /// First word of its command line, as it may have set it itself; of a zombie, its command name.
     pub name: Bytes,
     /// The whole command line, with blanks between the words: what `ps` shows.
@@ -186,6 +188,7 @@ pub(super) mod tests {
         Process {
             proc: ProcId { pid: Pid::new(pid).unwrap(), start: StartTicks(u64::from(pid)) },
             parent: Pid::new(parent),
+            group: Pid::new(pid),
             name: command_line.split(' ').next().unwrap_or_default().into(),
             command_line: command_line.into(),
             exe: None,

@@ -1,6 +1,7 @@
 //! The watch over a pfile, on a host made of numbers with a clock that stands still.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
 
+mod background;
 mod edges;
 mod late;
 mod orders;

@@ -157,6 +157,7 @@ fn values_can_be_set_and_last_until_the_reload() {
     assert!(matches!(world.order(Order::Pause(Some(number(7)))), Answer::Refused(why) if why.contains("only entry 1")));
     assert_eq!(world.order(Order::Set(Setting::Retries(Some(number(1)), 1))), Answer::Done);
     assert_eq!(world.order(Order::Set(Setting::Grace(None, Seconds(5)))), Answer::Done);
+    assert!(matches!(world.order(Order::Dump), Answer::Refused(why) if why.contains("SHM_DUMP_FILE")));
     let interval = watcher_core::pfile::Interval::new(3).unwrap();
     assert_eq!(world.order(Order::Set(Setting::MonitorInterval(interval))), Answer::Done);
     assert_eq!((world.view(1).retries, world.view(1).grace, world.fleet.monitor_interval()), (1, 5, interval));

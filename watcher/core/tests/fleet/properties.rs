@@ -39,6 +39,7 @@ fn any_script() -> impl Strategy<Value = Script> {
         3 => (1_u32..3_000).prop_map(Script::Replaces),
         2 => (1_u32..15_000).prop_map(Script::RestartsLate),
         2 => (1_u32..3_000).prop_map(Script::StartsWhatDies),
+        2 => (1_u32..3_000).prop_map(Script::StartsDaemon),
         2 => Just(Script::DoesNothing),
         1 => Just(Script::Missing),
         1 => Just(Script::Hangs),

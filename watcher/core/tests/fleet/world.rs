@@ -19,9 +19,10 @@ pub(crate) const SECOND: Span = Span::of_seconds(1);
 
 /// What the world does by itself.
 #[derive(Clone, Debug)]
-enum Happening {
+pub(crate) enum Happening {
     Appears(String),
     Dies(ProcId),
+    GoesToBackground(ProcId, String),
     EndsDying(ProcId),
     Listed(Vec<Process>),
     ScriptEnds(RunId, RunEnd),
@@ -56,12 +57,12 @@ pub(crate) struct World {
     pub(crate) given: Vec<(Now, Event)>,
     pub(crate) asked: Vec<Action>,
     pub(crate) dumps: usize,
-    pending: VecDeque<Event>,
+    pub(crate) pending: VecDeque<Event>,
     happenings: BTreeMap<(Mono, u64), Happening>,
     next_happening: u64,
-    next_pid: u32,
+    pub(crate) next_pid: u32,
     stubborn: BTreeSet<ProcId>,
-    at_work: BTreeMap<RunId, EntryId>,
+    pub(crate) at_work: BTreeMap<RunId, EntryId>,
     /// Told to be dying, and awaited: only then is it told that they have gone.
     announced: BTreeSet<ProcId>,
     awaited: BTreeSet<ProcId>,
@@ -138,6 +139,7 @@ impl World {
         let process = Process {
             proc,
             parent: Pid::new(1),
+            group: Some(proc.pid),
             name: command_line.split(' ').next().unwrap().into(),
             command_line: command_line.into(),
             exe: None,
@@ -162,11 +164,16 @@ impl World {
 
     /// Kills a process.
     pub(crate) fn kill(&mut self, proc: ProcId) {
+        self.end(proc, Ending::from_wait_status(9));
+    }
+
+    /// A process ends.
+    pub(crate) fn end(&mut self, proc: ProcId, ending: Ending) {
         let Some((_, life @ Life::Alive)) = self.processes.get_mut(&proc) else { return };
         *life = Life::Dying;
         if self.tells_deaths && self.watched.contains(&proc) {
             self.announced.insert(proc);
-            let (ending, comm) = (Ending::from_wait_status(9), Comm::new([0; 16]));
+            let comm = Comm::new([0; 16]);
             self.pending.push_back(Event::Exit(ExitNotice { proc, ending, at: self.now, comm, blame: None }));
         }
         self.later(self.teardown, Happening::EndsDying(proc));
@@ -236,7 +243,7 @@ impl World {
         }
     }
 
-    fn later(&mut self, span: Span, happening: Happening) {
+    pub(crate) fn later(&mut self, span: Span, happening: Happening) {
         self.next_happening += 1;
         self.happenings.insert((self.now.after(span), self.next_happening), happening);
     }
@@ -247,6 +254,10 @@ impl World {
                 self.start(&command_line);
             }
             Happening::Dies(proc) => self.kill(proc),
+            Happening::GoesToBackground(proc, command_line) => {
+                self.start(&command_line);
+                self.end(proc, Ending::Exited { code: 0 });
+            }
             Happening::EndsDying(proc) => {
                 self.processes.remove(&proc);
                 let is_told = self.awaited.contains(&proc) || !self.announced.contains(&proc);
@@ -339,48 +350,6 @@ impl World {
 
     fn save(&mut self, saved: SavedEntry) {
         self.saved.insert((saved.text.as_slice().to_vec(), saved.occurrence), saved);
-    }
-
-    fn run(&mut self, order: ScriptOrder) {
-        let (run, entry) = (order.run, order.number.number());
-        assert!(self.at_work.values().all(|busy| *busy != order.entry), "two scripts of one entry at once");
-        self.at_work.insert(run, order.entry);
-        let script = self.scripts.get(&entry).copied().unwrap_or(self.default_script);
-        self.ran.push((self.now, order));
-        self.running.insert(run, (entry, script));
-        if script != Script::Missing {
-            self.next_pid += 1;
-            let script = ProcId { pid: Pid::new(self.next_pid).unwrap(), start: StartTicks(self.now.0 / 10_000_000) };
-            self.pending.push_back(Event::RunStarted { run, script });
-        }
-        let command_line = self.command_line(entry);
-        let done = RunEnd::Ended(Ending::Exited { code: 0 });
-        match script {
-            Script::Restarts(millis) | Script::Replaces(millis) => {
-                let is_old = |process: &Process| process.command_line.as_slice() == command_line.as_bytes();
-                let olds: Vec<_> = self.processes.iter().filter(|(_, (process, _))| is_old(process)).collect();
-                let olds: Vec<_> = olds.into_iter().map(|(proc, _)| *proc).collect();
-                if matches!(script, Script::Replaces(_)) {
-                    olds.into_iter().for_each(|old| self.kill(old));
-                }
-                self.later(Span::of_millis(millis), Happening::Appears(command_line));
-                self.later(Span::of_millis(millis), Happening::ScriptEnds(run, done));
-            }
-            Script::RestartsLate(millis) => {
-                self.later(Span::of_millis(1), Happening::ScriptEnds(run, done));
-                self.later(Span::of_millis(millis + 1), Happening::Appears(command_line));
-            }
-            Script::StartsWhatDies(millis) => {
-                let proc = self.start(&command_line);
-                self.later(Span::of_millis(millis), Happening::Dies(proc));
-                self.later(Span::of_millis(1), Happening::ScriptEnds(run, done));
-            }
-            Script::DoesNothing => self.later(Span::of_millis(1), Happening::ScriptEnds(run, done)),
-            Script::Missing => {
-                self.later(Span(0), Happening::ScriptEnds(run, RunEnd::NotStarted("no such file".into())))
-            }
-            Script::Hangs | Script::HangsHard => {}
-        }
     }
 
     pub(crate) fn view(&self, number: usize) -> EntryView {
