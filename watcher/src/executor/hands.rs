@@ -97,6 +97,7 @@ impl Hands {
     /// Looks after what services still write that scripts have left in the background.
     pub fn tend_slowly(&self) {
         Scripts::tend_folder(self.run_dir.path());
+        self.scripts.reap_orphans();
     }
 
     /// Runs a script.

@@ -35,6 +35,8 @@ impl OsSignals {
     /// # Errors
     /// When a handler cannot be installed.
     pub fn listen_as_daemon() -> io::Result<Self> {
+        // A file that has reached its limit (`ulimit -f`) is an error where it is written, and not our end.
+        flag::register(libc::SIGXFSZ, Arc::default())?;
         Self::install(Some(signal(SignalKind::user_defined1())?))
     }
 
@@ -82,4 +84,15 @@ fn second_one_kills() -> io::Result<()> {
         flag::register(signal, Arc::clone(&asked))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_daemon_survives_that_a_file_has_reached_its_limit() {
+        let _signals = OsSignals::listen_as_daemon().unwrap();
+        signal_hook::low_level::raise(libc::SIGXFSZ).unwrap();
+    }
 }

@@ -1,10 +1,12 @@
 //! Process groups of our own children.
 
-use std::{fs, io};
+use std::{collections::BTreeSet, fs, io};
 
 use procfs_core::{FromRead as _, process::Stat};
 use rustix::process::{Pid as RawPid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, waitid, waitpid};
 use watcher_core::{Ending, Pid};
+
+use super::{own, proc};
 
 /// A child of this process that leads a process group. As long as it was not reaped, neither its pid nor the number of
 /// its group can belong to anybody else, so signals to the group go where they should.
@@ -73,6 +75,21 @@ impl Leader {
     }
 }
 
+/// Takes leave of children of this process that have ended, but for some: the first process of a pid namespace gets all
+/// orphans, and whoever does not take leave of them fills the table of processes.
+pub fn reap_orphans(but: &BTreeSet<Pid>) {
+    let own = own::pid().number();
+    for item in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let pid = item.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::new);
+        let Some(pid) = pid.filter(|pid| !but.contains(pid)) else { continue };
+        let is_orphan = proc::facts(pid).ok().flatten().is_some_and(|facts| facts.parent == own && facts.leader_zombie);
+        if let Some(raw) = i32::try_from(pid.number()).ok().and_then(RawPid::from_raw).filter(|_| is_orphan) {
+            // One whose other threads live is left.
+            let _reaped = waitpid(Some(raw), WaitOptions::NOHANG);
+        }
+    }
+}
+
 fn members(leader: Pid) -> io::Result<bool> {
     for item in fs::read_dir("/proc")? {
         let pid = item?.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::new);
@@ -84,4 +101,35 @@ fn members(leader: Pid) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{child::WaitingChild, pidfd};
+
+    /// Run by the test below, in a process of its own: other tests have children, too.
+    #[test]
+    #[ignore = "a part of the next test"]
+    fn has_two_children() {
+        let (one, two, three) =
+            (WaitingChild::fork(0).unwrap(), WaitingChild::fork(0).unwrap(), WaitingChild::fork(0).unwrap());
+        for child in [&one, &two] {
+            let pidfd = pidfd::open(child.pid()).unwrap();
+            child.release().unwrap();
+            while !pidfd::has_gone(&pidfd) {
+                std::thread::yield_now();
+            }
+        }
+        reap_orphans(&BTreeSet::from([two.pid()]));
+        assert_eq!([&one, &two, &three].map(|child| proc::exists(child.pid())), [false, true, true]);
+    }
+
+    #[test]
+    fn orphans_that_have_ended_are_reaped_and_nobody_else() {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "sys::group::tests::has_two_children", "--ignored"]);
+        let child = child.stdin(std::process::Stdio::null()).output().unwrap();
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+    }
 }

@@ -9,7 +9,7 @@ mod output;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -26,7 +26,10 @@ use self::{
     launch::{Launched, launch},
     output::Output,
 };
-use crate::sys::{group::Leader, signals};
+use crate::sys::{
+    group::{self, Leader},
+    own, signals,
+};
 
 /// How often outputs are to be looked at while a script runs.
 pub const TEND_EVERY: Duration = Duration::from_millis(50);
@@ -182,6 +185,20 @@ impl Scripts {
             }
         }
         self.collect(events, lines);
+    }
+
+    /// Takes leave of what scripts have left in the background and has ended: it is ours where we are the first process.
+    pub fn reap_orphans(&self) {
+        let leader = |run: &Run| match &run.state {
+            State::Running { leader, .. } => Some(leader.pid()),
+            // Its process may be there already, and is not known yet: another time.
+            State::Starting(_) => None,
+        };
+        if own::pid().number() == 1
+            && let Some(leaders) = self.runs.values().map(leader).collect::<Option<BTreeSet<_>>>()
+        {
+            group::reap_orphans(&leaders);
+        }
     }
 
     /// Keeps all outputs in this folder small: services that were left in the background may still write to them.
