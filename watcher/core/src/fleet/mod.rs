@@ -110,8 +110,10 @@ impl Fleet {
             Event::Exit(notice) => self.exiting(&notice, now, out),
             Event::Gone { proc, ending } => self.gone(proc, ending, Reason::Down, now, out),
             Event::Zombie { proc, ending } => self.gone(proc, ending, Reason::Zombie, now, out),
-            Event::Listed { processes, uptime } => {
+            Event::Listed { mut processes, uptime } => {
                 let (asked, began) = self.shared.looks.end(now.mono);
+                let asking = asked.iter().filter_map(|unit| self.units.get(unit)).flat_map(|unit| &unit.members);
+                processes.prepare(asking.map(|member| &member.entry));
                 let listing = Listing { processes: &processes, uptime, began, now: now.mono };
                 for unit in asked {
                     self.with_unit(unit, now, out, |unit, cx| unit.looked(&listing, cx));
