@@ -189,7 +189,8 @@ impl Fleet {
         }
         if self.hurry.is_some_and(|at| at <= now.mono) {
             self.hurry = None;
-            for unit in self.unit_ids() {
+            let waiting = self.units.iter().filter(|(_, unit)| unit.is_appearing()).map(|(id, _)| *id);
+            for unit in waiting.collect::<Vec<_>>() {
                 self.with_unit(unit, now, out, Unit::hurry);
             }
         }
