@@ -113,8 +113,10 @@ impl Fleet {
             Event::Exit(notice) => self.exiting(&notice, now, out),
             Event::Gone { proc, ending } => self.gone(proc, ending, Reason::Down, now, out),
             Event::Zombie { proc, ending } => self.gone(proc, ending, Reason::Zombie, now, out),
-            Event::Listed { processes, uptime } => {
+            Event::Listed { mut processes, uptime } => {
                 let (asked, began) = self.shared.looks.end(now.mono);
+                let asking = asked.iter().filter_map(|unit| self.units.get(unit)).flat_map(|unit| &unit.members);
+                processes.prepare(asking.map(|member| &member.entry));
                 let listing = Listing { processes: &processes, uptime, began, now: now.mono };
                 for unit in asked {
                     self.with_unit(unit, now, out, |unit, cx| unit.looked(&listing, cx));
@@ -190,7 +192,8 @@ impl Fleet {
         }
         if self.hurry.is_some_and(|at| at <= now.mono) {
             self.hurry = None;
-            for unit in self.unit_ids() {
+            let waiting = self.units.iter().filter(|(_, unit)| unit.is_appearing()).map(|(id, _)| *id);
+            for unit in waiting.collect::<Vec<_>>() {
                 self.with_unit(unit, now, out, Unit::hurry);
             }
         }

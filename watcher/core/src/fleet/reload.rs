@@ -62,7 +62,7 @@ impl Fleet {
             let id = known.unwrap_or_else(|| {
                 let id = UnitId(self.next_unit);
                 self.next_unit += 1;
-                self.units.insert(id, Unit::new(tag.clone(), Vec::new()));
+                self.units.insert(id, Unit::new(tag.clone(), Vec::with_capacity(1)));
                 id
             });
             groups.extend(tag.map(|tag| (tag, id)));

@@ -96,6 +96,11 @@ impl Unit {
         }
     }
 
+    /// Whether a process is waited for that a script has started.
+    pub(super) const fn is_appearing(&self) -> bool {
+        matches!(self.phase, Phase::Appearing { .. })
+    }
+
     /// Begins.
     pub(super) fn begin(&mut self, cx: &mut Context<'_>) {
         self.is_fresh = false;

@@ -10,6 +10,7 @@ mod entry;
 mod extension;
 pub mod fix;
 pub mod lint;
+mod parts;
 mod place;
 mod print;
 mod problem;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use memchr::memmem;
 
-use super::{Bytes, Entry, Strings};
+use super::{Bytes, Entry, Strings, parts::Parts};
 use crate::{Pid, ProcId};
 
 /// A running process, as far as entries ask.
@@ -89,6 +89,20 @@ pub fn judge<'a>(entry: &'a Entry, process: &'a Process) -> Verdict<'a> {
     if obstacles.is_empty() { Verdict::Matches(named_by) } else { Verdict::Nearly(obstacles) }
 }
 
+/// Whether an entry means a process: [`judge`] without the reasons, for many.
+fn means(entry: &Entry, process: &Process) -> bool {
+    let contains = |word: &[u8]| memmem::find(process.command_line.as_slice(), word).is_some();
+    let words = |strings: Option<&'_ Strings>, all: bool| match strings {
+        Some(strings) if all => strings.words().all(contains),
+        Some(strings) => strings.words().any(contains),
+        None => all,
+    };
+    !process.zombie
+        && named_by(entry, process).is_some()
+        && words(entry.include_strings(), true)
+        && !words(entry.exclude_strings(), false)
+}
+
 /// `argv[0]` is asked first: where a path is a link, `ps` shows the link and not what it leads to.
 fn named_by(entry: &Entry, process: &Process) -> Option<NamedBy> {
     let wanted = entry.process.value.as_slice();
@@ -109,6 +123,7 @@ pub struct Processes {
     all: Vec<Process>,
     by_path: BTreeMap<Bytes, Vec<usize>>,
     parents: BTreeMap<Pid, Pid>,
+    parts: Parts,
 }
 
 impl Processes {
@@ -129,7 +144,18 @@ impl Processes {
             }
         }
         let parents = all.iter().filter_map(|process| Some((process.proc.pid, process.parent?))).collect();
-        Self { all, by_path, parents }
+        Self { all, by_path, parents, parts: Parts::default() }
+    }
+
+    /// Makes [`Self::matching`] quick for these entries, if that is worth it.
+    pub fn prepare<'a>(&mut self, entries: impl Iterator<Item = &'a Entry> + Clone) {
+        /// So many bytes are read in the time that it takes to judge one process by one entry.
+        const BYTES: usize = 16;
+        let judgements = entries.clone().map(|entry| self.named(entry).len());
+        let bytes = self.all.iter().map(|process| process.command_line.as_slice().len());
+        if judgements.fold(0, usize::saturating_add) > bytes.sum::<usize>() / BYTES {
+            self.parts = Parts::of(entries, &self.all);
+        }
     }
 
     /// Each of them.
@@ -139,9 +165,13 @@ impl Processes {
 
     /// Those that an entry means, in no order.
     pub fn matching(&self, entry: &Entry) -> impl Iterator<Item = &Process> {
-        let named = self.by_path.get(&Bytes::from(entry.process.value.as_slice())).into_iter().flatten();
-        let named = named.filter_map(|index| self.all.get(*index));
-        named.filter(move |process| matches!(judge(entry, process), Verdict::Matches(_)))
+        let among = self.parts.candidates(entry).unwrap_or_else(|| self.named(entry));
+        among.iter().filter_map(|index| self.all.get(*index)).filter(move |process| means(entry, process))
+    }
+
+    /// Those with the name that an entry gives.
+    fn named(&self, entry: &Entry) -> &[usize] {
+        self.by_path.get(&Bytes::from(entry.process.value.as_slice())).map_or(&[], Vec::as_slice)
     }
 
     /// The one that is watched of several: the oldest, which is the parent in a fork server; the lowest pid on a tie.
@@ -204,14 +234,18 @@ pub(super) mod tests {
         let entry = &pfile.entries[0].value;
         let wanted = process(1, 0, "/usr/bin/java -D apache.Boot tomcat");
         assert_eq!(judge(entry, &wanted), Verdict::Matches(NamedBy::Argv0));
+        assert!(means(entry, &wanted));
         let other = process(1, 0, "/usr/bin/java -D apache test");
         let obstacles = vec![Obstacle::Lacks(b"tomcat"), Obstacle::Contains(b"test")];
         assert_eq!(judge(entry, &other), Verdict::Nearly(obstacles));
+        let unwanted = process(1, 0, "/usr/bin/java apache tomcat test");
+        assert!(![&other, &unwanted].into_iter().any(|process| means(entry, process)));
         let elsewhere = process(1, 0, "/opt/jdk/bin/java apache tomcat");
         assert_eq!(judge(entry, &elsewhere), Verdict::Nearly(vec![Obstacle::OtherPath(b"/opt/jdk/bin/java")]));
         assert_eq!(judge(entry, &process(1, 0, "/bin/sh java")), Verdict::Differs);
         let dead = Process { zombie: true, ..wanted.clone() };
         assert_eq!(judge(entry, &dead), Verdict::Nearly(vec![Obstacle::Zombie]));
+        assert!(!means(entry, &dead));
         let zombie = Process { zombie: true, ..process(1, 0, "java") };
         assert_eq!(judge(entry, &zombie), Verdict::Nearly(vec![Obstacle::Zombie]));
         let renamed = Process { name: "java: tomcat".into(), exe: Some("/usr/bin/java".into()), ..wanted };
