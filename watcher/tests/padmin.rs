@@ -129,14 +129,18 @@ fn orders_arrive_and_are_noted() {
     assert!(before.starts_with("padmin["), "{}", noted.err);
     assert_eq!(message, format!("Command execute. [stop 2] pfile='{}'\n", host.path("a.pfile")));
     assert_eq!(pcheck.orders(), [Order::Pause(Some(EntryNumber::of_index(1)))]);
-    let unnoted = host.padmin(&["dump", "--log", "stderr"]);
+    let dumped = host.padmin(&["dump", "--log", "stderr"]);
+    assert!(dumped.code == Some(0) && dumped.err.contains("]: Command execute. [dump] pfile='"), "{}", dumped.err);
+    let unnoted = host.padmin(&["show", "pent", "--log", "stderr"]);
     assert_eq!((unnoted.code, unnoted.err.as_str()), (Some(0), ""));
     let refused = host.padmin(&["start", "7", "--log", "stderr"]);
     assert_eq!(
         (refused.code, refused.err.as_str()),
         (Some(3), "padmin: there is no entry 7: the pfile has entries 1 to 2\n")
     );
-    assert_eq!(host.padmin(&["shutdown", "--json"]).json()["command"], "shutdown");
+    let ended = host.padmin(&["shutdown", "--json", "--log", "stderr"]);
+    assert_eq!(ended.json()["command"], "shutdown");
+    assert!(ended.err.contains("]: Command execute. [shutdown] pfile='"), "{}", ended.err);
     assert_eq!(host.padmin(&["show pent 3"]).code, Some(2), "it has ended");
 }
 
@@ -152,6 +156,14 @@ fn a_wrong_command_line_says_what_would_be_right() {
     assert_eq!(host.run("padmin", &["--nonsense"]).code, Some(1));
     assert_eq!(host.run("watcher", &["padmin", "--nonsense"]).code, Some(1));
     assert_eq!(host.run("watcher", &["events", "--nonsense"]).code, Some(2));
+    let negative = host.padmin(&["set", "1", "retry", "-1"]);
+    assert_eq!(
+        (negative.code, negative.err.as_str()),
+        (Some(1), "padmin: `set 1 retry -1`: `-1` is not a number from 0 to 4294967295\n")
+    );
+    let reserved = host.run("pcheck", &["-w"]);
+    assert!(reserved.code == Some(1) && reserved.err.starts_with("pcheck: -w is not supported"), "{}", reserved.err);
+    assert!(host.run("pcheck", &[]).err.contains("-f"), "it is wanted all the same");
     let help = host.run("padmin", &["--help"]);
     assert_eq!(help.code, Some(0));
     assert!(help.text().contains("set [N] grace SECONDS"), "{}", help.text());
@@ -225,6 +237,28 @@ fn one_that_does_not_answer_hides_no_other() {
     assert!(unknown.err.contains("one does not say what it watches for"), "{}", unknown.err);
     let list = host.run("padmin", &["-l"]);
     assert!(list.text().contains("a.pfile") && list.err.contains("has not answered within 2 s"), "{}", list.err);
+    assert_eq!(list.code, Some(4));
+}
+
+#[test]
+fn a_pcheck_that_is_there_and_says_nothing_is_not_said_to_be_missing() {
+    let host = Host::new();
+    let stopped = UnixListener::bind(host.folder_of(0).join("control")).unwrap();
+    for words in [&["-l"][..], &["-l", "--json"]] {
+        let list = host.run("padmin", words);
+        assert_eq!(list.code, Some(4), "{}", list.err);
+        assert!(list.err.contains("has not answered") && !list.err.contains("no pcheck is found"), "{}", list.err);
+    }
+    // Whoever is not heard out is refused.
+    std::thread::spawn(move || {
+        while let Ok((mut client, _)) = stopped.accept() {
+            BufReader::new(&client).read_line(&mut String::new()).unwrap();
+            let refusal = "{\"version\":1,\"answer\":{\"refused\":{\"why\":\"too many\"}}}\n";
+            let _gone = std::io::Write::write_all(&mut client, refusal.as_bytes());
+        }
+    });
+    let refused = host.run("padmin", &["-l"]);
+    assert!(refused.code == Some(3) && refused.err.ends_with(": too many\n"), "{}", refused.err);
 }
 
 #[test]
@@ -305,7 +339,7 @@ fn why_asks_pcheck_and_reads_the_dump_where_none_runs() {
         let live = why(&[]);
         assert_eq!((live.code, live.text().as_str(), live.err.as_str()), (Some(0), told, ""));
     }
-    let header = r#"{"dump":"header","unix_time":1318416050.0}"#;
+    let header = r#"{"line":"header","unix_time":1318416050.0}"#;
     fs::write(host.path("dump"), format!("{header}\n{}\n", story.join("\n"))).unwrap();
     let left = why(&["2"]);
     assert_eq!((left.code, left.text().as_str()), (Some(0), told));

@@ -96,6 +96,10 @@ fn what_hurts_on_this_host_is_found_by_name() {
     let missing = entry("").replace(daemon.to_str().unwrap(), "/no/such/program").replace(&script, "/no/such/script");
     assert_eq!(lints(head("dump") + &missing), ["process-missing", "script-missing"]);
 
+    folder.script("restart", "#!/bin/nosuchshell\n");
+    assert_eq!(lints(head("dump") + &entry(":include_strings=600.1")), ["script-interpreter"]);
+    folder.script("restart", "#!/bin/sh\n");
+
     for (mode, expected) in [(0o644, "script-not-executable"), (0o757, "script-writable")] {
         fs::set_permissions(&script, fs::Permissions::from_mode(mode)).unwrap();
         assert_eq!(lints(head("dump") + &entry(":include_strings=600.1")), [expected]);

@@ -91,7 +91,7 @@ impl fmt::Display for Blame {
         match (origin, sender) {
             (Origin::Fault, _) => write!(f, "{signal}, its own fault"),
             (Origin::Kernel, _) => write!(f, "{signal} sent by the kernel"),
-            (Origin::OutOfMemory, _) => write!(f, "{signal} by the kernel, which ran out of memory"),
+            (Origin::OutOfMemory, _) => write!(f, "{signal} by the kernel, out of memory"),
             (Origin::Own, _) => write!(f, "{signal} sent by itself"),
             (Origin::User, Some(sender)) => write!(f, "{signal} sent by {sender}"),
             (Origin::User, None) => write!(f, "{signal} sent by another process"),
@@ -145,7 +145,7 @@ mod tests {
     fn a_fatal_signal_is_told_with_its_origin() {
         let said = [
             (9, Origin::User, bash(), "killed by SIGKILL sent by bash (pid 4711, uid 0)"),
-            (9, Origin::OutOfMemory, None, "killed by SIGKILL by the kernel, which ran out of memory"),
+            (9, Origin::OutOfMemory, None, "killed by SIGKILL by the kernel, out of memory"),
             (9, Origin::Kernel, None, "killed by SIGKILL sent by the kernel"),
             (11, Origin::Fault, None, "killed by SIGSEGV, its own fault"),
             (6, Origin::Own, bash(), "killed by SIGABRT sent by itself"),

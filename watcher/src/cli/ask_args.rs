@@ -22,7 +22,14 @@ pub(super) struct Padmin {
     #[arg(short = 'f', value_name = "PFILE", required_unless_present = "list")]
     pub(super) pfile: Option<PathBuf>,
     /// What to do; see below. Several words need no quotes
-    #[arg(short = 'c', value_name = "COMMAND", num_args = 1.., conflicts_with = "list", required_unless_present = "list")]
+    #[arg(
+        short = 'c',
+        value_name = "COMMAND",
+        num_args = 1..,
+        allow_negative_numbers = true,
+        conflicts_with = "list",
+        required_unless_present = "list"
+    )]
     pub(super) command: Vec<String>,
     /// List the pchecks that run
     #[arg(short = 'l', long)]

@@ -59,7 +59,7 @@ impl NotFound {
 }
 
 /// Which exit code of padmin a failure is.
-const fn code(failure: &Failure) -> u8 {
+pub(super) const fn code(failure: &Failure) -> u8 {
     match failure {
         Failure::Absent | Failure::Broken(_) => exit::padmin::NO_PCHECK,
         Failure::Forbidden | Failure::Refused(_) | Failure::Strange(_) => exit::padmin::REFUSED,

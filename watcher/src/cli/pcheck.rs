@@ -24,8 +24,8 @@ use crate::{
 #[command(override_usage = "pcheck [OPTIONS] -f PFILE", display_name = "pcheck")]
 pub(super) struct Pcheck {
     /// Rule file
-    #[arg(short = 'f', long = "file", value_name = "PFILE")]
-    pfile: PathBuf,
+    #[arg(short = 'f', long = "file", value_name = "PFILE", required_unless_present = "w")]
+    pfile: Option<PathBuf>,
     /// Where to keep the control socket, the lock, and what survives a crash
     #[arg(long, value_name = "DIR", default_value = control::RUN_DIR)]
     run_dir: PathBuf,
@@ -77,9 +77,10 @@ impl LogChoice {
 /// Runs the command.
 pub(super) fn run(arguments: &Pcheck) -> ExitCode {
     let Pcheck { pfile, run_dir, log, tier, scripts, lenient, w } = arguments;
-    if *w {
-        return exit::trouble("-w is not supported: what it does in the original is not published");
-    }
+    let (Some(pfile), false) = (pfile, *w) else {
+        output::say_as("pcheck", "-w is not supported: what it does in the original is not published");
+        return ExitCode::from(exit::STAND_IN_USAGE);
+    };
     let settings = Settings {
         pfile: pfile.clone(),
         run_dir: run_dir.clone(),

@@ -187,6 +187,9 @@ impl Hands {
         for (level, line) in self.said.drain(..) {
             self.log.tell(level, &line);
         }
+        for warning in self.rules.take_warnings() {
+            self.log.tell(Level::Warning, warning.as_bytes());
+        }
         if let Some(trouble) = self.lister.take_trouble() {
             self.log.tell(Level::Error, trouble.as_bytes());
         }

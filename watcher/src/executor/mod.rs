@@ -6,6 +6,7 @@ pub mod event_line;
 pub mod hands;
 pub mod harmless;
 pub mod inspect;
+pub mod interpreter;
 pub mod journal;
 pub mod lister;
 pub mod log;

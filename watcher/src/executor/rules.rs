@@ -11,7 +11,7 @@ use std::{
 use tokio::task::JoinSet;
 use watcher_core::{
     Event, RequestId,
-    pfile::{Lines, Pfile, Reading, Severity, UnknownOptions, read},
+    pfile::{Lines, Pfile, Problem, Reading, Severity, UnknownOptions, lint, read},
 };
 
 /// Largest file that is taken for a pfile, in bytes.
@@ -35,31 +35,51 @@ pub fn load(path: &Path) -> io::Result<Vec<u8>> {
     if text.len() as u64 > LARGEST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(text) }
 }
 
+/// So many warnings of a file are told in the log.
+const WARNINGS: usize = 5;
+
+/// What a file says.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The rules.
+    pub pfile: Pfile,
+    /// Lines for the log: what will hurt although it loads.
+    pub warnings: Vec<String>,
+}
+
 /// The rules of a file.
 ///
 /// # Errors
 /// When it cannot be read, or does not load: the first mistake, with its place, as a sentence.
-pub fn rules(path: &Path, unknown_options: UnknownOptions) -> Result<Pfile, String> {
+pub fn rules(path: &Path, unknown_options: UnknownOptions) -> Result<Rules, String> {
     let name = path.display();
     let text = load(path).map_err(|error| format!("{name} cannot be read: {error}"))?;
-    let Reading { pfile, problems, allowed: _ } = read(&text, unknown_options);
-    pfile.ok_or_else(|| {
-        let lines = Lines::of(&text);
+    let Reading { pfile, mut problems, allowed } = read(&text, unknown_options);
+    let lines = Lines::of(&text);
+    let told = |problem: &Problem| {
+        let at = lines.position(problem.place.start);
+        format!("{name}:{}:{}: {}", at.line, at.column, problem.message)
+    };
+    let Some(pfile) = pfile else {
         let mut errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
-        let first = errors.next().map_or_else(String::new, |problem| {
-            let at = lines.position(problem.place.start);
-            format!("{}:{}: {}", at.line, at.column, problem.message)
-        });
+        let first = errors.next().map_or_else(String::new, told);
         let more = match errors.count() {
             0 => String::new(),
             more => format!(" (and {more} more; `watcher check` shows all)"),
         };
-        format!("{name}:{first}{more}")
-    })
+        return Err(format!("{first}{more}"));
+    };
+    problems.extend(lint::text(&pfile).into_iter().filter(|problem| allowed.tells(problem)));
+    problems.sort_by_key(|problem| problem.place);
+    let mut warnings: Vec<_> = problems.iter().take(WARNINGS).map(told).collect();
+    if let Some(more) = problems.len().checked_sub(WARNINGS).filter(|more| *more > 0) {
+        warnings.push(format!("and {more} more; `watcher check {name}` shows all"));
+    }
+    Ok(Rules { pfile, warnings })
 }
 
 /// Rules that are read again: from a file. A pipe would keep the reader waiting, and has given all it had at the start.
-fn rules_of_file(path: &Path, unknown_options: UnknownOptions) -> Result<Pfile, String> {
+fn rules_of_file(path: &Path, unknown_options: UnknownOptions) -> Result<Rules, String> {
     match fs::metadata(path) {
         Ok(data) if !data.is_file() => Err(format!("{} cannot be read again: it is not a file", path.display())),
         Ok(_) | Err(_) => rules(path, unknown_options),
@@ -72,14 +92,15 @@ pub struct RulesReader {
     path: PathBuf,
     unknown_options: UnknownOptions,
     asked: VecDeque<Option<RequestId>>,
-    reading: JoinSet<(Option<RequestId>, Result<Pfile, String>)>,
+    reading: JoinSet<(Option<RequestId>, Result<Rules, String>)>,
+    warnings: Vec<String>,
 }
 
 impl RulesReader {
     /// Of this file.
     #[must_use]
     pub fn new(path: PathBuf, unknown_options: UnknownOptions) -> Self {
-        Self { path, unknown_options, asked: VecDeque::new(), reading: JoinSet::new() }
+        Self { path, unknown_options, asked: VecDeque::new(), reading: JoinSet::new(), warnings: Vec::new() }
     }
 
     /// Begins to read; [`Self::next`] brings what came of it.
@@ -105,16 +126,45 @@ impl RulesReader {
         let read = self.reading.join_next().await;
         self.read();
         match read {
-            Some(Ok((request, rules))) => Event::Rules { request, rules: rules.map(Box::new) },
+            Some(Ok((request, Ok(Rules { pfile, warnings })))) => {
+                self.warnings.extend(warnings);
+                Event::Rules { request, rules: Ok(Box::new(pfile)) }
+            }
+            Some(Ok((request, Err(why)))) => Event::Rules { request, rules: Err(why) },
             Some(Err(error)) => Event::Rules { request: None, rules: Err(format!("reading has failed: {error}")) },
             None => std::future::pending().await,
         }
+    }
+    /// Lines for the log: what will hurt of what was read.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of(text: &str) -> Result<Vec<String>, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        let without_name = |line: String| line.replace(file.path().to_str().unwrap(), "PFILE");
+        let rules = rules(file.path(), UnknownOptions::Refuse).map_err(without_name)?;
+        Ok(rules.warnings.into_iter().map(without_name).collect())
+    }
+
+    #[test]
+    fn warnings_are_told_with_their_places_and_not_more_than_anybody_reads() {
+        assert_eq!(of("IPCKEY 0x1\n/a:/b:86400:3:exit\n").unwrap(), [""; 0]);
+        let one = of("IPCKEY 0x1\nNOPE 1\n/a:/b:30:3:exit\n").unwrap();
+        assert_eq!(one.len(), 2, "{one:?}");
+        assert!(one[0].starts_with("PFILE:2:1: ") && one[1].starts_with("PFILE:3:7: 3 retries take"), "{one:?}");
+        assert_eq!(of("#@ allow=unknown-parameter\nIPCKEY 0x1\nNOPE 1\n/a:/b:86400:3:exit\n").unwrap(), [""; 0]);
+        let many = of(&format!("IPCKEY 0x1\n{}", "/a:/b:30:3:exit\n".repeat(9))).unwrap();
+        assert_eq!(many.len(), 6);
+        assert_eq!(many[5], "and 4 more; `watcher check PFILE` shows all");
+        assert!(of("/a:/b:30:3:exitt\n/c\n").unwrap_err().starts_with("PFILE:1:"));
+    }
 
     #[tokio::test]
     async fn rules_are_read_once_at_a_time_and_each_request_gets_them() {

@@ -76,7 +76,10 @@ impl Snapshot {
             pid: proc.pid.number(),
             start_ticks: proc.start.0,
             unix_time: Span(clock::wall().unix_ns).seconds(),
-            cmdline: text("cmdline").map(|text| text.trim_end_matches('\0').replace('\0', " ")),
+            // Who is dying may have let go of its memory, and the words with it.
+            cmdline: text("cmdline")
+                .map(|text| text.trim_end_matches('\0').replace('\0', " "))
+                .filter(|text| !text.is_empty()),
             status: trimmed("status"),
             limits: trimmed("limits"),
             cgroup: trimmed("cgroup"),
@@ -245,6 +248,7 @@ mod tests {
         }
         let seen = Snapshot::take(proc).unwrap();
         assert!(seen.status.unwrap().contains("(zombie)"));
+        assert_eq!(seen.cmdline, None, "it is not known any more, and was not empty");
         assert_eq!(Snapshot::take(ProcId { start: StartTicks(proc.start.0 - 1), ..proc }), None);
         drop(child);
         assert_eq!(Snapshot::take(proc), None);

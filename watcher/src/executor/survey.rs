@@ -15,7 +15,7 @@ use watcher_core::pfile::{
     select::Processes,
 };
 
-use super::trust;
+use super::{interpreter, trust};
 use crate::sys::{proc_table, tcp};
 
 /// Facts about all that these files name. What cannot be found out is left open.
@@ -39,6 +39,10 @@ pub fn host<'a>(pfiles: impl IntoIterator<Item = &'a Pfile>) -> io::Result<Host>
                 if !host.paths.contains_key(named) {
                     host.paths.extend(facts(as_path(named)).map(|facts| (named.clone(), facts)));
                 }
+            }
+            let script = &entry.value.script.value;
+            if matches!(host.paths.get(script), Some(PathFacts::File { .. })) {
+                host.interpreters.extend(interpreter::trouble(as_path(script)).map(|why| (script.clone(), why)));
             }
         }
     }

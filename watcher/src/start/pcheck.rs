@@ -24,7 +24,7 @@ use crate::{
     executor::{
         hands::Hands,
         log::{Log, LogTo},
-        rules::{RulesReader, rules},
+        rules::{Rules, RulesReader, rules},
         rundir::{ClaimError, RunDir},
         scripts::{Scripts, find_left},
         store::Store,
@@ -108,7 +108,7 @@ struct Prepared {
 }
 
 fn prepare(settings: &Settings, log: &mut Log) -> Result<Prepared, Failed> {
-    let rules = rules(&settings.pfile, settings.unknown_options).map_err(Failed::because)?;
+    let Rules { pfile: rules, warnings } = rules(&settings.pfile, settings.unknown_options).map_err(Failed::because)?;
     let key = rules.param.ipc_key.value.number();
     let path = full_path(&settings.pfile)?;
     let run_dir = RunDir::claim(&settings.run_dir, key, &settings.pfile).map_err(|error| match error {
@@ -126,6 +126,9 @@ fn prepare(settings: &Settings, log: &mut Log) -> Result<Prepared, Failed> {
     let entries = rules.entries.len();
     let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
     log.tell(Level::Notice, format!("Start pcheck: {entries} of {path}, tier {tier}").as_bytes());
+    for warning in warnings {
+        log.tell(Level::Warning, warning.as_bytes());
+    }
     Ok(Prepared { pfile: path, rules, run_dir, control, senses })
 }
 

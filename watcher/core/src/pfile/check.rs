@@ -152,6 +152,8 @@ checks! {
     ProcessMissing "process-missing" Warning,
     /// A socket check of a port that a web check asks already
     RedundantSocketCheck "redundant-socket-check" Warning,
+    /// A restart script whose first line names an interpreter that cannot run it
+    ScriptInterpreter "script-interpreter" Warning,
     /// A restart script that does not exist
     ScriptMissing "script-missing" Warning,
     /// A restart script that cannot be executed

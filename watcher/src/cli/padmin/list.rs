@@ -5,7 +5,7 @@ use std::{io, path::Path, time::Duration};
 use serde::Serialize;
 
 use crate::{
-    cli::output,
+    cli::{exit, find, output},
     control::{
         self, Command, WhoLine,
         client::{self, Answer, Failure},
@@ -28,10 +28,12 @@ struct Report {
 struct Silent {
     socket: String,
     reason: String,
+    #[serde(skip)]
+    code: u8,
 }
 
-/// Prints them; those that say nothing are told on standard error.
-pub(super) fn print(run_dir: &Path, json: bool) -> io::Result<()> {
+/// Prints them; those that say nothing are told on standard error, and by the exit code.
+pub(super) fn print(run_dir: &Path, json: bool) -> io::Result<u8> {
     let sentence = |error: io::Error| {
         io::Error::new(error.kind(), format!("{} cannot be looked through: {error}", run_dir.display()))
     };
@@ -41,30 +43,39 @@ pub(super) fn print(run_dir: &Path, json: bool) -> io::Result<()> {
             Ok(Answer::Who(who)) => pchecks.push(who),
             // Left over from one that was killed.
             Err(Failure::Absent) => {}
-            Ok(_) => silent.push(Silent::of(&socket, "it says something else than who it is".to_owned())),
-            Err(failure) => silent.push(Silent::of(&socket, failure.to_string())),
+            Ok(_) => {
+                let reason = "it says something else than who it is".to_owned();
+                silent.push(Silent::of(&socket, reason, exit::padmin::REFUSED));
+            }
+            Err(failure) => silent.push(Silent::of(&socket, failure.to_string(), find::code(&failure))),
         }
     }
     pchecks.sort_by(|one, other| one.pfile.cmp(&other.pfile));
-    for Silent { socket, reason } in &silent {
+    for Silent { socket, reason, code: _ } in &silent {
         output::say_as("padmin", &format!("{socket}: {reason}"));
     }
+    // One that may be asked and does not answer is worse than one that may not be asked. Who has just ended is neither.
+    let codes = silent.iter().map(|silent| silent.code).filter(|code| *code != exit::padmin::NO_PCHECK);
+    let code = codes.max().unwrap_or(exit::DONE);
     if json {
-        return output::json(&Report { schema: 1, pchecks, silent });
+        output::json(&Report { schema: 1, pchecks, silent })?;
+        return Ok(code);
     }
     if pchecks.is_empty() {
-        output::say_as("padmin", &format!("no pcheck is found in {}", run_dir.display()));
-        return Ok(());
+        if silent.is_empty() {
+            output::say_as("padmin", &format!("no pcheck is found in {}", run_dir.display()));
+        }
+        return Ok(code);
     }
     output::line(&format!("{:>7} {:<10} {:>7} {:<9} PFILE", "PID", "IPCKEY", "ENTRIES", "TIER"))?;
     for WhoLine { pid, ipckey, entries, tier, pfile, .. } in &pchecks {
         output::line(&format!("{pid:>7} {ipckey:<10} {entries:>7} {tier:<9} {}", output::harmless(pfile)))?;
     }
-    Ok(())
+    Ok(code)
 }
 
 impl Silent {
-    fn of(socket: &Path, reason: String) -> Self {
-        Self { socket: socket.display().to_string(), reason }
+    fn of(socket: &Path, reason: String, code: u8) -> Self {
+        Self { socket: socket.display().to_string(), reason, code }
     }
 }

@@ -34,7 +34,11 @@ pub(super) fn help() -> String {
 /// Runs the command.
 pub(super) fn run(arguments: &ask_args::Padmin) -> ExitCode {
     let done = match typed(arguments) {
-        Ok(Typed { asked: Asked::List, words: _ }) => list::print(&arguments.run_dir, arguments.json),
+        Ok(Typed { asked: Asked::List, words: _ }) => match list::print(&arguments.run_dir, arguments.json) {
+            Ok(exit::DONE) => Ok(()),
+            Ok(code) => return ExitCode::from(code),
+            Err(error) => Err(error),
+        },
         Ok(Typed { asked: Asked::Of(command), words }) => match of_one(arguments, &command, &words) {
             Ok(printed) => printed,
             Err(NotFound { sentence, code }) => return end(code, &sentence),
@@ -91,12 +95,13 @@ fn of_one(arguments: &ask_args::Padmin, command: &control::Command, words: &str)
     })
 }
 
-/// What the original notes, and what changes as much as that.
+/// What the original notes, and every other order: whoever reads the log wants to know why pcheck has ended.
 const fn is_logged(command: &control::Command) -> bool {
     match command {
-        control::Command::Order(Order::Pause(_) | Order::Reload | Order::Resume(_) | Order::Set(_)) => true,
-        control::Command::Order(Order::Dump | Order::Shutdown)
-        | control::Command::Events { .. }
+        control::Command::Order(
+            Order::Dump | Order::Pause(_) | Order::Reload | Order::Resume(_) | Order::Set(_) | Order::Shutdown,
+        ) => true,
+        control::Command::Events { .. }
         | control::Command::Ping
         | control::Command::ShowEntries { .. }
         | control::Command::ShowParam

@@ -57,6 +57,9 @@ pub(super) struct Restart {
     pub(super) reason: Option<String>,
     /// How the script ended, where it did not end well.
     pub(super) script_failed: Option<String>,
+    /// The script did not even begin.
+    #[serde(skip)]
+    pub(super) not_started: bool,
 }
 
 /// Puts the story together, entry by entry.
@@ -121,6 +124,7 @@ impl Entry {
                     script: line.text("script").map(str::to_owned),
                     reason: line.text("reason").filter(|reason| *reason != "down").map(str::to_owned),
                     script_failed: None,
+                    not_started: false,
                 };
                 if let Some(death) = self.open() {
                     death.restarts.push(restart);
@@ -130,6 +134,7 @@ impl Entry {
                 if let Some(restart) = self.deaths.last_mut().and_then(|death| death.restarts.last_mut()) {
                     restart.script = line.text("script").map(str::to_owned).or_else(|| restart.script.take());
                     restart.script_failed = script_failed(event, line);
+                    restart.not_started = line.text("why").is_some();
                 }
             }
             "up" => {

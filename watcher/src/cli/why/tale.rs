@@ -57,7 +57,10 @@ fn sentence(death: &Death, show_time: &dyn Fn(f64) -> String) -> String {
     if !timing.is_empty() {
         parts.push(timing.join(", "));
     }
-    let mut outcome: Vec<_> = restarts.iter().map(restarted).collect();
+    let last = restarts.len().saturating_sub(1);
+    let brought_back = |index: usize| index == last && back_pid.is_some();
+    let mut outcome: Vec<_> =
+        restarts.iter().enumerate().map(|(index, restart)| restarted(restart, brought_back(index))).collect();
     match (back_pid, retry_over) {
         (Some(pid), _) => {
             let after = back_after_s.map_or_else(String::new, |after| format!(" after {}", span(after)));
@@ -71,8 +74,9 @@ fn sentence(death: &Death, show_time: &dyn Fn(f64) -> String) -> String {
     parts.join("; ")
 }
 
-fn restarted(restart: &Restart) -> String {
-    let Restart { retry_count, retries, script, reason, script_failed } = restart;
+/// A try. A script that did not end well may have brought the process back all the same; one that never began has not.
+fn restarted(restart: &Restart, brought_back: bool) -> String {
+    let Restart { retry_count, retries, script, reason, script_failed, not_started } = restart;
     let by = script.as_ref().map(|script| format!(" by {script}")).unwrap_or_default();
     let retry = match (retry_count, retries) {
         (Some(count), Some(all)) => Some(format!("retry {count} of {all}")),
@@ -81,8 +85,12 @@ fn restarted(restart: &Restart) -> String {
     };
     let why = reason.as_ref().map(|reason| format!("because of {reason}"));
     let failed = script_failed.as_ref().map(|failed| format!("the script {failed}"));
+    let (done, failed) = match failed {
+        Some(failed) if *not_started || !brought_back => (format!("restart{by} failed: {failed}"), None),
+        failed => (format!("restarted{by}"), failed),
+    };
     let notes: Vec<_> = retry.into_iter().chain(why).chain(failed).collect();
-    if notes.is_empty() { format!("restarted{by}") } else { format!("restarted{by} ({})", notes.join("; ")) }
+    if notes.is_empty() { done } else { format!("{done} ({})", notes.join("; ")) }
 }
 
 fn span(seconds: f64) -> Span {
@@ -143,11 +151,24 @@ mod tests {
         assert_eq!(
             tale,
             [
-                "entry 1 (/usr/bin/java): process 4711 ended, how is not known, at 100; restarted by /opt/start.sh (retry 1 of 3; \
-             the script exited with code 3), restarted by /opt/start.sh (retry 2 of 3; because of stall; the script took too \
-             long), the retries were used up: exit."
+                "entry 1 (/usr/bin/java): process 4711 ended, how is not known, at 100; restart by /opt/start.sh failed: the \
+             script exited with code 3 (retry 1 of 3), restart by /opt/start.sh failed: the script took too long (retry 2 of \
+             3; because of stall), the retries were used up: exit."
             ]
         );
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_restarted_by_a_script_that_never_began() {
+        let missing = r#"{"event":"script_ended","entry":1,"script":"/opt/start.sh","why":"it does not exist"}"#;
+        let failed = "restart by /opt/start.sh failed: the script was not started: it does not exist (retry 1 of 3)";
+        assert!(tale(&[ENTRY, DOWN, TRY, missing])[0].ends_with(&format!("; {failed}, not back yet.")));
+        let somebody_else = tale(&[ENTRY, DOWN, TRY, missing, UP]);
+        assert!(somebody_else[0].ends_with(&format!("; {failed}, back after 5.02 s as 4750.")), "{somebody_else:?}");
+        // What is there in the end was brought back, whatever the script says.
+        let ended = r#"{"event":"script_ended","entry":1,"script":"/opt/start.sh","exit_code":3}"#;
+        let back = tale(&[ENTRY, DOWN, TRY, ended, UP]);
+        assert!(back[0].contains("restarted by /opt/start.sh (retry 1 of 3; the script exited with code 3), back"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 use watcher_core::{
-    Action, Answer, Event, Finish, Mono, Now, Outbox, RequestId, Wall,
+    Action, Answer, Event, Finish, Level, Mono, Now, Outbox, RequestId, Wall,
     fleet::Fleet,
     pfile::{AbsolutePath, Bytes},
 };
@@ -202,7 +202,13 @@ impl Patrol {
             for event in events {
                 debug!(?event);
                 let is_told = match event {
-                    Event::Listed { .. } => !std::mem::replace(&mut self.is_ready, true),
+                    Event::Listed { ref processes, .. } => {
+                        let is_first = !std::mem::replace(&mut self.is_ready, true);
+                        if is_first && let Some(warning) = hidden_programs(processes.hidden()) {
+                            self.hands.say(Level::Warning, &warning);
+                        }
+                        is_first
+                    }
                     Event::Rules { .. } => true,
                     Event::Deadline
                     | Event::Exec { .. }
@@ -292,6 +298,16 @@ impl Patrol {
     }
 }
 
+/// What an ordinary user is to know before he wonders why a process is not found.
+fn hidden_programs(count: usize) -> Option<String> {
+    let hide = match count {
+        0 => return None,
+        1 => "1 process hides its program".to_owned(),
+        count => format!("{count} processes hide their program"),
+    };
+    Some(format!("{hide} from this user: an entry that means one of them by its program does not find it"))
+}
+
 fn now() -> Now {
     Now { mono: clock::now(), wall: clock::wall() }
 }
@@ -307,5 +323,18 @@ async fn tick(ticks: Option<&mut Interval>) {
             ticks.tick().await;
         }
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_programs_are_told_where_there_are_some() {
+        assert_eq!(hidden_programs(0), None);
+        let rest = "from this user: an entry that means one of them by its program does not find it";
+        assert_eq!(hidden_programs(1).unwrap(), format!("1 process hides its program {rest}"));
+        assert_eq!(hidden_programs(7).unwrap(), format!("7 processes hide their program {rest}"));
     }
 }

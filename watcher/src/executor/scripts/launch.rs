@@ -16,7 +16,7 @@ use watcher_core::{ProcId, ScriptOrder};
 
 use super::{environment, output::Output};
 use crate::{
-    executor::trust,
+    executor::{interpreter, trust},
     sys::{
         group::Leader,
         proc,
@@ -103,5 +103,5 @@ pub fn check(path: &Path) -> Result<(), String> {
     {
         return Err(format!("others than root may change what root would run: {open}"));
     }
-    Ok(())
+    interpreter::trouble(path).map_or(Ok(()), Err)
 }

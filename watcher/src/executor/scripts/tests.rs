@@ -247,7 +247,7 @@ async fn what_cannot_be_run_says_what_to_do() {
             RunEnd::Ended(ending) => panic!("{ending}"),
         }
     };
-    assert_eq!(why(&path).await, "the interpreter that its first line names does not exist");
+    assert_eq!(why(&path).await, "the interpreter that its first line names does not exist: /nowhere/sh");
     assert_eq!(why(Path::new("/nowhere/script")).await, "it does not exist");
     assert_eq!(why(Path::new("/tmp")).await, "it is not a file");
     set_mode(0o644);

@@ -16,6 +16,8 @@ pub struct Host {
     pub paths: BTreeMap<AbsolutePath, PathFacts>,
     /// Dump files that cannot be written, and why.
     pub unwritable: BTreeMap<AbsolutePath, String>,
+    /// Scripts that their interpreter cannot run, and why.
+    pub interpreters: BTreeMap<AbsolutePath, String>,
     /// Where dump files really lie: without links, and without detours.
     pub real_paths: BTreeMap<AbsolutePath, Bytes>,
     /// TCP ports on which somebody listens, if that could be found out.
@@ -88,7 +90,11 @@ fn script(script: &Placed<AbsolutePath>, host: &Host) -> Vec<Problem> {
                     "chown root and chmod 755 protect it",
                 )
             });
-            not_executable.into_iter().chain(writable).collect()
+            let interpreter = host.interpreters.get(&script.value).map(|why| {
+                let message = format!("the restart script cannot be run: {why}");
+                problem(Check::ScriptInterpreter, &message, "correct its first line, or install the interpreter")
+            });
+            not_executable.into_iter().chain(writable).chain(interpreter).collect()
         }
     }
 }
@@ -183,6 +189,9 @@ mod tests {
             let host = known(&[("/s", facts)], vec![process(5, 1, "/a")]);
             assert_eq!(lints("/a:/s:86400:3:exit", &host), expected, "{facts:?}");
         }
+        let without = known(&[("/s", GOOD)], vec![process(5, 1, "/a")]);
+        let without = Host { interpreters: [(path("/s"), "it is not there".to_owned())].into(), ..without };
+        assert_eq!(lints("/a:/s:86400:3:exit", &without), ["script-interpreter"]);
     }
 
     #[test]
