@@ -171,3 +171,20 @@ fn times_of_the_future_are_not_waited_for() {
     next.pass(Span::of_seconds(330));
     assert_eq!(next.view(1).doing, Doing::Watching);
 }
+
+#[test]
+fn a_member_that_was_dying_already_is_waited_for_before_its_group_is_started() {
+    let group = "/bin/a:/start.sh:86400:3:continue:grp_tag=g\n/bin/b:/start.sh:86400:3:continue:grp_tag=g";
+    let mut world = World::new(group);
+    let (first, second) = (world.start("/bin/a"), world.start("/bin/b"));
+    world.pass(SECOND);
+    world.begin();
+    world.kill(first);
+    world.teardown = Span::of_seconds(8);
+    world.kill(second);
+    world.pass(Span::of_seconds(7));
+    assert_eq!(world.ran.len(), 0, "what it holds is not free");
+    world.pass(Span::of_seconds(2));
+    assert_eq!([world.view(1).doing, world.view(2).doing], [Doing::Watching; 2]);
+    assert_eq!(world.ran.len(), 2);
+}

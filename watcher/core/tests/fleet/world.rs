@@ -266,8 +266,8 @@ impl World {
                 }
             }
             Happening::Listed(processes) => {
-                let uptime = StartTicks(self.now.0 / 10_000_000);
-                self.pending.push_back(Event::Listed { processes: Processes::new(processes), uptime });
+                let (processes, uptime) = (Processes::new(processes), StartTicks(self.now.0 / 10_000_000));
+                self.pending.push_back(Event::Listed { processes, uptime });
             }
             Happening::ScriptEnds(run, end) => {
                 self.at_work.remove(&run);
@@ -311,10 +311,8 @@ impl World {
                 Action::List => {
                     let alive = self.processes.values().filter(|(_, life)| *life == Life::Alive);
                     let processes = alive.map(|(process, _)| process.clone()).collect();
-                    match self.look_takes {
-                        Span(0) => self.happen(Happening::Listed(processes)),
-                        takes => self.later(takes, Happening::Listed(processes)),
-                    }
+                    let listed = Happening::Listed(processes);
+                    if self.look_takes == Span(0) { self.happen(listed) } else { self.later(self.look_takes, listed) }
                 }
                 Action::ReadRules { request } => {
                     let rules = self.rules.clone().map(Box::new);
