@@ -92,8 +92,7 @@ fn too_few_and_too_many_processes_are_put_right_by_the_script() {
         // The one that is watched stays: only their number is wrong.
         two.kill();
         three.kill();
-        pcheck
-            .expect([format!("Process [{svc}] has 1 processes, wanted are 2 to 3"), format!("Try to restart ({svc})")]);
+        pcheck.expect([format!("Process [{svc}] has 1 process, wanted are 2 to 3"), format!("Try to restart ({svc})")]);
         let first = pcheck.up(&svc);
         assert_ne!(first, one.pid);
         assert_eq!(one.end(), Some(libc::SIGKILL), "by the script");

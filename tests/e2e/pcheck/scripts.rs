@@ -52,7 +52,7 @@ fn a_script_that_cannot_be_run_says_why_and_counts_as_a_try() {
             let lines = all_lines(&host, tier, &script);
             // At the start, so that nobody learns of it only when it is needed, and when it is.
             let begin =
-                ["could not run", "was not started"].map(|what| format!("Restart script of ({svc}) {what}: {why}"));
+                ["cannot run", "was not started"].map(|what| format!("Restart script of ({svc}) {what}: {why}"));
             let is_said = |line: &String| begin.iter().any(|begin| line.starts_with(begin)) && line.ends_with(&script);
             let bracketed =
                 |line: &&String| line.strip_suffix(']').map(ToOwned::to_owned).is_some_and(|line| is_said(&line));
