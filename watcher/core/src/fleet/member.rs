@@ -155,7 +155,9 @@ impl Member {
     pub(super) fn find(&self, listing: &Listing<'_>, leftovers: Leftovers) -> Option<ProcId> {
         let fits = |process: &&pfile::select::Process| {
             let is_new = self.died_at.is_none_or(|died| listing.began_after(process.proc.start, died));
-            let is_left = self.last.is_some_and(|last| process.group == Some(last.pid) && process.proc.pid != last.pid);
+            // Of one that died while nobody watched it is not known when. Who is of its group was there before.
+            let is_left = !self.was_up
+                && self.last.is_some_and(|last| process.group == Some(last.pid) && process.proc.pid != last.pid);
             !process.watcher && ((is_new && !is_left) || leftovers == Leftovers::Count)
         };
         let found: Vec<_> = listing.processes.matching(&self.entry).collect();

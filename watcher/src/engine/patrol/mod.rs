@@ -204,7 +204,10 @@ impl Patrol {
                 let is_told = match event {
                     Event::Listed { ref processes, .. } => {
                         let is_first = !std::mem::replace(&mut self.is_ready, true);
-                        if is_first && let Some(warning) = hidden_programs(processes.hidden()) {
+                        if is_first
+                            && !rustix::process::geteuid().is_root()
+                            && let Some(warning) = hidden_programs(processes.hidden())
+                        {
                             self.hands.say(Level::Warning, &warning);
                         }
                         is_first
