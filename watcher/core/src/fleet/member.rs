@@ -177,9 +177,9 @@ impl Member {
     }
 
     /// Whether an end of this kind, now, may be that of a program that goes to the background. Later, or otherwise, it is a
-    /// death.
+    /// death; so it is where nobody could tell how it ended, or the workers of a killed server would count as such.
     pub(super) fn may_leave_another(&self, ending: Ending, now: Mono, interval: Span) -> bool {
-        let by_itself = matches!(ending, Ending::Exited { code: 0 } | Ending::Unknown);
+        let by_itself = ending == Ending::Exited { code: 0 };
         by_itself && self.found_at.is_some_and(|found| now.since(found).0 <= interval.0.saturating_mul(2))
     }
 
