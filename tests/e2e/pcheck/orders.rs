@@ -72,7 +72,11 @@ fn values_are_set_until_the_next_reload_and_shown() {
         assert_eq!(host.padmin("set 1 retry 0").code, Some(0));
         assert_eq!(host.padmin("set grace 7").code, Some(0));
         assert_eq!(host.padmin("set interval 2").code, Some(0));
-        pcheck.expect(["Set retry 0", "Set grace 7", "Set grace 7", "Set MONITOR_INTERVAL 2"]);
+        pcheck.expect([
+            format!("({svc_path}) Set retry 0"),
+            "Set grace 7 of all entries".to_owned(),
+            "Set MONITOR_INTERVAL 2".to_owned(),
+        ]);
         let values = |entry| [host.entry(entry)["retries"].as_u64(), host.entry(entry)["grace_s"].as_u64()];
         assert_eq!([values(1), values(2)], [[Some(0), Some(7)], [Some(3), Some(7)]]);
         assert!(host.padmin("show param").stdout.contains("\nmonitor_interval     = 2\n"));
