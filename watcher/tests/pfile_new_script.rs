@@ -84,12 +84,10 @@ fn what_it_starts_writes_where_the_process_wrote() {
     let err = fs::File::create(folder.path("err")).unwrap();
     let mut child = Command::new(&program).arg(&script).stdin(Stdio::null()).stdout(log).stderr(err).spawn().unwrap();
     until_seen(child.id(), &shown(&program));
-    let (ran, output, Some(script)) = written(&folder, child.id()) else {
-        child.kill().unwrap();
-        return;
-    };
+    let written = written(&folder, child.id());
     child.kill().unwrap();
     child.wait().unwrap();
+    let (ran, output, Some(script)) = written else { return };
     assert!(!ran.err.contains("thrown away") && !ran.err.contains("throws it away"), "{ran:?}");
     for file in ["out log", "err"] {
         fs::write(folder.path(file), "before\n").unwrap();
