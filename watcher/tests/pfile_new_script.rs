@@ -3,7 +3,12 @@
 
 mod pfile_support;
 
-use std::{fs, os::unix::process::CommandExt as _, path::PathBuf, process::Command};
+use std::{
+    fs,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 use pfile_support::{Folder, Ran, Service, shown, until_seen, watcher};
 
@@ -64,6 +69,78 @@ fn it_leaves_one_running_however_often_it_runs_and_ends_nothing_else() {
         assert!(state.contains(") S "), "it is none of its concern: {state}");
     }
     assert!(Command::new("kill").arg(last.to_string()).status().unwrap().success());
+}
+
+#[test]
+fn what_it_starts_writes_where_the_process_wrote() {
+    let folder = Folder::new();
+    let program = folder.path("daemon");
+    std::os::unix::fs::symlink("/bin/sh", &program).unwrap();
+    // Nobody will ever write into this: the shell waits, and runs nothing else.
+    let fifo = folder.path("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let script = folder.file("serve.sh", format!("echo out\necho err >&2\nread -r _ <'{}'\n", fifo.display()));
+    let log = fs::File::create(folder.path("out log")).unwrap();
+    let err = fs::File::create(folder.path("err")).unwrap();
+    let mut child = Command::new(&program).arg(&script).stdin(Stdio::null()).stdout(log).stderr(err).spawn().unwrap();
+    until_seen(child.id(), &shown(&program));
+    let written = written(&folder, child.id());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (ran, output, Some(script)) = written else { return };
+    assert!(!ran.err.contains("thrown away") && !ran.err.contains("throws it away"), "{ran:?}");
+    for file in ["out log", "err"] {
+        fs::write(folder.path(file), "before\n").unwrap();
+    }
+    assert!(Command::new(&script).status().unwrap().success());
+    let second = started(&output, 0);
+    let both = || ["out log", "err"].map(|file| fs::read_to_string(folder.path(file)).unwrap());
+    let seen = (0..2_000).map(|_| both()).find(|[_, err]| err.ends_with("err\n"));
+    for pid in second {
+        Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    }
+    assert_eq!(seen.unwrap(), ["before\nout\n", "before\nerr\n"]);
+}
+
+#[test]
+fn a_daemon_that_goes_to_the_background_is_waited_for() {
+    if !Path::new("/usr/sbin/nginx").exists() {
+        return;
+    }
+    let folder = Folder::new();
+    // A program of its own: other servers of the host are none of this test's concern.
+    let nginx = folder.path("nginx");
+    fs::copy("/usr/sbin/nginx", &nginx).unwrap();
+    let at = shown(&folder.path(""));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let paths =
+        ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path {at}{name};"));
+    let settings = format!(
+        "pid {at}pid; error_log {at}log; events {{}}\nhttp {{ access_log off; {} server {{ listen 127.0.0.1:{port}; }} }}\n",
+        paths.join(" ")
+    );
+    let settings = folder.file("n.conf", settings);
+    assert!(Command::new(&nginx).args(["-p", &at, "-c", &settings]).status().unwrap().success());
+    let master = || fs::read_to_string(folder.path("pid")).ok()?.trim().parse::<u32>().ok();
+    let first = (0..2_000).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        master()
+    });
+    let first = first.unwrap();
+    let (_, output, script) = written(&folder, first);
+    let end = |pid: u32| assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+    let text = fs::read_to_string(&output).unwrap();
+    let Some(script) = script else { return end(first) };
+    // Its workers live on, and are not taken for it.
+    end(first);
+    let ran = Command::new(&script).output().unwrap();
+    let second = started(&output, u64::from(first));
+    for pid in &second {
+        assert!(Command::new("kill").arg(pid.to_string()).status().unwrap().success());
+    }
+    assert!(ran.status.success() && second.len() == 1, "{second:?} {ran:?}");
+    assert!(text.contains("include_strings=master process"), "{text}");
+    assert!(fs::read_to_string(script).unwrap().ends_with("\n\"$@\" </dev/null\n"), "it is waited for");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A pfile and restart scripts for processes that run now.
 
+mod background;
 mod command;
+mod output;
 mod script;
 
 use std::{
@@ -100,6 +102,10 @@ pub fn plan(wanted: &Wanted, processes: &Processes) -> Result<Plan, Vec<String>>
                             let shown = path.display();
                             format!("the command of process {pid} is not known, because {doubt}: edit {shown}")
                         }));
+                        remarks.extend(written.output_lost.then(|| {
+                            let shown = path.display();
+                            format!("what process {pid} writes goes to no file that is known: {shown} throws it away")
+                        }));
                         scripts.push((path, written.text));
                         let comment = format!("process {pid} when this was written");
                         entries.push(ProposedEntry { selection, script, checks, comment });
@@ -110,6 +116,11 @@ pub fn plan(wanted: &Wanted, processes: &Processes) -> Result<Plan, Vec<String>>
     }
     if !refused.is_empty() {
         return Err(refused);
+    }
+    if entries.iter().any(|entry| !entry.checks.is_empty()) {
+        remarks.push(
+            "the blocks for ports are not asked yet by this version: deaths are noticed, stalls are not".to_owned(),
+        );
     }
     let mut dump = output.clone().into_os_string();
     dump.push(".dump");

@@ -10,7 +10,11 @@ use watcher_core::{
     },
 };
 
-use super::command::{self, Command};
+use super::{
+    background,
+    command::{self, Command},
+    output::{self, Output},
+};
 
 /// A script, and why it does nothing yet, if that is so.
 pub(super) struct Script {
@@ -18,6 +22,8 @@ pub(super) struct Script {
     pub(super) text: Vec<u8>,
     /// Why the command is not known.
     pub(super) doubt: Option<&'static str>,
+    /// What the process writes goes nowhere when this has started it.
+    pub(super) output_lost: bool,
 }
 
 /// A script that brings this process back, as far as can be seen from outside.
@@ -33,17 +39,22 @@ pub(super) fn skeleton(process: &Process, processes: &Processes, program: &Absol
         Some(unit) => {
             let unit = quoted(&unit);
             // A unit starts its processes outside of pcheck's control group, and ends what is left of them itself.
-            Script { text: format!("{head}exec systemctl restart {unit}\n").into_bytes(), doubt: None }
+            Script {
+                text: format!("{head}exec systemctl restart {unit}\n").into_bytes(),
+                doubt: None,
+                output_lost: false,
+            }
         }
         None => {
             let command = command::of(process, program.as_slice());
-            let text = by_command(process, processes, &command, head).into_bytes();
-            Script { text, doubt: command.doubt }
+            let start = Start::of(process, &command);
+            let text = by_command(process, processes, &command, &start, head).into_bytes();
+            Script { text, doubt: command.doubt, output_lost: start.output_lost() }
         }
     }
 }
 
-fn by_command(process: &Process, processes: &Processes, command: &Command, head: String) -> String {
+fn by_command(process: &Process, processes: &Processes, command: &Command, start: &Start, head: String) -> String {
     let pid = process.proc.pid;
     let Command { words, folder, title, helpers, doubt } = command;
     let mut text = head;
@@ -63,8 +74,7 @@ fn by_command(process: &Process, processes: &Processes, command: &Command, head:
     if let Some(folder) = folder {
         text.push_str(&format!("PATH={}:$PATH\nexport PATH\n", quoted(folder)));
     }
-    let user = owner(pid);
-    text.push_str(&format!("# The number of its user.\nowner={}\n", user.0));
+    text.push_str(&format!("# The number of its user.\nowner={}\n", start.user));
     text.push_str("# Seconds until force is used.\npatience=10\n\n");
     let cwd =
         fs::read_link(format!("/proc/{pid}/cwd")).ok().and_then(|folder| folder.into_os_string().into_string().ok());
@@ -87,7 +97,7 @@ fn by_command(process: &Process, processes: &Processes, command: &Command, head:
         None => text.push_str("ours() {\n    masters\n}\n"),
         Some(name) => {
             let below = processes.iter().find(|other| other.parent == Some(pid));
-            let helper = below.map_or(user.0, |below| owner(below.proc.pid).0);
+            let helper = below.map_or(start.user, |below| owner(below.proc.pid).0);
             let exe = process.exe.as_ref().map(ToString::to_string).unwrap_or_default();
             text.push_str(
                 &HELPERS
@@ -99,25 +109,79 @@ fn by_command(process: &Process, processes: &Processes, command: &Command, head:
     }
     text.push_str(END);
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    text.push_str(&start(user, &passwd));
+    text.push_str(&start.text(&passwd));
     text
 }
 
-/// Starts it as its user.
-fn start((user, group): (u32, u32), passwd: &str) -> String {
-    const PLAIN: &str = "setsid \"$@\" </dev/null >/dev/null 2>&1 &\nexit 0\n";
-    if user == 0 {
-        return PLAIN.to_owned();
-    }
-    let become_it = name_of(user, passwd).map_or_else(
-        || format!("setpriv --reuid {user} --regid {group} --clear-groups --"),
-        |name| format!("runuser -u {} --", quoted(name)),
-    );
-    format!(
-        "# It ran as this user; if it changes from root to it by itself, start it as root instead.\nif [ \"$(id -u)\" = 0 ]; \
-         then\n    set -- {become_it} \"$@\"\nfi\n{PLAIN}"
-    )
+/// How it is started.
+struct Start {
+    user: u32,
+    group: u32,
+    /// Where its standard output and its standard error go.
+    outputs: [Output; 2],
+    /// It goes to the background by itself, and sees to its descriptors.
+    is_daemon: bool,
 }
+
+impl Start {
+    fn of(process: &Process, command: &Command) -> Self {
+        let pid = process.proc.pid;
+        let (user, group) = owner(pid);
+        let outputs = [1, 2].map(|descriptor| output::of(pid, descriptor, user));
+        let is_daemon = command.doubt.is_none() && background::by_itself(process, &command.words);
+        Self { user, group, outputs, is_daemon }
+    }
+
+    fn output_lost(&self) -> bool {
+        !self.is_daemon && self.outputs.contains(&Output::Lost)
+    }
+
+    fn text(&self, passwd: &str) -> String {
+        let Self { user, group, outputs: _, is_daemon } = self;
+        let mut text = if *is_daemon { String::new() } else { self.opens_its_files() };
+        if *user != 0 {
+            let become_it = name_of(*user, passwd).map_or_else(
+                || format!("setpriv --reuid {user} --regid {group} --clear-groups --"),
+                |name| format!("runuser -u {} --", quoted(name)),
+            );
+            text.push_str(&format!(
+                "# It ran as this user; if it changes from root to it by itself, start it as root instead.\nif [ \"$(id -u)\" \
+                 = 0 ]; then\n    set -- {become_it} \"$@\"\nfi\n"
+            ));
+        }
+        text.push_str(&if *is_daemon { DAEMON.to_owned() } else { self.in_background() });
+        text
+    }
+
+    /// What it has to open as its user.
+    fn opens_its_files(&self) -> String {
+        let opened = self.outputs.iter().zip(["", "2"]).filter_map(|(output, number)| match output {
+            Output::File { path, by_user: true } => Some(format!(" {number}>>{}", quoted(path))),
+            Output::File { by_user: false, .. } | Output::Lost | Output::Nowhere => None,
+        });
+        let opened: String = opened.collect();
+        if opened.is_empty() {
+            return opened;
+        }
+        let command = quoted(&format!("exec \"$@\"{opened}"));
+        format!("# It opens its files as its user.\n# shellcheck disable=SC2016\nset -- sh -c {command} sh \"$@\"\n")
+    }
+
+    fn in_background(&self) -> String {
+        const NULL: &str = ">/dev/null";
+        let [out, err] = self.outputs.each_ref().map(|output| match output {
+            Output::File { path, by_user: false } => format!(">>{}", quoted(path)),
+            Output::File { by_user: true, .. } | Output::Lost | Output::Nowhere => NULL.to_owned(),
+        });
+        let redirected = if out == NULL && err == NULL { format!("{NULL} 2>&1") } else { format!("{out} 2{err}") };
+        let lost = "# What it writes is thrown away, for it went to no file that was known: write `>>` and a file's name to keep it.\n";
+        let lost = if self.output_lost() { lost } else { "" };
+        format!("{lost}setsid \"$@\" </dev/null {redirected} &\nexit 0\n")
+    }
+}
+
+const DAEMON: &str = "# It goes to the background by itself. What it says until then is logged. Where its configuration tells it \
+                      to stay in\n# the foreground, write instead: setsid \"$@\" </dev/null >/dev/null 2>&1 &\n\"$@\" </dev/null\n";
 
 fn name_of(user: u32, passwd: &str) -> Option<&str> {
     passwd.lines().find_map(|line| {
@@ -256,11 +320,39 @@ mod tests {
         assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
     }
 
+    fn start(user: u32, group: u32) -> Start {
+        Start { user, group, outputs: [Output::Nowhere, Output::Nowhere], is_daemon: false }
+    }
+
     #[test]
     fn it_is_started_as_the_user_that_it_ran_as() {
         let passwd = "root:x:0:0:root:/root:/bin/sh\n# note:x:33:33\nwww-data:x:33:33:www-data:/var/www:/bin/false\n";
-        assert!(!start((0, 0), passwd).contains("runuser"));
-        assert!(start((33, 33), passwd).contains("set -- runuser -u 'www-data' -- \"$@\"\n"));
-        assert!(start((34, 35), passwd).contains("set -- setpriv --reuid 34 --regid 35 --clear-groups -- \"$@\"\n"));
+        assert_eq!(start(0, 0).text(passwd), "setsid \"$@\" </dev/null >/dev/null 2>&1 &\nexit 0\n");
+        assert!(start(33, 33).text(passwd).contains("set -- runuser -u 'www-data' -- \"$@\"\n"));
+        let unnamed = start(34, 35).text(passwd);
+        assert!(unnamed.contains("set -- setpriv --reuid 34 --regid 35 --clear-groups -- \"$@\"\n"), "{unnamed}");
+    }
+
+    #[test]
+    fn it_writes_where_it_wrote() {
+        let file = |path: &str, by_user| Output::File { path: path.to_owned(), by_user };
+        let with = |user, outputs| Start { outputs, ..start(user, user) };
+        let both = with(0, [file("/log/a b", false), file("/log/err", false)]);
+        assert_eq!(both.text(""), "setsid \"$@\" </dev/null >>'/log/a b' 2>>'/log/err' &\nexit 0\n");
+        let one = with(0, [Output::Lost, file("/log/err", false)]);
+        assert!(one.output_lost() && one.text("").contains("thrown away"), "{}", one.text(""));
+        assert!(one.text("").contains("</dev/null >/dev/null 2>>'/log/err' &\n"), "{}", one.text(""));
+        // Root must not follow a link that the user may have put there.
+        let own = with(33, [file("/home/log", true), Output::Nowhere]).text("");
+        let opened = quoted("exec \"$@\" >>'/home/log'");
+        assert!(own.contains(&format!("set -- sh -c {opened} sh \"$@\"\n")), "{own}");
+        assert!(own.contains("setsid \"$@\" </dev/null >/dev/null 2>&1 &\n"), "{own}");
+    }
+
+    #[test]
+    fn a_daemon_is_waited_for_until_it_goes_to_the_background() {
+        let daemon = Start { is_daemon: true, outputs: [Output::Lost, Output::Lost], ..start(0, 0) };
+        assert!(!daemon.output_lost(), "it has seen to that by itself");
+        assert!(daemon.text("").ends_with("\n\"$@\" </dev/null\n"), "{}", daemon.text(""));
     }
 }

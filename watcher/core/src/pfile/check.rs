@@ -120,6 +120,8 @@ checks! {
     Crlf "crlf" Warning,
     /// A block line with other separators than it should have, as in the printed samples
     DamagedLine "damaged-line" Warning,
+    /// An entry that also matches what its process has started, which strings could tell apart
+    DescendantsMatch "descendants-match" Warning,
     /// The dump cannot be written
     DumpNotWritable "dump-not-writable" Warning,
     /// Two files write the same dump

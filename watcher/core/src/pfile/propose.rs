@@ -33,42 +33,64 @@ pub enum NoSelection {
 const INTERPRETERS: [&str; 12] =
     ["bash", "dash", "dotnet", "java", "node", "perl", "php", "python", "python3", "ruby", "sh", "uwsgi"];
 
-/// Finds what tells a process from all others. Its descendants may look the same: the oldest is the one watched.
+/// Finds what tells a process from all others, and also from its descendants if anything does: those that outlive it must
+/// not be taken for it. If nothing does, as in a fork server, the oldest is the one watched.
 ///
 /// # Errors
-/// When there is nothing.
+/// When there is nothing that tells it from others.
 pub fn selection(target: &Process, processes: &Processes) -> Result<Selection, NoSelection> {
     let path = path_of(target).ok_or(NoSelection::NoPath)?;
     let plain = Selection { process: path, include_strings: None };
-    let others: Vec<_> = matching(&plain, processes).filter(|other| other.proc != target.proc).collect();
-    let relevant = |other: &&&Process| !processes.descends(other.proc.pid, target.proc.pid);
-    let mut others: Vec<_> = others.iter().filter(relevant).copied().collect();
+    let all: Vec<_> = matching(&plain, processes).filter(|other| other.proc != target.proc).collect();
+    let is_below = |other: &Process| processes.descends(other.proc.pid, target.proc.pid);
+    let mut chosen = match apart(target, &all) {
+        Ok(chosen) => chosen,
+        Err(_) => {
+            let others: Vec<_> = all.iter().copied().filter(|other| !is_below(other)).collect();
+            apart(target, &others).map_err(|other| {
+                if processes.descends(target.proc.pid, other.proc.pid) {
+                    NoSelection::ChildOf(other.proc.pid)
+                } else {
+                    NoSelection::SameAs(other.proc.pid)
+                }
+            })?
+        }
+    };
+    let name = plain.process.file_name();
+    if chosen.is_empty() && INTERPRETERS.iter().any(|interpreter| name.starts_with(interpreter.as_bytes())) {
+        chosen.extend(words::most_telling(&words::of(target.command_line.as_slice())));
+    }
+    let include_strings = (!chosen.is_empty()).then(|| chosen.join(&b'&').as_slice().into());
+    Ok(Selection { include_strings, ..plain })
+}
+
+/// Strings of a command line that no other one has all of; as few as possible.
+///
+/// # Errors
+/// Another one that has all of them.
+pub(super) fn apart<'a, 'b>(target: &'a Process, others: &[&'b Process]) -> Result<Vec<&'a [u8]>, &'b Process> {
+    let mut others = others.to_vec();
     let words = words::of(target.command_line.as_slice());
     let mut chosen: Vec<&[u8]> = Vec::new();
-    while let Some(other) = others.first() {
+    // What a title says of the process's part among its own.
+    if let Some(role) = words::role(target.command_line.as_slice())
+        && others.iter().any(|other| !contains(other, role))
+    {
+        others.retain(|other| contains(other, role));
+        chosen.push(role);
+    }
+    while let Some(other) = others.first().copied() {
         let lacking = |word: &[u8]| others.iter().filter(|other| !contains(other, word)).count();
         // Weak words are for when no other one excludes anything. Then most others excluded; telling; short.
         let rank = |word: &&Word<'_>| {
             let excluded = lacking(word.text);
             (excluded > 0, word.telling > Telling::Weak, excluded, word.telling, usize::MAX - word.text.len())
         };
-        match words.iter().max_by_key(rank).filter(|word| lacking(word.text) > 0) {
-            Some(word) => {
-                others.retain(|other| contains(other, word.text));
-                chosen.push(word.text);
-            }
-            None if processes.descends(target.proc.pid, other.proc.pid) => {
-                return Err(NoSelection::ChildOf(other.proc.pid));
-            }
-            None => return Err(NoSelection::SameAs(other.proc.pid)),
-        }
+        let best = words.iter().max_by_key(rank).filter(|word| lacking(word.text) > 0).ok_or(other)?;
+        others.retain(|other| contains(other, best.text));
+        chosen.push(best.text);
     }
-    let name = plain.process.file_name();
-    if chosen.is_empty() && INTERPRETERS.iter().any(|interpreter| name.starts_with(interpreter.as_bytes())) {
-        chosen.extend(words::most_telling(&words));
-    }
-    let include_strings = (!chosen.is_empty()).then(|| chosen.join(&b'&').as_slice().into());
-    Ok(Selection { include_strings, ..plain })
+    Ok(chosen)
 }
 
 /// The first word of the command line where it is a path, as `ps` shows it; else the program.
@@ -242,6 +264,32 @@ mod tests {
         // A telling word that helps a little comes before a weak one that helps more.
         let three = [(1, 0, "/a 8000 first"), (2, 0, "/a 8001 first"), (3, 0, "/a 8002 other")];
         assert_eq!(proposed(1, &three), Ok(Some("first&8000".to_owned())));
+    }
+
+    #[test]
+    fn descendants_are_told_apart_where_anything_does() {
+        let titled = |pid, parent, title: &str| {
+            let exe = Some("/usr/sbin/nginx".into());
+            Process { exe, name: title.into(), ..process(pid, parent, title) }
+        };
+        let (one, two) = ("nginx: master process nginx -c /srv/a.conf", "nginx: master process nginx -c /srv/b.conf");
+        let of = |target: &Process, all: &[Process]| {
+            let selection = selection(target, &Processes::new(all.to_vec())).unwrap();
+            (selection.process.to_string(), selection.include_strings.map(|strings| strings.to_string()))
+        };
+        let master = titled(1, 0, one);
+        let told = |strings: &str| ("/usr/sbin/nginx".to_owned(), Some(strings.to_owned()));
+        let workers =
+            [master.clone(), titled(2, 1, "nginx: worker process"), titled(3, 1, "nginx: cache manager process")];
+        assert_eq!(of(&master, &workers), told("master process"));
+        // An orphan of another one is told apart by the same.
+        assert_eq!(of(&master, &[master.clone(), titled(9, 0, "nginx: worker process")]), told("master process"));
+        let both = [workers.as_slice(), &[titled(7, 0, two), titled(8, 7, "nginx: worker process")]].concat();
+        assert_eq!(of(&master, &both), told("master process&/srv/a.conf"));
+        // Children with a title of their own: the words of the parent tell.
+        assert_eq!(proposed(1, &[(1, 0, "/a -D /srv/db"), (2, 1, "/a writer")]), Ok(Some("/srv/db".to_owned())));
+        // One child that looks the same is enough: nothing helps then.
+        assert_eq!(proposed(1, &[(1, 0, "/a -D /srv/db"), (2, 1, "/a writer"), (3, 1, "/a -D /srv/db")]), Ok(None));
     }
 
     #[test]

@@ -67,6 +67,22 @@ fn telling(word: &[u8]) -> Telling {
     }
 }
 
+/// What a title such as `nginx: master process nginx -c /path` says first, up to two plain words: `master process`.
+pub(super) fn role(command_line: &[u8]) -> Option<&[u8]> {
+    const WORDS: usize = 2;
+    const SHORTEST: usize = 4;
+    let (_, said) = command_line.split_at_checked(memchr::memmem::find(command_line, b": ")? + 2)?;
+    let name = command_line.strip_suffix(said)?;
+    // The first word alone is a name.
+    if name.contains(&b'/') || name.get(..name.len() - 1).is_none_or(|name| name.contains(&b' ')) {
+        return None;
+    }
+    let plain = |word: &&[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_lowercase);
+    let words: Vec<_> = said.split(|byte| *byte == b' ').take_while(plain).take(WORDS).collect();
+    let length = words.iter().map(|word| word.len() + 1).sum::<usize>().checked_sub(1)?;
+    said.get(..length).filter(|role| role.len() >= SHORTEST)
+}
+
 /// What an interpreter runs: a module, a file, or else something with a dot in it, such as a class.
 pub(super) fn most_telling<'a>(words: &[Word<'a>]) -> Option<&'a [u8]> {
     let first_of = |wanted: &dyn Fn(&Word<'a>) -> bool| words.iter().find(|word| wanted(word));
@@ -111,6 +127,23 @@ mod tests {
             words.iter().map(|word| word.telling).collect::<Vec<_>>(),
             [Telling::Weak, Telling::Name, Telling::Plain]
         );
+    }
+
+    #[test]
+    fn a_title_says_what_its_process_does() {
+        for (line, expected) in [
+            ("nginx: master process nginx -c /path", Some("master process")),
+            ("nginx: worker process", Some("worker process")),
+            ("gunicorn: master [app]", Some("master")),
+            ("sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups", None),
+            ("/usr/bin/app: master process", None),
+            ("echo nginx: master process", None),
+            ("a: b", None),
+            ("nginx: ", None),
+            ("", None),
+        ] {
+            assert_eq!(role(line.as_bytes()), expected.map(str::as_bytes), "{line}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pfile::{
     AbsolutePath, Bytes, Check, Entry, EntryNumber, Pfile, Place, Placed, Problem,
+    propose::apart,
     select::{Process, Processes},
 };
 
@@ -61,6 +62,7 @@ fn of_entry(number: EntryNumber, entry: &Entry, host: &Host) -> Vec<Problem> {
     let matching: Vec<_> = host.processes.matching(entry).collect();
     let mut problems = script(&entry.script, host);
     problems.extend(program(entry, &matching, host));
+    problems.extend(descendants(entry, &matching, host));
     problems.extend(ports(entry, host));
     problems.into_iter().map(|problem| problem.of(number)).collect()
 }
@@ -134,6 +136,28 @@ fn program(entry: &Entry, matching: &[&Process], host: &Host) -> Option<Problem>
     let message = format!("{} processes match, and only one is watched: {}{more}", roots.len(), pids.join(", "));
     let place = include_strings_place(entry).unwrap_or(place);
     Some(Problem::new(Check::SeveralMatches, place, message).hint("tell them apart by include_strings"))
+}
+
+/// Workers that outlive their master must not be taken for it. Where they look the same nothing can be done.
+fn descendants(entry: &Entry, matching: &[&Process], host: &Host) -> Option<Problem> {
+    let watched = Processes::chosen(matching).filter(|_| !entry.counts_processes())?;
+    let is_below = |other: &&Process| host.processes.descends(other.proc.pid, watched.proc.pid);
+    let below: Vec<_> = matching.iter().copied().filter(is_below).collect();
+    let strings = apart(watched, &below).ok().filter(|strings| !strings.is_empty())?;
+    let pids: Vec<_> = below.iter().take(SHOWN).map(|process| process.proc.pid.to_string()).collect();
+    let more = if below.len() > SHOWN { ", …" } else { "" };
+    let message = format!(
+        "the entry also matches what process {} has started: {}{more}; one that outlives it would be taken for it",
+        watched.proc.pid,
+        pids.join(", ")
+    );
+    let strings = String::from_utf8_lossy(&strings.join(&b'&')).into_owned();
+    let hint = match entry.include_strings() {
+        Some(given) => format!("`include_strings={}&{strings}` tells it from them", given.written()),
+        None => format!("`include_strings={strings}` tells it from them"),
+    };
+    let place = include_strings_place(entry).unwrap_or(entry.process.place);
+    Some(Problem::new(Check::DescendantsMatch, place, message).hint(hint))
 }
 
 /// How many processes are named.
@@ -217,6 +241,23 @@ mod tests {
         assert!(told[0].hint.as_ref().unwrap().contains("may not know the programs of 1 processes"), "{told:?}");
         let two = known(&[("/a", GOOD)], vec![server(5, 1), server(6, 1)]);
         assert_eq!(lints("/a:/s:86400:3:exit:min_proc_count=2", &two), [""; 0]);
+    }
+
+    #[test]
+    fn workers_that_could_be_told_apart_must_be() {
+        let titled = |pid, parent, title: &str| Process { exe: Some("/n".into()), ..process(pid, parent, title) };
+        let nginx = || vec![titled(5, 1, "n: master process /n"), titled(6, 5, "n: worker process")];
+        let told = |entry: &str| host(&pfile(entry), &known(&[("/n", GOOD)], nginx()));
+        let [problem] = &told("/n:/s:86400:3:exit")[..] else { panic!("one is wanted") };
+        assert_eq!(problem.check.name(), "descendants-match");
+        assert!(problem.message.contains("what process 5 has started: 6;"), "{}", problem.message);
+        assert_eq!(problem.hint.as_deref(), Some("`include_strings=master process` tells it from them"));
+        let [problem] = &told("/n:/s:86400:3:exit:include_strings=process")[..] else { panic!("one is wanted") };
+        assert_eq!(problem.hint.as_deref(), Some("`include_strings=process&master process` tells it from them"));
+        assert_eq!(told("/n:/s:86400:3:exit:include_strings=master process"), []);
+        assert_eq!(told("/n:/s:86400:3:exit:min_proc_count=2"), [], "the workers are meant to be counted");
+        let alike = known(&[("/n", GOOD)], vec![process(5, 1, "/n -k start"), process(6, 5, "/n -k start")]);
+        assert_eq!(lints("/n:/s:86400:3:exit", &alike), [""; 0], "nothing can be done");
     }
 
     #[test]
