@@ -276,7 +276,9 @@ pub(super) mod tests {
             [(900, 1), (5, 900), (950, 1)].map(|(pid, of)| process(pid, of, "/a"));
         let chosen = |all: &[&Process]| Processes::chosen(all).map(|process| process.proc.pid.number());
         assert_eq!(chosen(&[&worker, &parent]), Some(5), "it is older");
-        [&mut parent, &mut worker, &mut other].map(|process| process.proc.start = StartTicks(7));
+        for process in [&mut parent, &mut worker, &mut other] {
+            process.proc.start = StartTicks(7);
+        }
         assert_eq!(chosen(&[&worker, &other, &parent]), Some(900));
         assert_eq!(chosen(&[&worker, &other]), Some(5));
         assert_eq!(chosen(&[]), None);
