@@ -95,7 +95,8 @@ fn a_master_that_was_killed_is_replaced_with_all_its_workers() {
     kill(master);
     let new = pcheck.up();
     nginx.answers();
-    assert!(Some(new) == nginx.master() && new != master && !left.contains(&new));
+    assert_eq!(Some(new), nginx.master(), "{master}, {left:?}, {:?}: {}", children(new), pcheck.told());
+    assert!(new != master && !left.contains(&new));
     until("the new workers are there", || children(new).len() == 2 && children(new).is_disjoint(&left));
     assert_eq!(pcheck.shows("restart_count"), "1", "{}", pcheck.told());
 }

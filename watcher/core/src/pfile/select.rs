@@ -174,10 +174,16 @@ impl Processes {
         self.by_path.get(&Bytes::from(entry.process.value.as_slice())).map_or(&[], Vec::as_slice)
     }
 
-    /// The one that is watched of several: the oldest, which is the parent in a fork server; the lowest pid on a tie.
+    /// The one that is watched of several: the oldest, which is the parent in a fork server. Start times are not told exactly:
+    /// of several that began together it is one that has none of them for a parent, and then the one with the lowest pid
+    /// (which alone would not do: numbers begin anew at their end).
     #[must_use]
     pub fn chosen<'a>(matching: &[&'a Process]) -> Option<&'a Process> {
-        matching.iter().copied().min_by_key(|process| (process.proc.start, process.proc.pid))
+        let oldest = matching.iter().map(|process| process.proc.start).min()?;
+        let oldest = matching.iter().copied().filter(|process| process.proc.start == oldest);
+        let pids: BTreeSet<_> = oldest.clone().map(|process| process.proc.pid).collect();
+        let is_child = |process: &Process| process.parent.is_some_and(|parent| pids.contains(&parent));
+        oldest.min_by_key(|process| (is_child(process), process.proc.pid))
     }
 
     /// Those that do not descend from another one of them.
@@ -262,6 +268,20 @@ pub(super) mod tests {
         assert_eq!(pids(&matching), [30, 20, 10, 40]);
         assert_eq!(pids(&processes.roots(&matching)), [10, 40]);
         assert_eq!(Processes::chosen(&matching).map(|process| process.proc.pid.number()), Some(10));
+    }
+
+    #[test]
+    fn of_those_that_began_together_the_parent_is_chosen_whatever_their_numbers() {
+        let [mut parent, mut worker, mut other] =
+            [(900, 1), (5, 900), (950, 1)].map(|(pid, of)| process(pid, of, "/a"));
+        let chosen = |all: &[&Process]| Processes::chosen(all).map(|process| process.proc.pid.number());
+        assert_eq!(chosen(&[&worker, &parent]), Some(5), "it is older");
+        for process in [&mut parent, &mut worker, &mut other] {
+            process.proc.start = StartTicks(7);
+        }
+        assert_eq!(chosen(&[&worker, &other, &parent]), Some(900));
+        assert_eq!(chosen(&[&worker, &other]), Some(5));
+        assert_eq!(chosen(&[]), None);
     }
 
     #[test]
