@@ -56,7 +56,7 @@ fn a_file_that_cannot_be_changed_keeps_no_other_from_it() {
     let folder = Folder::new();
     let text = fs::read(sample("windows.pfile")).unwrap();
     // The file that is written aside has nowhere to go: its name would be too long.
-    let bad = folder.file(&"b".repeat(250), &text);
+    let bad = folder.file(&"b".repeat(255), &text);
     let good = folder.file("good.pfile", &text);
     let ran = watcher(["check", "--no-host", "--fix", "--write", "--json", &bad, &good]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
