@@ -38,6 +38,12 @@ fn started(output: &str, but: u64) -> Vec<u64> {
     (0..2_000).map(|_| matches(output)).find(|found| found.iter().any(|pid| *pid != but)).unwrap()
 }
 
+/// A copy that another process writes: a program that one of our own threads has open for writing, in a child that is being
+/// made at that moment, could not be run.
+fn copy(from: &str, to: &std::path::Path) {
+    assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
+}
+
 #[test]
 fn it_leaves_one_running_however_often_it_runs_and_ends_nothing_else() {
     let folder = Folder::new();
@@ -110,7 +116,7 @@ fn a_daemon_that_goes_to_the_background_is_waited_for() {
     let folder = Folder::new();
     // A program of its own: other servers of the host are none of this test's concern.
     let nginx = folder.path("nginx");
-    fs::copy("/usr/sbin/nginx", &nginx).unwrap();
+    copy("/usr/sbin/nginx", &nginx);
     let at = shown(&folder.path(""));
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let paths =
@@ -148,7 +154,7 @@ fn a_title_that_is_no_command_is_said_and_the_script_waits_for_it() {
     let folder = Folder::new();
     // A program of its own: other tests have `sleep` running, by other names.
     let program = folder.path("titled");
-    fs::copy("/bin/sleep", &program).unwrap();
+    copy("/bin/sleep", &program);
     let child = Service::of(Command::new(&program).arg0("gunicorn: master [app]").arg("600"));
     until_seen(child.pid(), "gunicorn");
     let (ran, _, script) = written(&folder, child.pid());

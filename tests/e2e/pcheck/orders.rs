@@ -167,8 +167,8 @@ fn shutdown_ends_pcheck_and_the_processes_live_on() {
         let host = Host::new();
         let (pcheck, services, _) = two(&host, tier);
         let shutdown = host.padmin("shutdown");
-        let noted = format!("Command execute. [shutdown] pfile='{}'\n", host.pfile());
-        assert!(shutdown.code == Some(0) && shutdown.stderr.ends_with(&noted), "{shutdown:?}");
+        assert_eq!((shutdown.code, shutdown.stdout.as_str()), (Some(0), ""));
+        assert!(shutdown.stderr.ends_with(&format!(": Command execute. [shutdown] pfile='{}'\n", host.pfile())));
         assert_eq!(pcheck.end(), (vec!["Stop pcheck!!".to_owned()], Some(0)));
         assert!(services.iter().all(|service| lives(service.pid)));
         assert!(!host.own_dir().join("state").exists(), "an orderly end leaves nothing to take up");

@@ -145,22 +145,21 @@ fn of_two_processes_of_one_program_the_strings_choose() {
 
 #[test]
 fn the_workers_of_a_fork_server_are_not_taken_for_it() {
-    // Polling does not learn how a process ended whose parent has reaped it; soon after the process was found it takes that
-    // for a program that goes to the background, and the worker for what it has left there.
-    let tier = Tier::Ebpf;
-    let host = Host::new();
-    let svc = host.svc();
-    // After an interval without a new one, a process of that name is better than none: on a busy host a second is short.
-    let entry = format!("{svc}:{}:86400:3:exit", host.restarts("start.sh", "workers=2"));
-    host.write("pfile", &format!("IPCKEY 0x1\nMONITOR_INTERVAL 5\n{entry}\n"));
-    let first = host.start("workers=2");
-    let mut pcheck = Pcheck::started(&mut host.pcheck(tier));
-    assert_eq!(pcheck.up(&svc), first.pid, "the oldest is watched");
-    // Its workers outlive it.
-    first.kill();
-    pcheck.expect([format!("Process [{svc},pid={}] Down", first.pid), format!("Try to restart ({svc})")]);
-    let second = pcheck.up(&svc);
-    // A worker would never have any.
-    let children = || std::fs::read_to_string(format!("/proc/{second}/task/{second}/children")).unwrap();
-    until("it has workers", || children().split_whitespace().count() == 2);
+    on_each_tier(|tier| {
+        let host = Host::new();
+        let svc = host.svc();
+        // After an interval without a new one, a process of that name is better than none: on a busy host a second is short.
+        let entry = format!("{svc}:{}:86400:3:exit", host.restarts("start.sh", "workers=2"));
+        host.write("pfile", &format!("IPCKEY 0x1\nMONITOR_INTERVAL 5\n{entry}\n"));
+        let first = host.start("workers=2");
+        let mut pcheck = Pcheck::started(&mut host.pcheck(tier));
+        assert_eq!(pcheck.up(&svc), first.pid, "the oldest is watched");
+        // Its workers outlive it.
+        first.kill();
+        pcheck.expect([format!("Process [{svc},pid={}] Down", first.pid), format!("Try to restart ({svc})")]);
+        let second = pcheck.up(&svc);
+        // A worker would never have any.
+        let children = || std::fs::read_to_string(format!("/proc/{second}/task/{second}/children")).unwrap();
+        until("it has workers", || children().split_whitespace().count() == 2);
+    });
 }
