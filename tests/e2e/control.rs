@@ -9,7 +9,7 @@ use std::{
 };
 
 use watcher::control::{Request, Server};
-use watcher_tests::program::{built, run};
+use watcher_tests::program::{built, copy, run};
 
 const NOBODY: u32 = 65_534;
 
@@ -20,7 +20,7 @@ fn another_user_is_turned_away_by_a_sentence_even_if_the_socket_lets_him_in() {
     let socket = watcher::control::socket(&watcher::control::folder(&at("run"), 1));
     fs::create_dir_all(socket.parent().unwrap()).unwrap();
     fs::write(at("pfile"), "IPCKEY 0x1\n/a:/b:1:1:exit\n").unwrap();
-    fs::copy(built("watcher"), at("padmin")).unwrap();
+    copy(built("watcher"), at("padmin"));
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
 
     let (ready, is_ready) = mpsc::channel();

@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 use watcher_core::Pid;
 use watcher_tests::{
-    program::{Running, built, run, watcher},
+    program::{Running, built, copy, run, watcher},
     victim::Victim,
     wait::until,
 };
@@ -297,7 +297,7 @@ fn inside_a_time_namespace_start_times_and_latencies_are_its_own() {
 fn a_hostile_name_forges_no_line() {
     let folder = tempfile::tempdir().unwrap();
     let hostile = folder.path().join("a) Z\n1 b:\u{1b}[2J");
-    std::fs::copy("/bin/sleep", &hostile).unwrap();
+    copy("/bin/sleep", &hostile);
     for tier in TIERS {
         let mut victim = Command::new(&hostile).arg("600").spawn().unwrap();
         let mut running = watching(&mut watch(tier, &[&victim.id().to_string()]));

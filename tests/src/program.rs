@@ -25,6 +25,12 @@ pub fn built(name: &str) -> PathBuf {
     binary
 }
 
+/// A copy of a program, written by another process: what one of our own threads has open for writing, a child that another
+/// thread is making at that moment has open, too, and then it cannot be run.
+pub fn copy(from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) {
+    assert!(Command::new("cp").arg(from).arg(to).status().expect("cp starts").success());
+}
+
 /// `watcher` with these arguments.
 pub fn watcher<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(built("watcher"));

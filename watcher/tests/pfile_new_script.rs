@@ -101,7 +101,10 @@ fn what_it_starts_writes_where_the_process_wrote() {
     assert!(Command::new(&script).status().unwrap().success());
     let second = started(&output, 0);
     let both = || ["out log", "err"].map(|file| fs::read_to_string(folder.path(file)).unwrap());
-    let seen = (0..2_000).map(|_| both()).find(|[_, err]| err.ends_with("err\n"));
+    let seen = (0..20_000).map(|_| both()).find(|[_, err]| {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        err.ends_with("err\n")
+    });
     for pid in second {
         Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
     }
@@ -128,7 +131,7 @@ fn a_daemon_that_goes_to_the_background_is_waited_for() {
     let settings = folder.file("n.conf", settings);
     assert!(Command::new(&nginx).args(["-p", &at, "-c", &settings]).status().unwrap().success());
     let master = || fs::read_to_string(folder.path("pid")).ok()?.trim().parse::<u32>().ok();
-    let first = (0..2_000).find_map(|_| {
+    let first = (0..20_000).find_map(|_| {
         std::thread::sleep(std::time::Duration::from_millis(1));
         master()
     });
