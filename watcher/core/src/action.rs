@@ -52,6 +52,13 @@ pub enum Action {
         /// What.
         signal: Signal,
     },
+    /// Send a signal to all processes of a group.
+    SignalGroup {
+        /// Who leads it.
+        leader: ProcId,
+        /// What.
+        signal: Signal,
+    },
     /// Keep what can still be seen of a process that is dying, or dead.
     Snapshot {
         /// Whose process it was.

@@ -1,7 +1,7 @@
 //! Everything that does for pcheck what its core asks for, and brings back what came of it; watching apart, which is
 //! [`super::watch`].
 
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path, time::Duration};
+use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt as _, path::Path, time::Duration};
 
 use serde::Serialize;
 use tokio::task::JoinSet;
@@ -17,7 +17,6 @@ use super::{
     rules::RulesReader,
     rundir::RunDir,
     scripts::{self, Scripts},
-    signals,
     store::Store,
     trace::Trace,
 };
@@ -162,8 +161,8 @@ impl Hands {
     }
 
     /// Sends a signal.
-    pub fn signal(&mut self, proc: ProcId, signal: Signal) {
-        if let Err(error) = signals::send(proc, signal) {
+    pub fn signal(&mut self, proc: ProcId, signal: Signal, send: fn(ProcId, Signal) -> io::Result<()>) {
+        if let Err(error) = send(proc, signal) {
             warn!(%error, pid = %proc.pid, "the signal was not sent");
             let line = format!("{signal} cannot be sent to process {}: {error}", proc.pid);
             self.log.tell(Level::Error, line.as_bytes());

@@ -22,12 +22,47 @@ pub fn send(proc: ProcId, Signal(number): Signal) -> io::Result<()> {
     }
 }
 
+/// Sends a signal to the process group that exactly this process leads. Where it does not, or has gone, none is sent: the
+/// number of the group may be another's.
+///
+/// # Errors
+/// When it may not be sent.
+pub fn send_to_group(leader: ProcId, Signal(number): Signal) -> io::Result<()> {
+    // The check comes right before: there are no descriptors of groups.
+    match proc::facts(leader.pid)? {
+        Some(facts) if facts.proc == leader && facts.group == leader.pid.number() => {
+            proc::kill_group(leader.pid, number)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use watcher_core::StartTicks;
 
     use super::*;
     use crate::sys::child::WaitingChild;
+
+    #[test]
+    fn a_group_is_met_by_who_leads_it_and_only_so() {
+        use std::os::unix::process::CommandExt as _;
+        let mut leader = std::process::Command::new("/bin/sh");
+        leader.args(["-c", "sleep 1000 & echo $!; wait"]).process_group(0).stdout(std::process::Stdio::piped());
+        let mut leader = leader.spawn().unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(leader.stdout.take().unwrap()), &mut line).unwrap();
+        let of = |number: &str| proc::facts(watcher_core::Pid::new(number.trim().parse().unwrap()).unwrap()).unwrap();
+        let member = of(&line).unwrap().proc;
+        send_to_group(member, Signal::KILL).unwrap();
+        let pidfd = pidfd::open(member.pid).unwrap();
+        assert!(!pidfd::has_gone(&pidfd), "it leads none");
+        send_to_group(of(&leader.id().to_string()).unwrap().proc, Signal::KILL).unwrap();
+        leader.wait().unwrap();
+        while !pidfd::has_gone(&pidfd) {
+            std::thread::yield_now();
+        }
+    }
 
     #[test]
     fn who_has_reused_the_pid_is_spared() {

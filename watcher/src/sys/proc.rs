@@ -114,6 +114,20 @@ pub fn kill(pid: Pid, signal: u8) -> io::Result<()> {
     }
 }
 
+/// Sends a signal to a process group.
+///
+/// # Errors
+/// When this user may not. That there is nobody is no error.
+pub fn kill_group(leader: Pid, signal: u8) -> io::Result<()> {
+    let signal = rustix::process::Signal::from_named_raw(i32::from(signal));
+    let raw = i32::try_from(leader.number()).ok().and_then(rustix::process::Pid::from_raw);
+    let (Some(raw), Some(signal)) = (raw, signal) else { return Err(io::ErrorKind::InvalidInput.into()) };
+    match rustix::process::kill_process_group(raw, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn no_such_process(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
 }

@@ -246,7 +246,7 @@ pub(super) fn press_run(run: RunId, overdue: Overdue, running: &Running) -> Vec<
     let tell = |note| Action::Tell(Told { entry: Some(running.subject.clone()), note });
     let force = overdue == Overdue::Force;
     let end = match (running.adopted, running.proc) {
-        (true, Some(proc)) => Action::Signal { proc, signal: if force { Signal::KILL } else { Signal::TERM } },
+        (true, Some(leader)) => Action::SignalGroup { leader, signal: if force { Signal::KILL } else { Signal::TERM } },
         (true | false, _) => Action::EndRun { run, force },
     };
     match overdue {

@@ -1,7 +1,7 @@
 //! Programs that go to the background, and what they leave behind.
 
 use watcher_core::{
-    Ending, Event, Order, Signal, Span,
+    Action, Ending, Event, Order, Signal, Span,
     fleet::{Doing, ProcStatus},
 };
 
@@ -114,6 +114,10 @@ fn an_orderly_end_leaves_word_of_a_script_that_still_runs_and_of_nothing_else() 
     next.begin();
     next.pass(Span::of_seconds(60));
     assert_eq!(next.ran.len(), 0, "no second script");
+    // Its time limit holds all the same: it is ended with all of its processes.
+    next.pass(Span::of_seconds(300));
+    let term = Action::SignalGroup { leader: script, signal: Signal::TERM };
+    assert!(next.asked.contains(&term) && next.ran.len() == 1, "and then it is tried again");
     // Without one there is nothing to take up.
     let (mut world, _) = up("/bin/svc:/start.sh:86400:3:exit", "/bin/svc");
     world.order(Order::Pause(None));

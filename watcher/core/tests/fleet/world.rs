@@ -325,7 +325,7 @@ impl World {
                 Action::Reply { request, answer } => self.replies.push((request, answer)),
                 Action::Run(order) => self.run(*order),
                 Action::Save(saved) => self.save(*saved),
-                Action::Signal { proc, signal } => {
+                Action::Signal { proc, signal } | Action::SignalGroup { leader: proc, signal } => {
                     if signal == Signal::KILL || !self.stubborn.contains(&proc) {
                         self.kill(proc);
                     }

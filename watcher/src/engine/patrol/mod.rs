@@ -22,7 +22,7 @@ use watcher_core::{
 use super::{SETTLE, SLOW_SWEEP, Senses, readable, ticks};
 use crate::{
     control::{Line, Reply, Server},
-    executor::{hands::Hands, scripts, service},
+    executor::{hands::Hands, scripts, service, signals},
     sources::{os_signals::OsSignals, ring::RingSource},
     sys::{clock, heap},
 };
@@ -275,7 +275,8 @@ impl Patrol {
                 }
                 Action::Run(order) => self.hands.run(*order),
                 Action::Save(saved) => self.hands.save(&saved),
-                Action::Signal { proc, signal } => self.hands.signal(proc, signal),
+                Action::Signal { proc, signal } => self.hands.signal(proc, signal, signals::send),
+                Action::SignalGroup { leader, signal } => self.hands.signal(leader, signal, signals::send_to_group),
                 Action::Snapshot { entry, proc } => self.hands.trace.look_at(entry, proc),
                 Action::Tell(told) => self.tell(&told),
             }
