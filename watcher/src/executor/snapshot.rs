@@ -208,10 +208,7 @@ fn state_name(number: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        net::{TcpListener, TcpStream},
-        time::{Duration, Instant},
-    };
+    use std::net::{TcpListener, TcpStream};
 
     use watcher_core::StartTicks;
 
@@ -267,22 +264,14 @@ mod tests {
     #[ignore = "a part of the test before"]
     fn looks_at_very_many_descriptors() {
         let null = std::fs::File::open("/dev/null").unwrap();
-        let best_with = |count: usize| {
+        let seen_with = |count: usize| {
             let _open: Vec<_> = (0..count).map_while(|_| null.try_clone().ok()).collect();
-            let this = proc_of(own::pid());
-            let time = || {
-                let before = Instant::now();
-                let seen = Snapshot::take(this).unwrap().descriptors.unwrap();
-                (before.elapsed(), seen)
-            };
-            (0..10).map(|_| time()).min_by_key(|(took, _)| *took).unwrap()
+            Snapshot::take(proc_of(own::pid())).unwrap().descriptors.unwrap()
         };
-        let (few, seen) = best_with(100);
-        assert!(few < Duration::from_millis(2), "{few:?}");
+        let seen = seen_with(100);
         assert!(seen.kinds["device"] >= 100 && !seen.more);
         crate::sys::limits::raise_descriptors();
-        let (many, seen) = best_with(10_000);
-        assert!(many < Duration::from_millis(50), "{many:?}");
+        let seen = seen_with(10_000);
         assert!(seen.more || seen.kinds.values().sum::<u32>() < DESCRIPTORS as u32, "few descriptors are allowed here");
     }
 }

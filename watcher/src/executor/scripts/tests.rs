@@ -307,24 +307,3 @@ async fn a_start_that_hangs_can_be_given_up() {
     stage.until("nothing is left", |stage| !stage.scripts.must_tend()).await;
     assert_eq!(stage.events.len(), 1, "a late start is not told");
 }
-
-#[tokio::test]
-async fn a_start_takes_no_longer_with_a_large_parent() {
-    let mut stage = Stage::new();
-    let path = stage.write("#!/bin/sh\n");
-    let ballast = std::hint::black_box(vec![1_u8; 200_000_000]);
-    let mut best = LIMIT;
-    for run in 0..20 {
-        let before = Instant::now();
-        stage.start(run, &path);
-        while stage.events.is_empty() {
-            stage.scripts.ready().await;
-            stage.scripts.collect(&mut stage.events, &mut stage.lines);
-        }
-        best = best.min(before.elapsed());
-        stage.until("it ends", |stage| !stage.ends().is_empty()).await;
-        stage.events.clear();
-    }
-    // It takes about 0.3 ms; copying the page tables would take several.
-    assert!(best < Duration::from_millis(3), "{best:?} with {} bytes", ballast.len());
-}
