@@ -72,6 +72,19 @@ fn by_name_and_with_a_block_for_the_port() {
 }
 
 #[test]
+fn in_a_pid_namespace_whose_sessions_began_outside_of_it() {
+    let folder = Folder::new();
+    let (daemon, output) = (shown(&folder.path("daemon")), folder.path("daemon.pfile"));
+    std::os::unix::fs::symlink("/bin/sleep", &daemon).unwrap();
+    let script = r#""$0" 600 & "$1" new --pid $! -o "$2"; status=$?; kill $!; exit $status"#;
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "sh", "-c", script, &daemon, env!("CARGO_BIN_EXE_watcher")]);
+    let ran = command.arg(&output).output().unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    assert!(fs::read_to_string(&output).unwrap().contains(&format!("{daemon}:")), "{ran:?}");
+}
+
+#[test]
 fn what_is_there_is_not_written_over() {
     let folder = Folder::new();
     let service = folder.service("daemon", &["600"]);

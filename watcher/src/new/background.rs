@@ -2,6 +2,8 @@
 
 use watcher_core::pfile::select::Process;
 
+use crate::sys::proc;
+
 /// Programs that go to the background unless they are told not to: by one of these letters in an option, or by these words.
 const DAEMONS: [(&str, &str, &[&str]); 9] = [
     ("apache2", "X", &["FOREGROUND", "NO_DETACH"]),
@@ -18,9 +20,10 @@ const DAEMONS: [(&str, &str, &[&str]); 9] = [
 /// Whether this one has done so, as far as it shows, and would do so again. A program that was put there by somebody else
 /// looks the same, so only those are taken for it that are known.
 pub(super) fn by_itself(process: &Process, words: &[String]) -> bool {
-    let raw = i32::try_from(process.proc.pid.number()).ok().and_then(rustix::process::Pid::from_raw);
-    let leads_session = raw.is_some() && rustix::process::getsid(raw).ok() == raw;
-    leads_session && process.parent.is_some_and(|parent| parent.number() == 1) && is_daemon(words)
+    let leads_session = |facts: proc::Facts| facts.session == facts.proc.pid.number();
+    proc::facts(process.proc.pid).ok().flatten().is_some_and(leads_session)
+        && process.parent.is_some_and(|parent| parent.number() == 1)
+        && is_daemon(words)
 }
 
 fn is_daemon(words: &[String]) -> bool {

@@ -20,6 +20,8 @@ pub struct Facts {
     pub parent: u32,
     /// Process group.
     pub group: u32,
+    /// Session; 0 when it was begun outside this pid namespace.
+    pub session: u32,
     /// The leading thread has begun to exit, or has done so. Others may live on.
     pub leader_exiting: bool,
     /// The leading thread is a zombie. Others may live on.
@@ -48,6 +50,7 @@ pub fn facts(pid: Pid) -> io::Result<Option<Facts>> {
         comm: stat.comm,
         parent: u32::try_from(stat.ppid).unwrap_or(0),
         group: u32::try_from(stat.pgrp).unwrap_or(0),
+        session: u32::try_from(stat.session).unwrap_or(0),
         leader_exiting: stat.flags & PF_EXITING != 0,
         leader_zombie: matches!(stat.state, 'Z' | 'X'),
         wait_status: stat.exit_code.and_then(|code| u32::try_from(code).ok()).unwrap_or(0),

@@ -76,7 +76,7 @@ fn seen<T>(read: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 fn process(pid: Pid, own_exe: Option<&Bytes>) -> io::Result<Option<Process>> {
-    let Some(Facts { proc, comm, parent, group, leader_zombie, leader_exiting: _, wait_status: _ }) =
+    let Some(Facts { proc, comm, parent, group, leader_zombie, session: _, leader_exiting: _, wait_status: _ }) =
         seen(proc::facts(pid))?.flatten()
     else {
         return Ok(None);

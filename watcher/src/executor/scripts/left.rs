@@ -3,7 +3,6 @@
 
 use std::fs;
 
-use rustix::process::{Pid as RawPid, getsid};
 use watcher_core::{
     Mono, Pid, ProcId, SavedEntry,
     pfile::{AbsolutePath, Entry, EntryNumber, Pfile, print_entry},
@@ -48,17 +47,18 @@ pub fn find_left(rules: &Pfile, saved: &mut [SavedEntry]) {
 /// The process, if it is one that was started as a script for this entry since then. What scripts leave in the background
 /// has the same environment, and may lead a session, but runs another program.
 fn script_of(pid: Pid, number: EntryNumber, entry: &Entry, since: Mono) -> Option<ProcId> {
-    let raw = RawPid::from_raw(i32::try_from(pid.number()).ok()?)?;
-    let leads = getsid(Some(raw)).is_ok_and(|session| session == raw);
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
     let has = |variable: &[u8]| environment.split(|byte| *byte == 0).any(|own| own == variable);
     let is_told =
         has(&[b"PS_PNAME=", entry.process.value.as_slice()].concat()) && has(format!("PS_PENT_ID={number}").as_bytes());
-    let facts = proc::facts(pid).ok().flatten().filter(|facts| leads && is_told && !facts.leader_zombie)?;
+    let facts = proc::facts(pid).ok().flatten()?;
+    let leads = facts.session == pid.number();
+
     // Start times count on a clock that goes on while the host sleeps, and in ticks.
     let ahead = clock::since_boot().0.saturating_sub(clock::now().0);
     let began_before = facts.proc.start.0.saturating_add(1).saturating_mul(watcher_abi::NS_PER_TICK);
-    (began_before > since.0.saturating_add(ahead)).then_some(facts.proc)
+    let began_since = began_before > since.0.saturating_add(ahead);
+    (leads && is_told && !facts.leader_zombie && began_since).then_some(facts.proc)
 }
 
 #[cfg(test)]
