@@ -16,8 +16,12 @@ use watcher_tests::script::say;
 fn main() {
     let mut words = std::env::args_os().skip(1);
     let mut command = Command::new(words.next().expect("usage: keeps COMMAND…"));
+    // In a session of its own: what ends a whole group, such as Ctrl-C, must not end the one who clears up.
     // SAFETY: no pointer is passed.
-    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+    unsafe {
+        libc::setsid();
+        libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
+    }
     #[expect(clippy::zombie_processes, reason = "it is reaped below, with all others")]
     let child = command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the command starts");
     say(&child.id().to_string());
