@@ -1,0 +1,205 @@
+//! Why an attempt failed.
+
+use std::fmt;
+
+/// What a probe was at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Finding the address of a name.
+    Resolve,
+    /// Making a connection.
+    Connect,
+    /// Agreeing on keys.
+    Tls,
+    /// Sending what is asked.
+    Send,
+    /// Waiting for the answer, or for more of it.
+    Answer,
+}
+
+/// Why an attempt failed. Completes the sentence "the service …".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// There is no address for its name.
+    Address {
+        /// What the resolver says, as a number.
+        code: i32,
+        /// The same as text.
+        why: String,
+    },
+    /// It ended the connection before its answer was whole.
+    Closed {
+        /// What the probe was at.
+        step: Step,
+    },
+    /// No connection can be made.
+    Connect {
+        /// Why.
+        errno: i32,
+    },
+    /// Its answer is not of the language that was spoken: how it begins, or what is wrong.
+    Foreign {
+        /// As text.
+        what: String,
+    },
+    /// Its answer is not the one that is wanted.
+    Mismatch {
+        /// As text.
+        what: String,
+    },
+    /// We were not running for a part of the time: nothing is known.
+    Overrun,
+    /// What it said could not be received.
+    Receive {
+        /// Why.
+        errno: i32,
+    },
+    /// What is asked could not be sent.
+    Send {
+        /// Why.
+        errno: i32,
+    },
+    /// It did not answer in time.
+    Silent {
+        /// What the probe was at.
+        step: Step,
+        /// What had come of the answer by then, if anything.
+        got: usize,
+    },
+    /// We have no socket for it.
+    Socket {
+        /// Why.
+        errno: i32,
+    },
+    /// It answers with an error code.
+    Status {
+        /// It.
+        code: u16,
+        /// The line, as text.
+        line: String,
+    },
+    /// TLS failed: the server refuses it, breaks it, or is not the one that it should be.
+    Tls {
+        /// Why.
+        why: String,
+    },
+    /// The authorities that certificates are to be checked against cannot be read.
+    Trust {
+        /// Why.
+        why: String,
+    },
+    /// The server speaks only such TLS as we do not.
+    TlsTooOld {
+        /// What it said.
+        why: String,
+    },
+}
+
+impl Fault {
+    /// Whether the fault may be the service's. What is missing on our side, or between it and us, says nothing of it.
+    #[must_use]
+    pub fn may_be_of_service(&self) -> bool {
+        /// `EADDRNOTAVAIL`: no local port is free. `ENOBUFS`: no memory for a socket.
+        const OURS: [i32; 2] = [99, 105];
+        match self {
+            Self::Connect { errno } => !OURS.contains(errno),
+            Self::Address { .. }
+            | Self::Overrun
+            | Self::Socket { .. }
+            | Self::TlsTooOld { .. }
+            | Self::Trust { .. }
+            | Self::Silent { step: Step::Resolve, .. } => false,
+            Self::Closed { .. }
+            | Self::Foreign { .. }
+            | Self::Mismatch { .. }
+            | Self::Receive { .. }
+            | Self::Send { .. }
+            | Self::Silent { .. }
+            | Self::Status { .. }
+            | Self::Tls { .. } => true,
+        }
+    }
+
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Address { .. } => "address",
+            Self::Closed { .. } => "closed",
+            Self::Connect { .. } => "connect",
+            Self::Foreign { .. } => "foreign",
+            Self::Mismatch { .. } => "mismatch",
+            Self::Overrun => "overrun",
+            Self::Receive { .. } => "receive",
+            Self::Send { .. } => "send",
+            Self::Silent { .. } => "silent",
+            Self::Socket { .. } => "socket",
+            Self::Status { .. } => "status",
+            Self::Tls { .. } => "tls",
+            Self::TlsTooOld { .. } => "tls_too_old",
+            Self::Trust { .. } => "trust",
+        }
+    }
+}
+
+impl Step {
+    const fn while_it(self) -> &'static str {
+        match self {
+            Self::Resolve => "has no address yet: the resolver is silent",
+            Self::Connect => "lets no connection be made",
+            Self::Tls => "is silent in the TLS handshake",
+            Self::Send => "does not take the request",
+            Self::Answer => "does not answer",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { why, .. } => write!(f, "has no address: {why}"),
+            Self::Closed { step } => match step {
+                Step::Tls => f.write_str("ends the connection in the TLS handshake"),
+                Step::Answer | Step::Connect | Step::Resolve | Step::Send => {
+                    f.write_str("ends the connection without a whole answer")
+                }
+            },
+            Self::Connect { errno } => write!(f, "lets no connection be made: {}", Errno(*errno)),
+            Self::Foreign { what } | Self::Mismatch { what } => f.write_str(what),
+            Self::Overrun => f.write_str("was not asked in time"),
+            Self::Receive { errno } => write!(f, "breaks the connection: {}", Errno(*errno)),
+            Self::Send { errno } => write!(f, "does not take the request: {}", Errno(*errno)),
+            Self::Silent { step, got: 0 } => write!(f, "{} in time", step.while_it()),
+            Self::Silent { got, .. } => write!(f, "does not complete its answer in time: {got} bytes of it came"),
+            Self::Socket { errno } => write!(f, "cannot be asked: {}", Errno(*errno)),
+            Self::Status { line, .. } => write!(f, "answers with an error: {line}"),
+            Self::Tls { why } => write!(f, "fails in TLS: {why}"),
+            Self::TlsTooOld { why } => write!(f, "speaks no TLS that watcher speaks (1.2, 1.3): {why}"),
+            Self::Trust { why } => write!(f, "cannot be verified: {why}"),
+        }
+    }
+}
+
+/// An error number as text: those that probes meet.
+struct Errno(i32);
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self.0 {
+            13 => "permission denied",
+            23 | 24 => "too many open files",
+            32 => "broken pipe",
+            97 => "address family not supported",
+            99 => "no local port is free",
+            101 => "network unreachable",
+            103 => "connection aborted",
+            104 => "connection reset",
+            105 => "no buffer space",
+            110 => "connection timed out",
+            111 => "connection refused",
+            113 => "no route to host",
+            number => return write!(f, "error {number}"),
+        };
+        f.write_str(text)
+    }
+}
