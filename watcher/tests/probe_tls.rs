@@ -11,7 +11,11 @@ use std::{
 
 use probe_support::{LONG, Peer, SHORT, answers, ask, attempt, http, runtime, until_closed, words};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
-use rustls::{ServerConfig, ServerConnection, pki_types::PrivateKeyDer};
+use rustls::{
+    ServerConfig, ServerConnection,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::WebPkiClientVerifier,
+};
 use tempfile::TempDir;
 use watcher::executor::probe::{Attempt, Prober};
 use watcher_core::{
@@ -152,7 +156,7 @@ fn why_a_certificate_is_not_taken_is_told() {
         (authority.signs(&expired), "its certificate has expired: it was valid until 2021-01-01T00:00:00Z"),
         (authority.signs(&early), "its certificate is not valid yet: it will be from 2120-01-01T00:00:00Z on"),
         (authority.signs(&named("example.org")), "its certificate is not for localhost, but for example.org"),
-        (other.signs(&named("localhost")), "its certificate is not accepted"),
+        (other.signs(&named("localhost")), "its certificate says that CN=Test Authority issued it, which is not so"),
         (own, "its certificate is self-signed"),
     ] {
         let attempt = attempt(asked("localhost", serves(server).port(), verified(&authority)));
@@ -228,7 +232,27 @@ fn handshakes_that_do_not_end_have_an_end() {
     );
     let silent = Peer::new(|mut stream| until_closed(&mut stream));
     let shown = words(&attempt(Ask { limit: SHORT, ..asked("localhost", silent.port(), any()) }));
-    assert_eq!(shown, "is silent in the TLS handshake in time");
+    assert_eq!(shown, "does not complete the TLS handshake in time");
+}
+
+/// It is told only after the handshake, as far as a client of TLS 1.3 can see.
+#[test]
+fn a_server_that_wants_a_certificate_of_ours_is_told() {
+    let authority = Authority::new();
+    let mut roots = rustls::RootCertStore::empty();
+    let pem = std::fs::read(authority.folder.path().join("ca.pem")).unwrap();
+    roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = named("localhost").signed_by(&key, &authority.issuer).unwrap().der().clone();
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let server = builder.with_client_cert_verifier(clients).with_single_cert(vec![certificate], key).unwrap();
+    assert_eq!(
+        shown("localhost", &Arc::new(server), any()),
+        "fails in TLS: the server wants a certificate of the client"
+    );
 }
 
 #[test]

@@ -103,8 +103,10 @@ struct Question {
 
 /// What was typed, as a question; or a sentence that says what is wrong.
 fn question(arguments: &Probe) -> Result<Question, String> {
-    let Target { scheme, target } = target::read(&arguments.target)?;
-    let extensions = extensions(arguments, scheme)?;
+    let Target { scheme, mut target } = target::read(&arguments.target)?;
+    let mut extensions = extensions(arguments, scheme)?;
+    // Not every block has a place for it.
+    extensions.extend(target.path.take().map(Extension::Path));
     let kind = match scheme {
         Scheme::Http => StallKind::Web,
         Scheme::Https => StallKind::WebTls,

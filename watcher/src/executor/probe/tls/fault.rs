@@ -112,6 +112,10 @@ pub(super) fn of_certificate(error: &Error, certificate: Option<&Certificate>, n
             }
             None => "its certificate is issued by somebody who is not to be trusted".to_owned(),
         },
+        CertificateError::BadSignature => {
+            let issuer = certificate.map_or("somebody", |certificate| &certificate.issuer);
+            format!("its certificate says that {issuer} issued it, which is not so")
+        }
         CertificateError::Revoked => "its certificate was revoked".to_owned(),
         // What webpki says of a certificate that is its own authority.
         CertificateError::Other(_) if certificate.is_some_and(|it| it.self_signed) => {
