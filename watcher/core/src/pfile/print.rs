@@ -161,6 +161,9 @@ impl Text {
             | Extension::ScriptTimeout(Seconds(number))
             | Extension::Timeout(Seconds(number)) => number.to_string().into_bytes(),
             Extension::Method(method) => method.name().into(),
+            Extension::StallGuard(share) => {
+                share.map_or_else(|| "off".to_owned(), |share| share.to_string()).into_bytes()
+            }
             Extension::Status(ranges) => {
                 let range = |range: &StatusRange| match (range.first(), range.last()) {
                     (first, last) if first == last => first.to_string(),

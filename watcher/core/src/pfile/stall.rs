@@ -1,6 +1,8 @@
 //! Stall checks: a service that is up but does not answer. The libraries that a pfile names are never opened; their
 //! names choose among the checks that are built in.
 
+use std::fmt;
+
 use super::{Bytes, Seconds};
 
 /// A kind of stall check.
@@ -189,6 +191,12 @@ impl Port {
     #[must_use]
     pub const fn number(self) -> u16 {
         self.0
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -37,7 +37,10 @@ impl Ask {
                 Extension::Status(ranges) => http.statuses = Statuses::Only(ranges.clone()),
                 Extension::Timeout(seconds) => limit = *seconds,
                 Extension::Verify(verify) => tls.verify = *verify,
-                Extension::Allow(_) | Extension::ExpiryWarn(_) | Extension::ScriptTimeout(_) => {}
+                Extension::Allow(_)
+                | Extension::ExpiryWarn(_)
+                | Extension::ScriptTimeout(_)
+                | Extension::StallGuard(_) => {}
             }
         }
         let how = match check.kind() {
