@@ -12,6 +12,7 @@ pub mod lister;
 pub mod log;
 pub mod percent;
 pub mod pidfds;
+pub mod probe;
 pub mod replace;
 pub mod rules;
 pub mod rundir;

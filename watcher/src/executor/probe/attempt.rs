@@ -1,0 +1,129 @@
+//! One attempt: what is known of it on the way, and what came of it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, timeout_at};
+use watcher_core::{
+    Span,
+    probe::{Ask, Fault, How, Step, Verdict},
+};
+
+use super::{
+    connect,
+    lookup::Found,
+    names::{Addresses, NoAddress},
+    tls::{Agreed, Certificate},
+};
+
+/// When the end of an attempt is noticed so late, it was we who did not run.
+const OVERRUN: Duration = Duration::from_secs(1);
+/// Ends every attempt, whatever its limit says.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// How long the parts of an attempt took; none: it did not come to that, or not to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Finding the address.
+    pub resolve: Option<Duration>,
+    /// Making a connection.
+    pub connect: Option<Duration>,
+    /// Agreeing on keys.
+    pub tls: Option<Duration>,
+    /// From asking to the first byte of the answer.
+    pub first_byte: Option<Duration>,
+    /// All of it.
+    pub total: Option<Duration>,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// In a word.
+    pub verdict: Verdict,
+    /// How long it took.
+    pub timings: Timings,
+    /// Who took the connection.
+    pub address: Option<SocketAddr>,
+    /// What was answered: a status line, or a line of SMTP; made harmless.
+    pub answer: Option<String>,
+    /// What was agreed on in TLS.
+    pub tls: Option<Agreed>,
+    /// The server's certificate, if it can be read.
+    pub certificate: Option<Certificate>,
+}
+
+/// How far an attempt has come.
+#[derive(Debug)]
+pub(super) struct Progress {
+    pub(super) step: Step,
+    /// Bytes of the answer.
+    pub(super) got: usize,
+    pub(super) timings: Timings,
+    pub(super) address: Option<SocketAddr>,
+    pub(super) answer: Option<String>,
+    pub(super) tls: Option<Agreed>,
+    pub(super) certificate: Option<Certificate>,
+}
+
+impl Progress {
+    const fn new() -> Self {
+        let timings = Timings { resolve: None, connect: None, tls: None, first_byte: None, total: None };
+        Self { step: Step::Resolve, got: 0, timings, address: None, answer: None, tls: None, certificate: None }
+    }
+}
+
+/// Asks, and gives up in time.
+pub(super) async fn run(ask: Arc<Ask>, started: Instant, addresses: Found<Addresses, NoAddress>) -> Attempt {
+    let Span(limit) = ask.limit;
+    let deadline = started + Duration::from_nanos(limit).min(LONGEST);
+    let mut at = Progress::new();
+    let verdict = match timeout_at(deadline, ask_it(&ask, started, deadline, addresses, &mut at)).await {
+        Ok(Ok(())) => Verdict::Good { certificate_days: None },
+        Ok(Err(fault)) => Verdict::Bad(fault),
+        Err(_elapsed) if deadline.elapsed() > OVERRUN => Verdict::Bad(Fault::Overrun),
+        Err(_elapsed) => Verdict::Bad(Fault::Silent { step: at.step, got: at.got }),
+    };
+    let Progress { step: _, got: _, mut timings, address, answer, tls, certificate } = at;
+    timings.total.get_or_insert_with(|| started.elapsed());
+    Attempt { verdict, timings, address, answer, tls, certificate }
+}
+
+async fn ask_it(
+    ask: &Ask,
+    started: Instant,
+    deadline: Instant,
+    addresses: Found<Addresses, NoAddress>,
+    at: &mut Progress,
+) -> Result<(), Fault> {
+    let addresses = settled(addresses, deadline).await?;
+    at.timings.resolve = Some(started.elapsed());
+    at.step = Step::Connect;
+    let begun = Instant::now();
+    let addresses: Vec<_> = addresses.iter().map(|address| with_port(*address, ask.port.number())).collect();
+    let (_stream, address) = connect::first(&addresses, deadline).await?;
+    at.timings.connect = Some(begun.elapsed());
+    at.address = Some(address);
+    match &ask.how {
+        How::Tcp | How::Http(_) | How::Smtp => Ok(()),
+    }
+}
+
+/// What the resolver says; if it takes more than half of the time, what it said before.
+async fn settled(found: Found<Addresses, NoAddress>, deadline: Instant) -> Result<Addresses, Fault> {
+    let (last, answer) = match found {
+        Found::Known(addresses) => return Ok(addresses),
+        Found::Coming { last, answer } => (last, answer),
+    };
+    let now = Instant::now();
+    let patience = if last.is_some() { now + deadline.saturating_duration_since(now) / 2 } else { deadline };
+    match (timeout_at(patience, answer).await, last) {
+        (Ok(Ok(resolved)), _) => Ok(resolved?),
+        (Ok(Err(_)) | Err(_), Some(addresses)) => Ok(addresses),
+        (Ok(Err(_)) | Err(_), None) => Err(Fault::Silent { step: Step::Resolve, got: 0 }),
+    }
+}
+
+fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
+}

@@ -1,0 +1,123 @@
+//! What takes a thread to find out: looked up once for all who ask at the same time, and kept for a while.
+
+use std::{collections::BTreeMap, panic, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Semaphore, oneshot},
+    task::{self, JoinError, JoinSet},
+    time::Instant,
+};
+
+/// What nobody has asked for in so long is forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(3600);
+
+/// What is known, and what is being found out, by key.
+#[derive(Debug)]
+pub(super) struct Lookups<K, V, E> {
+    find: fn(&K) -> Result<V, E>,
+    fresh: Duration,
+    permits: Arc<Semaphore>,
+    running: JoinSet<(K, Result<V, E>)>,
+    known: BTreeMap<K, Known<V, E>>,
+}
+
+#[derive(Debug)]
+struct Known<V, E> {
+    last: Option<(Instant, V)>,
+    asked: Instant,
+    running: bool,
+    waiting: Vec<oneshot::Sender<Result<V, E>>>,
+}
+
+/// What there is to a question.
+#[derive(Debug)]
+pub(super) enum Found<V, E> {
+    /// The answer.
+    Known(V),
+    /// It is being found out.
+    Coming {
+        /// What was true when it was last asked for.
+        last: Option<V>,
+        /// Where it comes.
+        answer: oneshot::Receiver<Result<V, E>>,
+    },
+}
+
+impl<K, V, E> Lookups<K, V, E>
+where
+    K: Clone + Ord + Send + 'static,
+    V: Clone + Send + 'static,
+    E: Clone + Send + 'static,
+{
+    /// By this function, on so many threads at most.
+    pub(super) fn new(find: fn(&K) -> Result<V, E>, threads: usize, fresh: Duration) -> Self {
+        let permits = Arc::new(Semaphore::new(threads));
+        Self { find, fresh, permits, running: JoinSet::new(), known: BTreeMap::new() }
+    }
+
+    pub(super) fn find(&mut self, key: &K) -> Found<V, E> {
+        let now = Instant::now();
+        if !self.known.contains_key(key) {
+            self.known.retain(|_, known| known.running || now.duration_since(known.asked) < FORGOTTEN);
+        }
+        let unknown = || Known { last: None, asked: now, running: false, waiting: Vec::new() };
+        let known = self.known.entry(key.clone()).or_insert_with(unknown);
+        known.asked = now;
+        let last = match &known.last {
+            Some((since, value)) if now.duration_since(*since) < self.fresh => return Found::Known(value.clone()),
+            Some((_, value)) => Some(value.clone()),
+            None => None,
+        };
+        // Those who have given up: a thread that hangs must not make the list grow for ever.
+        known.waiting.retain(|waiting| !waiting.is_closed());
+        let (sender, answer) = oneshot::channel();
+        known.waiting.push(sender);
+        if !known.running {
+            known.running = true;
+            self.running.spawn(look_up(self.find, key.clone(), self.permits.clone()));
+        }
+        Found::Coming { last, answer }
+    }
+
+    /// Waits for an answer and hands it on; `None` when there is none to wait for.
+    pub(super) async fn done(&mut self) -> Option<()> {
+        let (key, result) = self.running.join_next().await?.unwrap_or_else(|error| unwind(error));
+        let known = self.known.get_mut(&key)?;
+        known.running = false;
+        let answer = match (result, &known.last) {
+            (Ok(value), _) => {
+                known.last = Some((Instant::now(), value.clone()));
+                Ok(value)
+            }
+            // It is true for as long as nobody knows better.
+            (Err(_), Some((_, value))) => Ok(value.clone()),
+            (Err(error), None) => Err(error),
+        };
+        for waiting in known.waiting.drain(..) {
+            // Whoever has given up does not mind.
+            let _told = waiting.send(answer.clone());
+        }
+        Some(())
+    }
+}
+
+async fn look_up<K, V, E>(find: fn(&K) -> Result<V, E>, key: K, permits: Arc<Semaphore>) -> (K, Result<V, E>)
+where
+    K: Send + 'static,
+    V: Send + 'static,
+    E: Send + 'static,
+{
+    // Never closed: what it gives is a permit.
+    let permit = permits.acquire_owned().await.ok();
+    let found = task::spawn_blocking(move || {
+        // It goes where the thread goes: whoever waits may be gone, the thread is not.
+        let _permit = permit;
+        let found = find(&key);
+        (key, found)
+    });
+    found.await.unwrap_or_else(|error| unwind(error))
+}
+
+fn unwind<T>(error: JoinError) -> T {
+    panic::resume_unwind(error.into_panic())
+}

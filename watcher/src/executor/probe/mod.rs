@@ -1,0 +1,121 @@
+//! Asks services: one attempt, one verdict. When to ask, and what follows from verdicts, is for the core to say.
+
+mod attempt;
+mod connect;
+mod lookup;
+mod names;
+mod tls;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    future, panic,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    task::{AbortHandle, Id, JoinError, JoinSet},
+    time::Instant,
+};
+use watcher_core::{ProbeId, pfile::Bytes, probe::Ask};
+
+pub use attempt::{Attempt, Timings};
+use lookup::{Found, Lookups};
+use names::{Addresses, NoAddress, Target};
+pub use tls::{Agreed, Certificate};
+
+/// So many names are looked up at once. A resolver may hang for as long as it likes, and no thread can be told to give up.
+const RESOLVERS: usize = 8;
+/// For so long an address is taken for that of its name. Then the resolver is asked again.
+const FRESH_NAME: Duration = Duration::from_secs(60);
+
+/// What is being asked at the moment. It belongs to one thread, and shares nothing.
+#[derive(Debug)]
+pub struct Prober {
+    attempts: JoinSet<Attempt>,
+    by_probe: BTreeMap<ProbeId, AbortHandle>,
+    by_task: HashMap<Id, ProbeId>,
+    names: Lookups<Bytes, Addresses, NoAddress>,
+}
+
+impl Default for Prober {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Prober {
+    /// Nothing is asked yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            attempts: JoinSet::new(),
+            by_probe: BTreeMap::new(),
+            by_task: HashMap::new(),
+            names: Lookups::new(names::resolve, RESOLVERS, FRESH_NAME),
+        }
+    }
+
+    /// Begins an attempt. It ends within the limit of what is asked, and [`Self::ready`] tells how.
+    pub fn start(&mut self, probe: ProbeId, ask: Arc<Ask>) {
+        self.forget(probe);
+        let started = Instant::now();
+        let addresses = match names::target(ask.host.as_ref()) {
+            Target::Known(addresses) => Found::Known(addresses),
+            Target::Name(name) => self.names.find(&name),
+        };
+        let task = self.attempts.spawn(attempt::run(ask, started, addresses));
+        self.by_task.insert(task.id(), probe);
+        self.by_probe.insert(probe, task);
+    }
+
+    /// Ends an attempt. Nothing is told of it any more, even if it has its verdict already.
+    pub fn forget(&mut self, probe: ProbeId) {
+        if let Some(task) = self.by_probe.remove(&probe) {
+            self.by_task.remove(&task.id());
+            task.abort();
+        }
+    }
+
+    /// How many attempts there are at the moment.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.by_probe.len()
+    }
+
+    /// Waits until an attempt has ended, and adds all that have; for ever when there is none. Nothing is lost when it is
+    /// dropped before: an arm of a `select!`.
+    pub async fn ready(&mut self, done: &mut Vec<(ProbeId, Attempt)>) {
+        loop {
+            tokio::select! {
+                biased;
+                Some(()) = self.names.done() => {}
+                Some(ended) = self.attempts.join_next_with_id() => {
+                    let before = done.len();
+                    self.ended(ended, done);
+                    while let Some(ended) = self.attempts.try_join_next_with_id() {
+                        self.ended(ended, done);
+                    }
+                    if done.len() > before {
+                        return;
+                    }
+                }
+                else => future::pending().await,
+            }
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Attempt), JoinError>, done: &mut Vec<(ProbeId, Attempt)>) {
+        match ended {
+            Ok((task, attempt)) => {
+                // None: it was forgotten.
+                if let Some(probe) = self.by_task.remove(&task) {
+                    self.by_probe.remove(&probe);
+                    done.push((probe, attempt));
+                }
+            }
+            Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
+            Err(_forgotten) => {}
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! From a host to addresses.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _},
+    sync::Arc,
+};
+
+use watcher_core::{pfile::Bytes, probe::Fault};
+
+/// More are not tried: each gets a share of the time.
+const MOST: usize = 8;
+
+/// The addresses of a host, in the order in which they are tried. Their ports say nothing.
+pub(super) type Addresses = Arc<[SocketAddr]>;
+
+/// Why there are none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NoAddress(String);
+
+impl From<NoAddress> for Fault {
+    fn from(NoAddress(why): NoAddress) -> Self {
+        // The standard library keeps the resolver's number to itself.
+        Self::Address { code: 0, why }
+    }
+}
+
+/// Where a host is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// There.
+    Known(Addresses),
+    /// A resolver has to say it.
+    Name(Bytes),
+}
+
+/// What is known of a host without a resolver: this one needs none, and neither does an address.
+pub(super) fn target(host: Option<&Bytes>) -> Target {
+    let Some(host) = host else { return Target::Known(local()) };
+    match address(host.as_slice()) {
+        Some(address) => Target::Known(Arc::new([SocketAddr::new(address, 0)])),
+        None if host.as_slice().eq_ignore_ascii_case(b"localhost") => Target::Known(local()),
+        None => Target::Name(host.clone()),
+    }
+}
+
+/// An address, IPv6 in brackets or not.
+pub(super) fn address(host: &[u8]) -> Option<IpAddr> {
+    let bare = host.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")).unwrap_or(host);
+    std::str::from_utf8(bare).ok()?.parse().ok()
+}
+
+fn local() -> Addresses {
+    let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    Arc::new(both.map(|address| SocketAddr::new(address, 0)))
+}
+
+/// Asks the resolver of the system, which may take very long.
+pub(super) fn resolve(name: &Bytes) -> Result<Addresses, NoAddress> {
+    let text = std::str::from_utf8(name.as_slice()).map_err(|_invalid| NoAddress("its name is not text".to_owned()))?;
+    let found = (text, 0).to_socket_addrs().map_err(|error| {
+        let text = error.to_string();
+        NoAddress(text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned())
+    })?;
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in found {
+        if addresses.len() < MOST && !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() { Err(NoAddress("the name has none".to_owned())) } else { Ok(addresses.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(host: Option<&str>) -> String {
+        match target(host.map(Bytes::from).as_ref()) {
+            Target::Known(addresses) => addresses.iter().map(|all| all.ip().to_string()).collect::<Vec<_>>().join(" "),
+            Target::Name(name) => format!("name {name}"),
+        }
+    }
+
+    #[test]
+    fn a_resolver_is_asked_for_names_only() {
+        for (host, expected) in [
+            (None, "127.0.0.1 ::1"),
+            (Some("localhost"), "127.0.0.1 ::1"),
+            (Some("LocalHost"), "127.0.0.1 ::1"),
+            (Some("10.1.2.3"), "10.1.2.3"),
+            (Some("[::1]"), "::1"),
+            (Some("fe80::1"), "fe80::1"),
+            (Some("example.org"), "name example.org"),
+            (Some("10.1.2"), "name 10.1.2"),
+        ] {
+            assert_eq!(shown(host), expected);
+        }
+    }
+
+    #[test]
+    fn a_name_that_does_not_exist_is_told_as_such() {
+        let NoAddress(why) = resolve(&Bytes::from("no.such.host.invalid")).unwrap_err();
+        assert!(!why.is_empty() && !why.contains("failed to lookup"), "{why}");
+        assert!(resolve(&Bytes::from([0xff].as_slice())).is_err());
+    }
+}
