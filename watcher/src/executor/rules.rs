@@ -135,6 +135,7 @@ impl RulesReader {
             None => std::future::pending().await,
         }
     }
+
     /// Lines for the log: what will hurt of what was read.
     pub fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)

@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, mpsc as channel, oneshot};
 use watcher::control::{Bounds, Command, Line, Reply, Request, Server, Who, no_such_entry};
 use watcher_core::{
     Answer, EntryId, Mono, Order, Pid, Tier, Wall,
-    fleet::{Doing, EntryView, FleetView, ProcStatus, StallStatus},
+    fleet::{Doing, EntryView, FleetView, ProcStatus, StallStatus, StallView},
     pfile::{AbsolutePath, EntryNumber, StallKind},
 };
 
@@ -81,7 +81,14 @@ pub(crate) fn entry(index: usize) -> EntryView {
         status: ProcStatus::Avail,
         doing: Doing::Watching,
         until: Some(Mono(3_500_000_000)),
-        stall_checks: vec![(StallKind::Web, StallStatus::Avail)],
+        stall_checks: vec![StallView {
+            kind: StallKind::Web,
+            port: Port::new(80).unwrap(),
+            status: StallStatus::Avail,
+            failures: 0,
+            failing_since: None,
+            fault: None,
+        }],
         retry_over: "continue".to_owned(),
         rerun: None,
         include_strings: None,

@@ -167,6 +167,14 @@ pub enum StallStatus {
 }
 
 impl StallStatus {
+    const ALL: [Self; 5] = [Self::Init, Self::Avail, Self::Detect, Self::Unavail, Self::Unknown];
+
+    /// By what padmin shows.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
     /// As padmin shows it.
     #[must_use]
     pub const fn name(self) -> &'static str {

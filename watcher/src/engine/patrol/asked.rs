@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use watcher_core::{
-    EntryId, Event, Level, RequestId, Span, Told,
+    EntryId, Event, RequestId, Span, Told,
     fleet::{EntryView, FleetView},
     pfile::EntryNumber,
 };
@@ -106,9 +106,6 @@ impl Patrol {
         let dump_file = self.fleet.param().dump_file.as_ref().map(|dump| &dump.value);
         self.hands.trace.dump_to(dump_file);
         let views = self.fleet.views();
-        if views.iter().any(|view| !view.stall_checks.is_empty()) {
-            self.hands.say(Level::Warning, "Stall monitors are not built in yet: _bi_ blocks do nothing");
-        }
         let ids: BTreeSet<_> = views.iter().map(|view| view.id).collect();
         self.hands.check_scripts(views.into_iter().map(|view| (view.process, view.script)).collect());
         self.hands.trace.retain(|id| ids.contains(&id));
