@@ -14,7 +14,7 @@ use watcher::control::{Bounds, Command, Line, Reply, Request, Server, Who, no_su
 use watcher_core::{
     Answer, EntryId, Mono, Order, Pid, Tier, Wall,
     fleet::{Doing, EntryView, FleetView, ProcStatus, StallStatus, StallView},
-    pfile::{AbsolutePath, EntryNumber, StallKind},
+    pfile::{AbsolutePath, EntryNumber, Port, StallKind},
 };
 
 /// Longer than anything here takes.

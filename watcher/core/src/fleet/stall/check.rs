@@ -188,7 +188,8 @@ impl Check {
             other @ (Verdict::Bad(_) | Verdict::Good { .. }) => other,
         };
         self.stage = match verdict {
-            Verdict::Bad(Fault::Overrun) => Stage::Due(now),
+            // Soon, but not in a circle.
+            Verdict::Bad(Fault::Overrun) => Stage::Due(now.after(SLACK)),
             Verdict::Bad(_) | Verdict::Good { .. } => Stage::Due(due.after(self.interval()).max(now)),
         };
         match verdict {
