@@ -144,7 +144,9 @@ fn there_is_an_example_of_every_error() {
         .flat_map(|text| read(text.as_bytes(), UnknownOptions::Refuse).problems)
         .map(|problem| problem.check)
         .collect();
-    let errors = Check::ALL.iter().filter(|check| check.severity() == Severity::Error);
+    // That one takes a host, and is looked for there.
+    let errors =
+        Check::ALL.iter().filter(|check| check.severity() == Severity::Error && **check != Check::UnresolvedHost);
     let missing: Vec<_> = errors.filter(|check| !seen.contains(check)).collect();
     assert_eq!(missing, [&Check::NulByte; 0]);
 }

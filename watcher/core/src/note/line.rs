@@ -137,6 +137,10 @@ fn in_days(days: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        EntryId, Reason, Signal, Span, Subject,
+        pfile::{AbsolutePath, EntryNumber, Port},
+    };
 
     fn line(note: Note) -> String {
         let process = AbsolutePath::new(b"/usr/bin/java").unwrap();

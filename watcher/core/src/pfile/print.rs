@@ -128,7 +128,7 @@ impl Text {
         let mut arguments = vec![
             timing.retry_over().0.to_string(),
             target.port.number().to_string(),
-            text(&target.host),
+            text(&target.host.as_ref().map(|host| host.value.clone())),
             timeout,
             text(&target.path),
         ];

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{Bytes, Seconds};
+use super::{Bytes, Placed, Seconds};
 
 /// A kind of stall check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,7 +158,7 @@ pub struct StallTarget {
     /// TCP port.
     pub port: Port,
     /// Host; this one where none is given.
-    pub host: Option<Bytes>,
+    pub host: Option<Placed<Bytes>>,
     /// Time limit of one check, where one is given.
     pub timeout: Option<Seconds>,
     /// Path that is asked for, where one is given.
@@ -169,7 +169,7 @@ impl StallTarget {
     /// Whether this host is asked.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        self.host.as_ref().is_none_or(|host| match host.as_slice() {
+        self.host.as_ref().is_none_or(|host| match host.value.as_slice() {
             b"localhost" | b"::1" | b"[::1]" => true,
             other => other.starts_with(b"127."),
         })

@@ -14,6 +14,7 @@ impl Ask {
     #[must_use]
     pub fn of(entry: &Entry, check: &StallCheck) -> Self {
         let target = check.target();
+        let host = target.host.as_ref().map(|host| host.value.clone());
         let mut limit = target.timeout.unwrap_or_else(|| LIMIT.min(check.timing().interval()));
         let mut tls = TlsAsk::default();
         let mut http = HttpAsk {
@@ -48,6 +49,6 @@ impl Ask {
             StallKind::Web => How::Http(http),
             StallKind::WebTls => How::Http(HttpAsk { tls: Some(tls), ..http }),
         };
-        Self { how, host: target.host.clone(), port: target.port, limit: Span::of_seconds(limit.0) }
+        Self { how, host, port: target.port, limit: Span::of_seconds(limit.0) }
     }
 }

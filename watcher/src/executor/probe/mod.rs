@@ -21,6 +21,7 @@ use watcher_core::{ProbeId, pfile::Bytes, probe::Ask};
 
 pub use attempt::{Attempt, Timings};
 use lookup::{Found, Lookups};
+pub use names::needs_resolver;
 use names::{Addresses, NoAddress, Target};
 pub use tls::{Agreed, Certificate};
 
