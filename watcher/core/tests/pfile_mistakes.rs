@@ -40,6 +40,11 @@ const IN_PARAMETERS: &[(&str, &[&str])] = &[
     ("}", &["2:1 stray-line"]),
     ("_bi_socket {\n}", &["2:1 block-without-entry", "2:1 missing-field"]),
     ("#@ verify=on", &["2:4 misplaced-extension"]),
+    ("#@ stall_guard=80", &[]),
+    ("#@ stall_guard=off", &[]),
+    ("#@ stall_guard=101", &["2:16 invalid-value"]),
+    ("#@ stall_guard=0", &["2:16 invalid-value"]),
+    ("/a:/b:86400:3:exit\n#@ stall_guard=80", &["3:4 misplaced-extension"]),
 ];
 
 /// An entry alone on line 2.

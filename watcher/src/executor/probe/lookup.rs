@@ -11,11 +11,21 @@ use tokio::{
 /// What nobody has asked for in so long is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 
+/// What becomes of an old answer when a new one cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// It is true for as long as nobody knows better.
+    Last,
+    /// It is void.
+    Fresh,
+}
+
 /// What is known, and what is being found out, by key.
 #[derive(Debug)]
 pub(super) struct Lookups<K, V, E> {
     find: fn(&K) -> Result<V, E>,
     fresh: Duration,
+    keep: Keep,
     permits: Arc<Semaphore>,
     running: JoinSet<(K, Result<V, E>)>,
     known: BTreeMap<K, Known<V, E>>,
@@ -50,9 +60,9 @@ where
     E: Clone + Send + 'static,
 {
     /// By this function, on so many threads at most.
-    pub(super) fn new(find: fn(&K) -> Result<V, E>, threads: usize, fresh: Duration) -> Self {
+    pub(super) fn new(find: fn(&K) -> Result<V, E>, threads: usize, fresh: Duration, keep: Keep) -> Self {
         let permits = Arc::new(Semaphore::new(threads));
-        Self { find, fresh, permits, running: JoinSet::new(), known: BTreeMap::new() }
+        Self { find, fresh, keep, permits, running: JoinSet::new(), known: BTreeMap::new() }
     }
 
     pub(super) fn find(&mut self, key: &K) -> Found<V, E> {
@@ -81,7 +91,7 @@ where
 
     /// Waits for an answer and hands it on; `None` when there is none to wait for.
     pub(super) async fn done(&mut self) -> Option<()> {
-        let (key, result) = self.running.join_next().await?.unwrap_or_else(|error| unwind(error));
+        let (key, result) = self.running.join_next().await?.unwrap_or_else(unwind);
         let known = self.known.get_mut(&key)?;
         known.running = false;
         let answer = match (result, &known.last) {
@@ -89,9 +99,8 @@ where
                 known.last = Some((Instant::now(), value.clone()));
                 Ok(value)
             }
-            // It is true for as long as nobody knows better.
-            (Err(_), Some((_, value))) => Ok(value.clone()),
-            (Err(error), None) => Err(error),
+            (Err(_), Some((_, value))) if self.keep == Keep::Last => Ok(value.clone()),
+            (Err(error), _) => Err(error),
         };
         for waiting in known.waiting.drain(..) {
             // Whoever has given up does not mind.
@@ -115,7 +124,7 @@ where
         let found = find(&key);
         (key, found)
     });
-    found.await.unwrap_or_else(|error| unwind(error))
+    found.await.unwrap_or_else(unwind)
 }
 
 fn unwind<T>(error: JoinError) -> T {
