@@ -5,6 +5,7 @@ pub mod dump;
 pub mod event_line;
 pub mod hands;
 pub mod harmless;
+pub mod hosts;
 pub mod inspect;
 pub mod interpreter;
 pub mod journal;
