@@ -22,13 +22,15 @@ fn load() -> Handles {
 fn a_record_explains_what_a_look_found_first() {
     let mut victim = Victim::start("vforks");
     let proc = victim.id();
-    let Handles { ring, mut interest, starts, programs } = load();
+    let Handles { ring, mut interest, starts, ports, programs } = load();
     interest.watch(proc, 0).unwrap();
     victim.kill();
     wait::until("it is a zombie", || proc::facts(proc.pid).unwrap().unwrap().leader_zombie);
     let mut told = Vec::new();
     let outcome = runtime().block_on(async {
-        let watch = Watch::new(Means::Ebpf { interest: interest.into(), starts: starts.into(), programs }).unwrap();
+        let watch =
+            Watch::new(Means::Ebpf { interest: interest.into(), starts: starts.into(), ports: ports.into(), programs })
+                .unwrap();
         // Nobody has read the ring yet; beginning finds the zombie by looking.
         let senses = Senses { ring: Some(RingSource::new(ring).unwrap()), watch };
         let engine = Engine::begin(Vigil::new([proc]), senses, OsSignals::listen().unwrap(), wait::DEADLINE);
@@ -50,9 +52,11 @@ fn without_its_record_a_process_whose_leader_had_ended_is_told_of_by_its_pidfd()
     let mut victim = Victim::start("leader_exits_first");
     let proc = victim.id();
     wait::until("the leader is a zombie", || proc::facts(proc.pid).unwrap().unwrap().leader_zombie);
-    let Handles { ring, interest, starts, programs } = load();
+    let Handles { ring, interest, starts, ports, programs } = load();
     let told = runtime().block_on(async {
-        let mut watch = Watch::new(Means::Ebpf { interest: interest.into(), starts: starts.into(), programs }).unwrap();
+        let mut watch =
+            Watch::new(Means::Ebpf { interest: interest.into(), starts: starts.into(), ports: ports.into(), programs })
+                .unwrap();
         let mut events = Vec::new();
         watch.begin(proc, &mut events);
         // A sweep, or two, look at it again: it is held once.

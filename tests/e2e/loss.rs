@@ -19,19 +19,25 @@ use watcher_tests::{
 const HERD: usize = 1_000;
 
 /// The smallest ring there is holds some 30 records.
-const SMALL: Sizes = Sizes { processes: HERD as u32, ring_bytes: 4096 };
+const SMALL: Sizes = Sizes { processes: HERD as u32, ring_bytes: 4096, ports: 64 };
 
 #[test]
 fn deaths_that_overflow_the_ring_are_counted_and_found_by_looking() {
     let mut herd = Victim::run(Command::new(built("herd")).arg(HERD.to_string()));
     let pids: Vec<_> = herd.next_word().split(' ').map(|pid| Pid::new(pid.parse().unwrap()).unwrap()).collect();
-    let Handles { ring, interest, starts, programs } = Handles::load(SMALL, Exactness::AsOffered).unwrap();
+    let Handles { ring, interest, starts, ports, programs } = Handles::load(SMALL, Exactness::AsOffered).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (mut told, mut with_stamp) = (BTreeMap::new(), 0);
     let outcome = runtime.block_on(async {
         let tier = Senses {
             ring: Some(RingSource::new(ring).unwrap()),
-            watch: Watch::new(Means::Ebpf { interest: interest.into(), starts: starts.into(), programs }).unwrap(),
+            watch: Watch::new(Means::Ebpf {
+                interest: interest.into(),
+                starts: starts.into(),
+                ports: ports.into(),
+                programs,
+            })
+            .unwrap(),
         };
         let vigil = Vigil::new(pids.iter().map(|pid| identity(*pid)));
         let engine = Engine::begin(vigil, tier, OsSignals::listen().unwrap(), wait::DEADLINE);
@@ -62,7 +68,8 @@ fn starts_that_overflow_the_ring_are_counted_apart_from_deaths() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("starts-often");
     symlink("/bin/sleep", &program).unwrap();
-    let Handles { ring, interest: _, mut starts, programs } = Handles::load(SMALL, Exactness::AsOffered).unwrap();
+    let Handles { ring, interest: _, mut starts, ports: _, programs } =
+        Handles::load(SMALL, Exactness::AsOffered).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _context = runtime.enter();
     let mut source = RingSource::new(ring).unwrap();

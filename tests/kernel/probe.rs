@@ -3,8 +3,8 @@
 use std::os::fd::AsFd as _;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use watcher::kernel::{Exactness, Handles, Interest, Lacking, Programs, Record, Ring, Sizes, Starts};
-use watcher_abi::{ExitRecord, Stats};
+use watcher::kernel::{Exactness, Handles, Interest, Lacking, Ports, Programs, Record, Ring, Sizes, Starts};
+use watcher_abi::{ExitRecord, SocketRecord, Stats};
 use watcher_core::ProcId;
 use watcher_tests::wait::DEADLINE;
 
@@ -12,6 +12,7 @@ pub(crate) struct Probe {
     ring: Ring,
     interest: Interest,
     pub(crate) starts: Starts,
+    pub(crate) ports: Ports,
     pub(crate) programs: Programs,
 }
 
@@ -26,10 +27,14 @@ impl Probe {
     }
 
     fn load_with(exactness: Exactness) -> Self {
-        let handles = Handles::load(Sizes::for_processes(64), exactness);
-        let Handles { ring, interest, starts, programs } = handles.expect("these tests need root and eBPF");
+        Self::load_as(Sizes::for_processes(64), exactness)
+    }
+
+    pub(crate) fn load_as(sizes: Sizes, exactness: Exactness) -> Self {
+        let handles = Handles::load(sizes, exactness);
+        let Handles { ring, interest, starts, ports, programs } = handles.expect("these tests need root and eBPF");
         assert_eq!(*programs.lacking(), Lacking::default(), "a kernel that these tests know has all of it");
-        Self { ring, interest, starts, programs }
+        Self { ring, interest, starts, ports, programs }
     }
 
     pub(crate) fn watch(&mut self, proc: ProcId) {
@@ -44,7 +49,15 @@ impl Probe {
     pub(crate) fn record(&mut self) -> ExitRecord {
         match self.any_record() {
             Record::Exit(record) => record,
-            Record::Exec(record) => panic!("nobody waited for a start: {record:?}"),
+            Record::Exec(_) | Record::Socket(_) => panic!("nobody waited for a start, and no port is watched"),
+        }
+    }
+
+    /// Waits for the next record, which is of a socket.
+    pub(crate) fn socket(&mut self) -> SocketRecord {
+        match self.any_record() {
+            Record::Socket(record) => record,
+            Record::Exec(_) | Record::Exit(_) => panic!("nobody waits for processes"),
         }
     }
 

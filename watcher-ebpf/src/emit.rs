@@ -3,7 +3,7 @@
 use core::{arch::asm, mem::offset_of};
 
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_probe_read_kernel_buf};
-use watcher_abi::{Blame, COMM_LEN, ExecRecord, ExitRecord, Stats};
+use watcher_abi::{Blame, COMM_LEN, ExecRecord, ExitRecord, SocketRecord, Stats};
 
 use crate::maps::{EVENTS, STATS, config};
 
@@ -54,6 +54,18 @@ pub fn count_lost_exec() {
     count(offset_of!(Stats, lost_execs));
 }
 
+/// Something about sockets: no death either. Says whether it could be told.
+#[inline(always)]
+pub fn socket(record: SocketRecord) -> bool {
+    let Some(mut entry) = EVENTS.reserve::<SocketRecord>(0) else {
+        count(offset_of!(Stats, lost_sockets));
+        return false;
+    };
+    entry.write(record);
+    entry.submit(0);
+    true
+}
+
 /// A death of which nothing can be told.
 #[inline(always)]
 pub fn count_unreadable() {
@@ -71,17 +83,26 @@ pub fn count_stale() {
     count(offset_of!(Stats, stale));
 }
 
-/// Adds one to a counter, atomically: any CPU may be doing the same. (The BPF target of rustc has no such operation on
-/// its atomic types.)
 #[inline(always)]
 fn count(offset: usize) {
     let Some(stats) = STATS.get_ptr_mut(0) else { return };
     // SAFETY: the offset is that of a 64-bit member, so the address is aligned and inside the map value.
+    unsafe { add(stats.byte_add(offset).cast(), 1) };
+}
+
+/// Adds to a counter, atomically: any CPU may be doing the same. (The BPF target of rustc has no such operation on its
+/// atomic types.)
+///
+/// # Safety
+/// The address is that of a word inside a map value.
+#[inline(always)]
+pub unsafe fn add(counter: *mut i64, change: i64) {
+    // SAFETY: as the caller says.
     unsafe {
         asm!(
-            "lock *(u64 *)({address} + 0) += {one}",
-            address = in(reg) stats.byte_add(offset),
-            one = in(reg) 1_u64,
+            "lock *(u64 *)({address} + 0) += {change}",
+            address = in(reg) counter,
+            change = in(reg) change,
         );
     }
 }

@@ -1,6 +1,6 @@
 //! The kernel programs. They notice, filter and send; they never decide.
 //!
-//! One hook a file; all maps in `maps`, all reads of kernel memory in `task`, all writes to the ring in `emit`.
+//! One hook a file; all maps in `maps`, all reads of kernel memory in `task` and `sock`, all writes to the ring in `emit`.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -10,8 +10,13 @@ mod exec;
 mod exit;
 mod interest;
 mod maps;
+mod memory;
 mod oom;
+mod ports;
+mod pressure;
 mod signal;
+mod sock;
+mod state;
 mod task;
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
@@ -37,6 +42,18 @@ pub fn on_out_of_memory(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 pub fn on_exec(ctx: RawTracePointContext) -> i32 {
     exec::on_exec(&ctx);
+    0
+}
+
+#[raw_tracepoint(tracepoint = "inet_sock_set_state")]
+pub fn on_state(ctx: RawTracePointContext) -> i32 {
+    state::on_state(&ctx);
+    0
+}
+
+#[raw_tracepoint(tracepoint = "sock_exceed_buf_limit")]
+pub fn on_memory(ctx: RawTracePointContext) -> i32 {
+    pressure::on_memory(&ctx);
     0
 }
 

@@ -4,7 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, RingBuf},
 };
-use watcher_abi::{BITMAP_WORDS, COMM_LEN, Config, Stats, Watched};
+use watcher_abi::{BITMAP_WORDS, COMM_LEN, Config, PORT_WORDS, PortKey, PortSlot, Stats, Watched};
 
 /// User space reads and writes these arrays through shared pages, without a system call.
 const MMAPABLE: u32 = 1 << 10;
@@ -32,6 +32,16 @@ pub static WATCH: HashMap<u32, Watched> = HashMap::with_max_entries(1024, 0);
 /// Command names whose starts are told. Small: only what does not run is waited for.
 #[map]
 pub static WAITED_FOR: HashMap<[u8; COMM_LEN], u32> = HashMap::with_max_entries(1024, 0);
+
+#[map]
+pub static PORT_BITS: Array<u64> = Array::with_max_entries(PORT_WORDS, MMAPABLE);
+
+/// The values are indices of [`PORT_SLOTS`]. User space sets the size of both when it loads.
+#[map]
+pub static PORTS: HashMap<PortKey, u32> = HashMap::with_max_entries(1024, 0);
+
+#[map]
+pub static PORT_SLOTS: Array<PortSlot> = Array::with_max_entries(1024, MMAPABLE);
 
 /// User space sets the size when it loads.
 #[map]

@@ -1,15 +1,15 @@
-//! The only reads of kernel memory. Offsets come from the BTF of the running kernel, by way of [`CONFIG`].
+//! The only reads of kernel memory that concern processes. Offsets come from the BTF of the running kernel, by way of [`CONFIG`].
 //!
 //! [`CONFIG`]: crate::maps::CONFIG
 
 use aya_ebpf::{
     cty::c_void,
-    helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel, bpf_probe_read_kernel_str},
+    helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel_str},
     programs::RawTracePointContext,
 };
 use watcher_abi::{COMM_LEN, NO_PID_NAMESPACE};
 
-use crate::maps::config;
+use crate::{maps::config, memory::read};
 
 /// `signal_struct.flags`: the whole group exits with `group_exit_code`.
 /// <https://github.com/torvalds/linux/blob/v6.12/include/linux/sched/signal.h#L253>
@@ -141,13 +141,4 @@ pub struct GroupExit {
 #[inline(always)]
 pub fn si_code(info: u64) -> Option<i32> {
     read(info, config!(siginfo_code))
-}
-
-#[inline(always)]
-fn read<T: Default>(base: u64, offset: u32) -> Option<T> {
-    let mut value = T::default();
-    let address = (base + u64::from(offset)) as *const c_void;
-    // SAFETY: the helper checks the address and fails instead of faulting; every `T` used here is a plain integer.
-    let failed = unsafe { bpf_probe_read_kernel((&raw mut value).cast(), size_of::<T>() as u32, address) };
-    (failed == 0).then_some(value)
 }

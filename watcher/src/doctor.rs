@@ -42,6 +42,10 @@ pub struct Report {
     pub explains: Option<bool>,
     /// Why not, or what the explanation lacks.
     pub explains_reason: Option<String>,
+    /// Whether the kernel programs tell what becomes of the sockets of a port; null where they do not work.
+    pub sockets: Option<bool>,
+    /// Why not, or what they do not tell.
+    pub sockets_reason: Option<String>,
     /// The tier that `auto` takes, if any works.
     pub auto: Option<&'static str>,
 }
@@ -139,7 +143,12 @@ impl Report {
             bpf_object: BpfObject { bytes: kernel::OBJECT.len(), missing: kernel::missing() },
             tiers,
             explains: lacking.as_ref().map(|lacking| lacking.explanations.is_none()),
-            explains_reason: lacking.and_then(|Lacking { explanations, out_of_memory, starts: _ }| {
+            sockets: lacking.as_ref().map(|lacking| lacking.sockets.is_none()),
+            sockets_reason: lacking.as_ref().and_then(|Lacking { sockets, socket_memory, .. }| {
+                let partly = |reason| format!("a want of memory for TCP is not told: {reason}");
+                sockets.clone().or_else(|| socket_memory.clone().map(partly))
+            }),
+            explains_reason: lacking.and_then(|Lacking { explanations, out_of_memory, .. }| {
                 let partly = |reason| format!("a want of memory is not recognised: {reason}");
                 explanations.or_else(|| out_of_memory.map(partly))
             }),

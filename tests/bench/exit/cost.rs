@@ -72,7 +72,7 @@ fn round(watched: u32, strangers: &Strangers) -> (u64, u64) {
         happen(times);
         mean(floor.spent())
     };
-    let Handles { ring, mut interest, programs, starts: _ } =
+    let Handles { ring, mut interest, programs, starts: _, ports: _ } =
         Handles::load(Sizes::for_processes(watched as usize), Exactness::AsOffered).expect("root, and eBPF");
     for pid in FIRST_WATCHED..FIRST_WATCHED + watched {
         let pid = Pid::new(pid).expect("a pid");

@@ -55,13 +55,14 @@ fn sorted(herd: &Herd, known: &Known) -> Vec<u64> {
 /// The engine as it ships, from ring to report.
 fn engine(deaths: usize) -> Vec<u64> {
     let herd = Herd::gather(deaths);
-    let Handles { ring, interest, starts, programs } =
+    let Handles { ring, interest, starts, ports, programs } =
         Handles::load(Sizes::for_processes(deaths), Exactness::AsOffered).expect("root, and eBPF");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut known = Known::new();
     runtime.block_on(async {
-        let watch = Watch::new(Means::Ebpf { interest: interest.into(), starts: starts.into(), programs })
-            .expect("an epoll set");
+        let watch =
+            Watch::new(Means::Ebpf { interest: interest.into(), starts: starts.into(), ports: ports.into(), programs })
+                .expect("an epoll set");
         let senses = Senses { ring: Some(RingSource::new(ring).expect("a descriptor")), watch };
         let signals = OsSignals::listen().expect("signals");
         let vigil = Vigil::new(herd.members().iter().copied());
@@ -111,7 +112,7 @@ fn connector(deaths: usize) -> Vec<u64> {
 fn together(deaths: usize) -> [Vec<u64>; 3] {
     let herd = Herd::gather(deaths);
     let by_pid = by_pid(&herd);
-    let Handles { mut ring, mut interest, programs, starts: _ } =
+    let Handles { mut ring, mut interest, programs, starts: _, ports: _ } =
         Handles::load(Sizes::for_processes(deaths), Exactness::AsOffered).expect("root, and eBPF");
     for member in herd.members() {
         interest.watch(*member, 0).expect("room");
@@ -144,6 +145,7 @@ fn pid_of(record: &Record) -> u32 {
     match record {
         Record::Exec(record) => record.pid,
         Record::Exit(record) => record.pid,
+        Record::Socket(_) => 0,
     }
 }
 

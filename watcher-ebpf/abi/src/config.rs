@@ -58,6 +58,26 @@ pub struct Config {
     pub upid_ns: u32,
     /// `pid_namespace.ns.inum`
     pub pid_ns_inum_offset: u32,
+    /// `inet_sock.inet_sport`: the local port, in network order
+    pub inet_sport: u32,
+    /// `sock.sk_protocol`
+    pub sk_protocol: u32,
+    /// The bits that it takes: 8 before Linux 5.6, then 16
+    pub sk_protocol_mask: u32,
+    /// `sock.__sk_common.skc_net.net`
+    pub sk_net: u32,
+    /// `net.ns.inum`
+    pub net_inum: u32,
+    /// `sock.sk_ack_backlog`
+    pub sk_ack_backlog: u32,
+    /// `sock.sk_max_ack_backlog`
+    pub sk_max_ack_backlog: u32,
+    /// The bits that either of them takes: 16 before Linux 4.20, then 32
+    pub sk_ack_backlog_mask: u32,
+    /// `proto.sysctl_mem`
+    pub proto_sysctl_mem: u32,
+    /// Zero: keeps what follows aligned.
+    pub reserved: u32,
     /// What the daemon's time namespace adds to `CLOCK_MONOTONIC`.
     pub monotonic_offset_ns: i64,
     /// What the daemon's time namespace adds to `CLOCK_BOOTTIME`, and so to the start times that it sees.
@@ -91,12 +111,22 @@ impl Config {
         upid_nr: 0,
         upid_ns: 0,
         pid_ns_inum_offset: 0,
+        inet_sport: 0,
+        sk_protocol: 0,
+        sk_protocol_mask: 0,
+        sk_net: 0,
+        net_inum: 0,
+        sk_ack_backlog: 0,
+        sk_max_ack_backlog: 0,
+        sk_ack_backlog_mask: 0,
+        proto_sysctl_mem: 0,
+        reserved: 0,
         monotonic_offset_ns: 0,
         boottime_offset_ns: 0,
     };
 }
 
 const _: () = {
-    assert!(size_of::<Config>() == 24 * 4 + 2 * 8);
+    assert!(size_of::<Config>() == 34 * 4 + 2 * 8);
     assert!(align_of::<Config>() == 8);
 };

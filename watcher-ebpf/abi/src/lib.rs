@@ -8,13 +8,17 @@
 mod blame;
 mod config;
 mod interest;
+mod port;
 mod record;
 mod stats;
 
 pub use blame::{Blame, origin};
 pub use config::{Config, NO_PID_NAMESPACE};
 pub use interest::{BITMAP_WORDS, PID_LIMIT, Watched, bit_of, word_of};
-pub use record::{COMM_LEN, ExecRecord, ExitRecord, KIND_EXEC, KIND_EXIT};
+pub use port::{
+    NAMESPACE_EVERY_NS, PORT_WORDS, PortKey, PortSlot, QUEUE_HOLD_NS, WHOLE_NAMESPACE, alarm, judge, state,
+};
+pub use record::{COMM_LEN, ExecRecord, ExitRecord, KIND_EXEC, KIND_EXIT, KIND_SOCKET, SocketRecord};
 pub use stats::Stats;
 
 /// Names of programs, maps and globals in the object, as user space looks them up.
@@ -35,6 +39,14 @@ pub mod name {
     pub const ON_EXEC: &str = "on_exec";
     /// Tracepoint that [`ON_EXEC`] is attached to.
     pub const ON_EXEC_TRACEPOINT: &str = "sched_process_exec";
+    /// Program on `inet_sock_set_state`.
+    pub const ON_STATE: &str = "on_state";
+    /// Tracepoint that [`ON_STATE`] is attached to.
+    pub const ON_STATE_TRACEPOINT: &str = "inet_sock_set_state";
+    /// Program on `sock_exceed_buf_limit`.
+    pub const ON_MEMORY: &str = "on_memory";
+    /// Tracepoint that [`ON_MEMORY`] is attached to.
+    pub const ON_MEMORY_TRACEPOINT: &str = "sock_exceed_buf_limit";
     /// Load-time constants: one [`Config`](crate::Config).
     pub const CONFIG: &str = "CONFIG";
     /// Array of 64-bit words, one bit a pid: the first filter.
@@ -43,7 +55,14 @@ pub mod name {
     pub const WATCH: &str = "WATCH";
     /// Hash whose keys are the command names that are waited for; the values mean nothing.
     pub const WAITED_FOR: &str = "WAITED_FOR";
-    /// Ring buffer of [`ExitRecord`](crate::ExitRecord)s and [`ExecRecord`](crate::ExecRecord)s.
+    /// Array of 64-bit words, one bit a TCP port: the first filter of state changes.
+    pub const PORT_BITS: &str = "PORT_BITS";
+    /// Hash from [`PortKey`](crate::PortKey) to the index of its [`PortSlot`](crate::PortSlot): the second filter.
+    pub const PORTS: &str = "PORTS";
+    /// Array of [`PortSlot`](crate::PortSlot)s.
+    pub const PORT_SLOTS: &str = "PORT_SLOTS";
+    /// Ring buffer of [`ExitRecord`](crate::ExitRecord)s, [`ExecRecord`](crate::ExecRecord)s and
+    /// [`SocketRecord`](crate::SocketRecord)s.
     pub const EVENTS: &str = "EVENTS";
     /// One [`Stats`](crate::Stats).
     pub const STATS: &str = "STATS";

@@ -1,12 +1,15 @@
 //! Records in the ring buffer. Each begins with its kind.
 
-use crate::Blame;
+use crate::{Blame, PortKey};
 
 /// [`ExitRecord::kind`].
 pub const KIND_EXIT: u32 = 1;
 
 /// [`ExecRecord::kind`].
 pub const KIND_EXEC: u32 = 2;
+
+/// [`SocketRecord::kind`].
+pub const KIND_SOCKET: u32 = 3;
 
 /// Length of a command name with its closing NUL (`TASK_COMM_LEN`).
 pub const COMM_LEN: usize = 16;
@@ -53,9 +56,35 @@ pub struct ExecRecord {
     pub comm: [u8; COMM_LEN],
 }
 
+/// Something about the sockets of a watched port, or of a watched network namespace, has crossed a threshold.
+///
+/// It tells a level, not an edge: the same may be told twice in a row.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketRecord {
+    /// [`KIND_SOCKET`].
+    pub kind: u32,
+    /// What: one of [`alarm`](crate::alarm).
+    pub alarm: u32,
+    /// Where.
+    pub key: PortKey,
+    /// `CLOCK_MONOTONIC` when the record was written.
+    pub stamp_ns: u64,
+    /// What was found.
+    pub value: u64,
+    /// What it was measured by.
+    pub limit: u64,
+    /// 1 when the alarm is raised, 0 when it is cleared.
+    pub raised: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
 const _: () = {
     assert!(size_of::<ExitRecord>() == 96);
     assert!(align_of::<ExitRecord>() == 8);
     assert!(size_of::<ExecRecord>() == 40);
     assert!(align_of::<ExecRecord>() == 8);
+    assert!(size_of::<SocketRecord>() == 48);
+    assert!(align_of::<SocketRecord>() == 8);
 };

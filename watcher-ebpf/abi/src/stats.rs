@@ -13,9 +13,12 @@ pub struct Stats {
     /// Starts of programs that were waited for and could not be delivered. None of these is a death: no other counter
     /// knows of them.
     pub lost_execs: u64,
+    /// Records of sockets that could not be delivered: no deaths either. Each is tried again at the next state change that
+    /// still has it to tell.
+    pub lost_sockets: u64,
 }
 
 const _: () = {
-    assert!(size_of::<Stats>() == 32);
+    assert!(size_of::<Stats>() == 40);
     assert!(align_of::<Stats>() == 8);
 };

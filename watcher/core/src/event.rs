@@ -1,7 +1,7 @@
 //! What the core can be told.
 
 use crate::{
-    Blame, Comm, Ending, Mono, Order, ProbeId, ProcId, RequestId, RunEnd, RunId, Signal, Span, StartTicks,
+    Blame, Comm, Ending, Mono, Order, ProbeId, ProcId, RequestId, RunEnd, RunId, Signal, SocketNews, Span, StartTicks,
     pfile::{Pfile, select::Processes},
     probe::Verdict,
 };
@@ -71,6 +71,13 @@ pub enum Event {
         run: RunId,
         /// The script's process.
         script: ProcId,
+    },
+    /// The kernel has seen that something is wrong, or well again, with the sockets of a watched port.
+    Socket(SocketNews),
+    /// The kernel side could not deliver this many of these: each watched port may stand otherwise than it was told.
+    SocketsLost {
+        /// How many since the last such event.
+        records: u64,
     },
     /// The operator asked to stop.
     Stop {

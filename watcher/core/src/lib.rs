@@ -29,6 +29,7 @@ pub mod probe;
 mod saved;
 mod script;
 mod signal;
+mod socket;
 mod tier;
 mod time;
 pub mod vigil;
@@ -43,6 +44,9 @@ pub use order::{Answer, Order, Setting, no_such_entry};
 pub use saved::SavedEntry;
 pub use script::{Reason, RunEnd, ScriptOrder};
 pub use signal::Signal;
+pub use socket::{
+    Band, ListenerFacts, NetNs, PortCounts, PortFacts, PortKey, SocketAlarm, SocketNews, StateCounts, Thresholds,
+};
 pub use tier::{Choice, PassedOver, Tier, choose};
 pub use time::{Mono, Now, Span, Wall};
 pub use vigil::Vigil;

@@ -52,7 +52,8 @@ fn text(report: &Report) -> String {
     ];
     let tiers: Vec<_> = report.tiers.iter().map(|tier| (format!("tier {}", tier.name), verdict(tier))).collect();
     rows.extend(tiers.iter().map(|(name, verdict)| (name.as_str(), verdict.clone())));
-    rows.push(("explains deaths", explains(report)));
+    rows.push(("explains deaths", partly(report.explains, report.explains_reason.as_ref())));
+    rows.push(("tells of sockets", partly(report.sockets, report.sockets_reason.as_ref())));
     rows.push(("auto takes", report.auto.unwrap_or("nothing: no tier works here").to_owned()));
     let mut text = String::new();
     for (name, value) in rows {
@@ -63,8 +64,8 @@ fn text(report: &Report) -> String {
     text
 }
 
-fn explains(report: &Report) -> String {
-    match (report.explains, &report.explains_reason) {
+fn partly(does: Option<bool>, reason: Option<&String>) -> String {
+    match (does, reason) {
         (Some(true), None) => "yes".to_owned(),
         (Some(true), Some(reason)) => format!("yes, but {reason}"),
         (Some(false), Some(reason)) => format!("no: {reason}"),

@@ -9,7 +9,7 @@ use super::{
     inspect::{Look, look},
     pidfds::{Held, Pidfds},
 };
-use crate::kernel::{Interest, Lacking, Programs, Starts};
+use crate::kernel::{Interest, Lacking, Ports, Programs, Starts};
 
 /// The watched processes, and what is needed to learn of their ends.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub enum Means {
         interest: Box<Interest>,
         /// The names of programs whose starts they tell.
         starts: Box<Starts>,
+        /// The ports whose sockets they count.
+        ports: Box<Ports>,
         /// They live as long as this.
         programs: Programs,
     },
@@ -72,6 +74,14 @@ impl Watch {
     pub const fn lacking(&self) -> Option<&Lacking> {
         match &self.means {
             Means::Ebpf { programs, .. } => Some(programs.lacking()),
+            Means::Pidfd | Means::Poll => None,
+        }
+    }
+
+    /// The ports whose sockets the kernel counts, on the tier that can.
+    pub const fn ports(&mut self) -> Option<&mut Ports> {
+        match &mut self.means {
+            Means::Ebpf { ports, .. } => Some(ports),
             Means::Pidfd | Means::Poll => None,
         }
     }

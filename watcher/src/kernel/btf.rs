@@ -68,6 +68,15 @@ struct Type {
     size_or_type: u32,
 }
 
+/// Where a member lies within its structure.
+struct Member {
+    bits: u32,
+    /// Bits of a bitfield, else 0.
+    width: u32,
+    /// Number of its type.
+    its_type: u32,
+}
+
 impl<'a> Btf<'a> {
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, BtfError> {
         let header = Words(bytes);
@@ -100,11 +109,27 @@ impl<'a> Btf<'a> {
         let mut holder = self.structure(structure)?;
         let mut bits = 0;
         for member in path.split('.') {
-            let (offset, member_type) = self.member(&holder, member, 0)?.ok_or_else(absent)?;
-            bits += offset;
-            holder = self.resolve(member_type)?;
+            let found = self.member(&holder, member, 0)?.ok_or_else(absent)?;
+            bits += found.bits;
+            holder = self.resolve(found.its_type)?;
         }
         if bits % 8 == 0 { Ok(bits / 8) } else { Err(absent()) }
+    }
+
+    /// The bits that an integer member takes, as a mask of the 32-bit word that begins where it begins.
+    pub(super) fn mask_of(&self, structure: &str, member: &str) -> Result<u32, BtfError> {
+        let absent = || BtfError::Absent { what: format!("{structure}.{member} of a width that is known") };
+        let holder = self.structure(structure)?;
+        let found = self.member(&holder, member, 0)?.ok_or_else(absent)?;
+        let width = match found.width {
+            0 => self.resolve(found.its_type)?.size_or_type.saturating_mul(8),
+            width => width,
+        };
+        match width {
+            32 => Ok(u32::MAX),
+            1..32 => Ok((1 << width) - 1),
+            _ => Err(absent()),
+        }
     }
 
     /// Size in bytes of a structure.
@@ -133,8 +158,8 @@ impl<'a> Btf<'a> {
         Err(BtfError::Absent { what: name.to_owned() })
     }
 
-    /// Offset in bits and type of a member, also inside anonymous members.
-    fn member(&self, holder: &Type, name: &str, depth: u32) -> Result<Option<(u32, u32)>, BtfError> {
+    /// A member, also inside anonymous members.
+    fn member(&self, holder: &Type, name: &str, depth: u32) -> Result<Option<Member>, BtfError> {
         if depth > DEEPEST || ![kind::STRUCT, kind::UNION].contains(&holder.kind) {
             return Ok(None);
         }
@@ -142,14 +167,14 @@ impl<'a> Btf<'a> {
             let at = holder.at + 12 + index * 12;
             let [member_name, member_type, offset] =
                 [self.types.get(at)?, self.types.get(at + 4)?, self.types.get(at + 8)?];
-            let bits = if holder.flag { offset & 0x00ff_ffff } else { offset };
+            let (bits, width) = if holder.flag { (offset & 0x00ff_ffff, offset >> 24) } else { (offset, 0) };
             if self.name_is(member_name, name) {
-                return Ok(Some((bits, member_type)));
+                return Ok(Some(Member { bits, width, its_type: member_type }));
             }
             if self.name_is(member_name, "")
-                && let Some((inner, found)) = self.member(&self.resolve(member_type)?, name, depth + 1)?
+                && let Some(found) = self.member(&self.resolve(member_type)?, name, depth + 1)?
             {
-                return Ok(Some((bits + inner, found)));
+                return Ok(Some(Member { bits: bits.saturating_add(found.bits), ..found }));
             }
         }
         Ok(None)
@@ -269,6 +294,7 @@ mod tests {
         let btf = Btf::parse(&bytes).unwrap();
         assert_eq!(btf.offset_of("outer", "first"), Ok(0));
         assert_eq!(btf.offset_of("outer", "inner"), Ok(4));
+        assert_eq!(btf.mask_of("outer", "inner"), Ok(u32::MAX));
         assert_eq!(btf.size_of("outer"), Ok(8));
         assert_eq!(btf.parameters_of("callback"), Ok(3));
     }
@@ -294,7 +320,7 @@ mod tests {
             let mut damaged = bytes.clone();
             *damaged.get_mut(at).unwrap() ^= 0xff;
             if let Ok(btf) = Btf::parse(&damaged) {
-                let _answers = (btf.offset_of("outer", "inner"), btf.parameters_of("callback"));
+                let _answers = (btf.mask_of("outer", "inner"), btf.parameters_of("callback"));
             }
         }
     }

@@ -7,11 +7,12 @@ use aya::{
     maps::{HashMap, Map, MapData, RingBuf},
 };
 use tracing::debug;
-use watcher_abi::{BITMAP_WORDS, COMM_LEN, ExitRecord, Stats, name};
+use watcher_abi::{BITMAP_WORDS, COMM_LEN, ExitRecord, PORT_WORDS, PortKey, PortSlot, Stats, name};
 
 use super::{
-    Counters, Interest, OBJECT, Programs, Refusal, Ring, Starts, object,
+    Counters, Interest, OBJECT, Ports, Programs, Refusal, Ring, Starts, object,
     offsets::{self, Layout},
+    ports::PortMaps,
     self_test,
 };
 use crate::sys::{
@@ -31,6 +32,8 @@ pub struct Sizes {
     pub processes: u32,
     /// Bytes of the ring buffer: a power of two, and a multiple of the page size.
     pub ring_bytes: u32,
+    /// TCP ports, and network namespaces, that can be watched at the same time.
+    pub ports: u32,
 }
 
 impl Sizes {
@@ -40,10 +43,12 @@ impl Sizes {
     pub fn for_processes(processes: usize) -> Self {
         const SMALLEST_RING: u32 = 64 * 1024;
         const LARGEST_RING: u32 = 4 * 1024 * 1024;
+        // 224 bytes each.
+        const PORTS: u32 = 1024;
         let processes = u32::try_from(processes).unwrap_or(u32::MAX).clamp(64, watcher_abi::PID_LIMIT);
         let all_at_once = processes.saturating_mul(size_of::<ExitRecord>() as u32 + RING_HEADER);
         let ring_bytes = all_at_once.clamp(SMALLEST_RING, LARGEST_RING).next_power_of_two();
-        Self { processes, ring_bytes }
+        Self { processes, ring_bytes, ports: PORTS }
     }
 }
 
@@ -65,6 +70,8 @@ pub struct Handles {
     pub interest: Interest,
     /// The names of programs whose starts are told, for the executor.
     pub starts: Starts,
+    /// The watched ports, for the executor.
+    pub ports: Ports,
     /// Keeps programs and links alive; dropping it ends them.
     pub programs: Programs,
 }
@@ -105,12 +112,16 @@ impl Handles {
             .override_global(name::CONFIG, &config, true)
             .map_max_entries(name::WATCH, sizes.processes)
             .map_max_entries(name::EVENTS, sizes.ring_bytes)
+            .map_max_entries(name::PORTS, sizes.ports)
+            .map_max_entries(name::PORT_SLOTS, sizes.ports)
             .load(OBJECT)?;
         // The programs first: taking the maps closes descriptors that loading them needs.
         let mut programs = Programs::load(ebpf, lacking)?;
-        let Maps { ring, counters, interest, names } = Maps::take(programs.ebpf())?;
+        let (on_state, on_memory) = (programs.on_state(), programs.on_memory());
+        let Maps { ring, counters, interest, names, ports } = Maps::take(programs.ebpf(), sizes.ports)?;
         let starts = Starts::new(names, programs.on_exec());
-        Ok(Self { ring: Ring::new(ring, counters), interest, starts, programs })
+        let ports = Ports::new(ports, sizes.ports, on_state, on_memory);
+        Ok(Self { ring: Ring::new(ring, counters), interest, starts, ports, programs })
     }
 }
 
@@ -119,17 +130,23 @@ struct Maps {
     counters: Counters,
     interest: Interest,
     names: HashMap<MapData, [u8; COMM_LEN], u32>,
+    ports: PortMaps,
 }
 
 impl Maps {
-    fn take(ebpf: &mut Ebpf) -> Result<Self, Refusal> {
+    fn take(ebpf: &mut Ebpf, ports: u32) -> Result<Self, Refusal> {
         let mut take = |name: &'static str| ebpf.take_map(name).ok_or(Refusal::WrongObject { missing: name });
         let ring = RingBuf::try_from(take(name::EVENTS)?)?;
         let table = HashMap::try_from(take(name::WATCH)?)?;
         let names = HashMap::try_from(take(name::WAITED_FOR)?)?;
         let bits = map_array(take(name::WATCH_BITS)?, BITMAP_WORDS as usize)?;
         let stats = map_array(take(name::STATS)?, size_of::<Stats>() / size_of::<u64>())?;
-        Ok(Self { ring, counters: Counters::new(stats), interest: Interest::new(table, bits), names })
+        let ports = PortMaps {
+            table: HashMap::<_, Plain<PortKey>, u32>::try_from(take(name::PORTS)?)?,
+            bits: map_array(take(name::PORT_BITS)?, PORT_WORDS as usize)?,
+            slots: map_array(take(name::PORT_SLOTS)?, ports as usize * (size_of::<PortSlot>() / size_of::<u64>()))?,
+        };
+        Ok(Self { ring, counters: Counters::new(stats), interest: Interest::new(table, bits), names, ports })
     }
 }
 

@@ -63,7 +63,9 @@ pub(super) fn read(bytes: &[u8], pid_ns_inum: Option<u32>, clocks: TimeOffsets) 
     let out_of_memory = knows_only_pids.then(|| {
         "before Linux 6.8 the kernel names victims by numbers that mean nothing in this pid namespace".to_owned()
     });
-    Ok(Layout { config, lacking: Lacking { explanations, out_of_memory, starts: None } })
+    let sockets = read_for_sockets(&btf, &mut config).err().map(|error| Refusal::from(error).to_string());
+    let socket_memory = read_for_memory(&btf, &mut config).err().map(|error| Refusal::from(error).to_string());
+    Ok(Layout { config, lacking: Lacking { explanations, out_of_memory, starts: None, sockets, socket_memory } })
 }
 
 /// Deaths can be told without these.
@@ -73,6 +75,24 @@ fn read_for_explaining(btf: &Btf<'_>, config: &mut Config) -> Result<(), BtfErro
     config.k_sigaction_size = btf.size_of("k_sigaction")?;
     config.k_sigaction_handler = btf.offset_of("k_sigaction", "sa.sa_handler")?;
     config.siginfo_code = btf.offset_of("kernel_siginfo", "si_code")?;
+    Ok(())
+}
+
+/// Nor do these have to do with deaths.
+fn read_for_sockets(btf: &Btf<'_>, config: &mut Config) -> Result<(), BtfError> {
+    config.inet_sport = btf.offset_of("inet_sock", "inet_sport")?;
+    config.sk_protocol = btf.offset_of("sock", "sk_protocol")?;
+    config.sk_protocol_mask = btf.mask_of("sock", "sk_protocol")?;
+    config.sk_net = btf.offset_of("sock", "__sk_common.skc_net.net")?;
+    config.net_inum = btf.offset_of("net", "ns.inum")?;
+    config.sk_ack_backlog = btf.offset_of("sock", "sk_ack_backlog")?;
+    config.sk_max_ack_backlog = btf.offset_of("sock", "sk_max_ack_backlog")?;
+    config.sk_ack_backlog_mask = btf.mask_of("sock", "sk_ack_backlog")?;
+    Ok(())
+}
+
+fn read_for_memory(btf: &Btf<'_>, config: &mut Config) -> Result<(), BtfError> {
+    config.proto_sysctl_mem = btf.offset_of("proto", "sysctl_mem")?;
     Ok(())
 }
 

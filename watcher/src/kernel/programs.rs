@@ -12,7 +12,7 @@ use super::Refusal;
 /// Programs and links. They vanish with this value.
 pub struct Programs {
     ebpf: Ebpf,
-    lacking: Lacking,
+    lacking: Box<Lacking>,
 }
 
 /// What this kernel, or its type information, does not give, each with the reason. Deaths are told without any of it.
@@ -24,6 +24,10 @@ pub struct Lacking {
     pub out_of_memory: Option<String>,
     /// Starts of programs.
     pub starts: Option<String>,
+    /// State changes of TCP sockets.
+    pub sockets: Option<String>,
+    /// Want of memory for TCP.
+    pub socket_memory: Option<String>,
 }
 
 impl std::fmt::Debug for Programs {
@@ -52,17 +56,27 @@ impl Programs {
         }
         // Attached by `Starts`, while somebody is waited for.
         lacking.starts = load(&mut ebpf, name::ON_EXEC).err().map(|refusal| format!("{}: {refusal}", name::ON_EXEC));
-        let Lacking { explanations, out_of_memory, starts } = &lacking;
+        // Attached by `Ports`, while a port is watched.
+        let mut attempt = |program| load(&mut ebpf, program).err().map(|refusal| format!("{program}: {refusal}"));
+        if lacking.sockets.is_none() {
+            lacking.sockets = attempt(name::ON_STATE);
+        }
+        if lacking.socket_memory.is_none() {
+            lacking.socket_memory = lacking.sockets.clone().or_else(|| attempt(name::ON_MEMORY));
+        }
+        let Lacking { explanations, out_of_memory, starts, sockets, socket_memory } = &lacking;
         for (what, reason) in [
             ("deaths are told without who caused them", explanations),
             ("deaths for want of memory are told as kills by the kernel", out_of_memory),
             ("starts of programs are not told, but looked for", starts),
+            ("what becomes of watched ports is not told, but asked", sockets),
+            ("want of memory for TCP is not told", socket_memory),
         ] {
             if let Some(reason) = reason {
                 warn!(%reason, "{what}");
             }
         }
-        Ok(Self { ebpf, lacking })
+        Ok(Self { ebpf, lacking: lacking.into() })
     }
 
     /// What this host does not give.
@@ -85,10 +99,24 @@ impl Programs {
 
     /// The program that tells of starts, for attaching and detaching; why there is none.
     pub(super) fn on_exec(&mut self) -> Result<ProgramFd, String> {
-        if let Some(reason) = &self.lacking.starts {
-            return Err(reason.clone());
+        self.descriptor(name::ON_EXEC, self.lacking.starts.clone())
+    }
+
+    /// The same: the one that tells of watched ports.
+    pub(super) fn on_state(&mut self) -> Result<ProgramFd, String> {
+        self.descriptor(name::ON_STATE, self.lacking.sockets.clone())
+    }
+
+    /// The same: the one that tells of want of memory for TCP.
+    pub(super) fn on_memory(&mut self) -> Result<ProgramFd, String> {
+        self.descriptor(name::ON_MEMORY, self.lacking.socket_memory.clone())
+    }
+
+    fn descriptor(&mut self, name: &'static str, lacking: Option<String>) -> Result<ProgramFd, String> {
+        if let Some(reason) = lacking {
+            return Err(reason);
         }
-        let program = raw_tracepoint(&mut self.ebpf, name::ON_EXEC).map_err(|refusal| refusal.to_string())?;
+        let program = raw_tracepoint(&mut self.ebpf, name).map_err(|refusal| refusal.to_string())?;
         let descriptor = program.fd().map_err(|error| error.to_string())?;
         descriptor.try_clone().map_err(|error| error.to_string())
     }

@@ -69,6 +69,7 @@ impl Counters {
             lost: at(offset_of!(Stats, lost)),
             stale: at(offset_of!(Stats, stale)),
             lost_execs: at(offset_of!(Stats, lost_execs)),
+            lost_sockets: at(offset_of!(Stats, lost_sockets)),
         }
     }
 }

@@ -54,10 +54,10 @@ fn death(
 }
 
 fn await_record(ring: &mut Ring) -> Option<ExitRecord> {
-    // Nobody is expected to start anything yet: every record is of a death.
+    // Nobody is expected to start anything yet, and no port is watched: every record is of a death.
     let take = |ring: &mut Ring| match ring.take() {
         Some(Record::Exit(record)) => Some(record),
-        Some(Record::Exec(_)) | None => None,
+        Some(Record::Exec(_) | Record::Socket(_)) | None => None,
     };
     if let Some(record) = take(ring) {
         return Some(record);

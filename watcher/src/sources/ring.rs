@@ -2,8 +2,11 @@
 
 use std::io;
 
-use watcher_abi::{ExecRecord, ExitRecord, NS_PER_TICK, Stats, origin};
-use watcher_core::{Blame, Comm, Ending, Event, ExitNotice, Mono, Origin, Pid, ProcId, Sender, Signal, StartTicks};
+use watcher_abi::{ExecRecord, ExitRecord, NS_PER_TICK, SocketRecord, Stats, alarm, origin};
+use watcher_core::{
+    Blame, Comm, Ending, Event, ExitNotice, Mono, NetNs, Origin, Pid, PortKey, ProcId, Sender, Signal, SocketAlarm,
+    SocketNews, StartTicks,
+};
 
 use crate::{
     kernel::{Record, Ring},
@@ -20,6 +23,7 @@ pub struct RingSource {
     lost_and_told: u64,
     /// The same for starts, of which the sums above know nothing.
     lost_execs_and_told: u64,
+    lost_sockets_and_told: u64,
 }
 
 impl RingSource {
@@ -27,9 +31,15 @@ impl RingSource {
     /// When the descriptor cannot be watched.
     pub fn new(ring: Ring) -> io::Result<Self> {
         // Nothing is on its way: the ring is empty, and nobody is watched yet.
-        let Stats { claimed: settled, lost: lost_and_told, stale: _, lost_execs: lost_execs_and_told } =
-            ring.counters();
-        Ok(Self { readable: Readable::of(&ring)?, ring, settled, lost_and_told, lost_execs_and_told })
+        let Stats { claimed, lost, stale: _, lost_execs, lost_sockets } = ring.counters();
+        Ok(Self {
+            readable: Readable::of(&ring)?,
+            ring,
+            settled: claimed,
+            lost_and_told: lost,
+            lost_execs_and_told: lost_execs,
+            lost_sockets_and_told: lost_sockets,
+        })
     }
 
     /// Waits until there are records.
@@ -49,9 +59,10 @@ impl RingSource {
                     self.settled += 1;
                     events.extend(exit_notice(&record).map(Event::Exit));
                 }
+                Record::Socket(record) => events.extend(socket_news(&record).map(Event::Socket)),
             }
         }
-        let Stats { lost, lost_execs, claimed: _, stale: _ } = self.ring.counters();
+        let Stats { lost, lost_execs, lost_sockets, claimed: _, stale: _ } = self.ring.counters();
         if lost != self.lost_and_told {
             let records = lost.wrapping_sub(self.lost_and_told);
             events.push(Event::Lost { records });
@@ -61,6 +72,10 @@ impl RingSource {
         if lost_execs != self.lost_execs_and_told {
             events.push(Event::Lost { records: lost_execs.wrapping_sub(self.lost_execs_and_told) });
             self.lost_execs_and_told = lost_execs;
+        }
+        if lost_sockets != self.lost_sockets_and_told {
+            events.push(Event::SocketsLost { records: lost_sockets.wrapping_sub(self.lost_sockets_and_told) });
+            self.lost_sockets_and_told = lost_sockets;
         }
     }
 
@@ -75,6 +90,22 @@ impl RingSource {
 fn exec(record: &ExecRecord) -> Option<Event> {
     let ExecRecord { kind: _, pid, stamp_ns: _, start_ns, comm: _ } = *record;
     Some(Event::Exec { proc: proc_id(pid, start_ns)? })
+}
+
+fn socket_news(record: &SocketRecord) -> Option<SocketNews> {
+    let SocketRecord { kind: _, alarm, key, stamp_ns, value, limit, raised, reserved: _ } = *record;
+    let alarm = match alarm {
+        alarm::ACCEPT_QUEUE => SocketAlarm::AcceptQueue,
+        alarm::ACCEPT_FULL => SocketAlarm::AcceptFull,
+        alarm::CLOSE_WAIT => SocketAlarm::CloseWait,
+        alarm::ESTABLISHED => SocketAlarm::Established,
+        alarm::LISTENER_GONE => SocketAlarm::ListenerGone,
+        alarm::EPHEMERAL => SocketAlarm::Ephemeral,
+        alarm::MEMORY => SocketAlarm::Memory,
+        _ => return None,
+    };
+    let key = PortKey { netns: NetNs(key.netns), port: u16::try_from(key.port).ok()? };
+    Some(SocketNews { key, alarm, raised: raised != 0, value, limit, at: Mono(stamp_ns) })
 }
 
 fn proc_id(number: u32, start_ns: u64) -> Option<ProcId> {

@@ -29,9 +29,9 @@ fn attempt(tier: Tier, processes: usize) -> Result<Senses, String> {
     let (ring, means) = match tier {
         Tier::Ebpf => {
             let handles = Handles::load(Sizes::for_processes(processes), Exactness::AsOffered);
-            let Handles { ring, interest, starts, programs } = handles.map_err(|refusal| refusal.to_string())?;
-            let (interest, starts) = (interest.into(), starts.into());
-            (Some(RingSource::new(ring).map_err(sentence)?), Means::Ebpf { interest, starts, programs })
+            let Handles { ring, interest, starts, ports, programs } = handles.map_err(|refusal| refusal.to_string())?;
+            let (interest, starts, ports) = (interest.into(), starts.into(), ports.into());
+            (Some(RingSource::new(ring).map_err(sentence)?), Means::Ebpf { interest, starts, ports, programs })
         }
         Tier::Pidfd => {
             pidfd_works(processes)?;

@@ -3,11 +3,13 @@
 
 pub mod child;
 pub mod clock;
+pub mod descriptors;
 pub mod group;
 pub mod heap;
 pub mod host;
 pub mod limits;
 pub mod local_time;
+pub mod netns;
 pub mod own;
 pub mod pidfd;
 pub mod pod;
@@ -18,5 +20,7 @@ pub mod readable;
 pub mod resolver;
 pub mod shared_array;
 pub mod signals;
+pub mod sock_diag;
 pub mod spawn;
 pub mod tcp;
+pub mod tcp_limits;

@@ -144,6 +144,8 @@ impl Fleet {
             Event::Rules { request, rules } => self.rules(request, rules, now, out),
             Event::RunEnded { run, end } => self.run_ended(run, end, now, out),
             Event::RunStarted { run, script } => self.run_started(run, script, now, out),
+            // Told, and nothing follows from it yet.
+            Event::Socket(_) | Event::SocketsLost { .. } => {}
             Event::Stop { signal } => self.stop(Some(signal), out),
         }
         self.after_all(now, out);

@@ -222,6 +222,8 @@ impl Patrol {
                     | Event::Probed { .. }
                     | Event::RunEnded { .. }
                     | Event::RunStarted { .. }
+                    | Event::Socket(_)
+                    | Event::SocketsLost { .. }
                     | Event::Stop { .. }
                     | Event::Zombie { .. } => false,
                 };

@@ -1,0 +1,90 @@
+//! What a network namespace has left for TCP: local ports and memory.
+
+use std::{fs, io, str::FromStr};
+
+use watcher_core::Pid;
+
+use super::netns;
+
+/// Limits and use of one network namespace. Memory is that of the whole host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpLimits {
+    /// First and last port that connections get by themselves; unknown where the namespace cannot be entered.
+    pub port_range: Option<(u16, u16)>,
+    /// Sockets in use, listening ones among them.
+    pub in_use: u64,
+    /// Sockets that no process holds any more.
+    pub orphans: u64,
+    /// Sockets in TIME_WAIT: each keeps its pair of addresses and ports.
+    pub time_wait: u64,
+    /// Memory in use, in pages.
+    pub memory: u64,
+    /// `tcp_mem`: the pages from which on TCP is free, saves, and refuses.
+    pub memory_limits: [u64; 3],
+}
+
+impl TcpLimits {
+    /// How many local ports connections may get by themselves, to the same destination.
+    #[must_use]
+    pub fn ports(&self) -> Option<u32> {
+        self.port_range.map(|(first, last)| u32::from(last.saturating_sub(first)) + 1)
+    }
+}
+
+/// Those of the namespace that a process is in.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn of(pid: Pid) -> io::Result<TcpLimits> {
+    // Unlike `net`, the folder `sys` shows the namespace of whoever opens it.
+    let range = netns::inside(pid, || fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range"));
+    let sockstat = fs::read_to_string(format!("/proc/{pid}/net/sockstat"))?;
+    let memory_limits = numbers(&fs::read_to_string("/proc/sys/net/ipv4/tcp_mem").unwrap_or_default());
+    let port_range = range.ok().and_then(|(_, text)| match numbers(&text).as_slice() {
+        [first, last] => Some((*first, *last)),
+        _ => None,
+    });
+    let of = |key| value(&sockstat, key).unwrap_or(0);
+    Ok(TcpLimits {
+        port_range,
+        in_use: of("inuse"),
+        orphans: of("orphan"),
+        time_wait: of("tw"),
+        memory: of("mem"),
+        memory_limits: memory_limits.try_into().unwrap_or([0; 3]),
+    })
+}
+
+fn numbers<T: FromStr>(text: &str) -> Vec<T> {
+    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// A value in the line on TCP, which goes `TCP: inuse 5 orphan 0 …`.
+fn value(sockstat: &str, key: &str) -> Option<u64> {
+    let mut words = sockstat.lines().find_map(|line| line.strip_prefix("TCP: "))?.split_whitespace();
+    words.find(|word| *word == key)?;
+    words.next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::own;
+
+    #[test]
+    fn the_limits_of_this_namespace_are_read() {
+        let limits = of(own::pid()).unwrap();
+        assert!(limits.ports().unwrap() > 1);
+        let [free, saves, refuses] = limits.memory_limits;
+        assert!(free <= saves && saves <= refuses && refuses > 0);
+    }
+
+    #[test]
+    fn the_line_on_tcp_is_read_and_no_other() {
+        let text = "sockets: used 290\nTCP: inuse 5 orphan 1 tw 2 alloc 12 mem 3\nUDP: inuse 9 mem 4\n";
+        assert_eq!(
+            ["inuse", "orphan", "tw", "mem", "none"].map(|key| value(text, key)),
+            [Some(5), Some(1), Some(2), Some(3), None]
+        );
+    }
+}
