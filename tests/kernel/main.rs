@@ -3,5 +3,7 @@
 mod blame;
 mod exit;
 mod identity;
+mod net;
 mod probe;
+mod sockets;
 mod starts;

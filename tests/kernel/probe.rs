@@ -1,6 +1,6 @@
 //! Loaded programs, and the records that they send.
 
-use std::os::fd::AsFd as _;
+use std::{fs, os::fd::AsFd as _};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use watcher::kernel::{Exactness, Handles, Interest, Lacking, Ports, Programs, Record, Ring, Sizes, Starts};
@@ -76,6 +76,23 @@ impl Probe {
     /// The record that is there by now, if any.
     pub(crate) fn record_by_now(&mut self) -> Option<Record> {
         self.ring.take()
+    }
+
+    /// Whether user space has been woken.
+    pub(crate) fn is_readable(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut polled = [PollFd::from_borrowed_fd(self.ring.as_fd(), PollFlags::IN)];
+        poll(&mut polled, Some(&now)).unwrap() > 0
+    }
+
+    /// How many links of this process hold this program attached.
+    pub(crate) fn links(&self, program: &str) -> usize {
+        let (_, program) = self.programs.iter().find(|(name, _)| *name == program).unwrap();
+        let wanted = format!("prog_id:\t{}", program.info().unwrap().id());
+        let infos = fs::read_dir("/proc/self/fdinfo").unwrap();
+        // Descriptors of other tests may be closed meanwhile.
+        let texts = infos.filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok());
+        texts.filter(|text| text.contains("link_type:") && text.lines().any(|line| line == wanted)).count()
     }
 
     pub(crate) fn counters(&self) -> Stats {

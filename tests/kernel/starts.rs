@@ -1,7 +1,6 @@
 //! Starts of programs: those that are waited for are told, once, and no others; and nobody pays while nobody waits.
 
 use std::{
-    fs,
     os::unix::{fs::symlink, process::CommandExt as _},
     process::Command,
 };
@@ -96,35 +95,25 @@ fn an_exec_from_a_thread_is_told_with_the_identity_of_the_process() {
 fn the_program_is_attached_only_while_somebody_is_waited_for() {
     let mut probe = Probe::load();
     let (first, second) = (Comm::of_program(b"first-name"), Comm::of_program(b"second-name"));
-    assert_eq!(links(&probe), 0);
+    assert_eq!(probe.links(name::ON_EXEC), 0);
     for comm in [first, second, first] {
         probe.starts.expect(comm).unwrap();
-        assert_eq!(links(&probe), 1);
+        assert_eq!(probe.links(name::ON_EXEC), 1);
     }
     for comm in [first, second, second] {
         probe.starts.expect_no_more(comm);
-        assert_eq!(links(&probe), 1, "the first was expected twice");
+        assert_eq!(probe.links(name::ON_EXEC), 1, "the first was expected twice");
     }
     let folder = tempfile::tempdir().unwrap();
     let victim = Victim::run(&mut renamed(&folder, "second-name"));
     let other = Victim::run(&mut renamed(&folder, "first-name"));
     check(&start_of(&mut probe), other.id(), "first-name");
     probe.starts.expect_no_more(first);
-    assert_eq!(links(&probe), 0);
+    assert_eq!(probe.links(name::ON_EXEC), 0);
     let again = Victim::run(&mut renamed(&folder, "first-name-2"));
     let last = Victim::run(&mut Command::new(folder.path().join("first-name")));
     assert_eq!(probe.record_by_now(), None);
     drop((victim, other, again, last));
-}
-
-/// How many links of this process hold the program on starts attached.
-fn links(probe: &Probe) -> usize {
-    let (_, program) = probe.programs.iter().find(|(program, _)| *program == name::ON_EXEC).unwrap();
-    let wanted = format!("prog_id:\t{}", program.info().unwrap().id());
-    let infos = fs::read_dir("/proc/self/fdinfo").unwrap();
-    // Descriptors of other tests may be closed meanwhile.
-    let texts = infos.filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok());
-    texts.filter(|text| text.contains("link_type:") && text.lines().any(|line| line == wanted)).count()
 }
 
 #[test]
@@ -138,7 +127,7 @@ fn a_full_table_says_so() {
     probe.starts.expect_no_more(name(0));
     probe.starts.expect(name(1024)).unwrap();
     // Still attached, and nothing is told of what did not fit.
-    assert_eq!(links(&probe), 1);
+    assert_eq!(probe.links(name::ON_EXEC), 1);
 }
 
 #[test]
