@@ -88,7 +88,7 @@ pub enum Fault {
         /// Why.
         why: String,
     },
-    /// The server speaks only such TLS as we do not.
+    /// The server lives, but speaks only such TLS as we do not: an older one, or one with certificates or names of ours.
     TlsTooOld {
         /// What it said.
         why: String,
@@ -175,7 +175,7 @@ impl fmt::Display for Fault {
             Self::Status { code: 400.., line } => write!(f, "answers with an error: {line}"),
             Self::Status { line, .. } => write!(f, "answers what does not count as an answer: {line}"),
             Self::Tls { why } => write!(f, "fails in TLS: {why}"),
-            Self::TlsTooOld { why } => write!(f, "speaks no TLS that watcher speaks (1.2, 1.3): {why}"),
+            Self::TlsTooOld { why } => write!(f, "cannot be asked by TLS 1.2 or 1.3 as it is spoken here: {why}"),
             Self::Trust { why } => write!(f, "cannot be verified: {why}"),
         }
     }

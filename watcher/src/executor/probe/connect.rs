@@ -41,6 +41,8 @@ async fn one(address: SocketAddr) -> Result<TcpStream, Fault> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = socket.map_err(|error| Fault::Socket { errno: errno(&error) })?;
     let stream = socket.connect(address).await.map_err(|error| Fault::Connect { errno: errno(&error) })?;
+    // What is said is short and in turns: the kernel must not wait for more of it. Should it insist, that is only slower.
+    let _set = stream.set_nodelay(true);
     // Where nobody listens on a port of the range that clients take theirs from, the kernel may give us that very port, and
     // then a socket connects to itself.
     match (stream.local_addr(), stream.peer_addr()) {
