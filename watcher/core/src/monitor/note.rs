@@ -155,12 +155,9 @@ impl Note {
     pub const fn level(self) -> Level {
         match self {
             Self::Started | Self::Begins | Self::Ends | Self::Paused | Self::Resumed => Level::Notice,
-            Self::Invalid
-            | Self::NoId
-            | Self::IdInUse
-            | Self::NotEnded
-            | Self::System { .. }
-            | Self::Found(_) => Level::Error,
+            Self::Invalid | Self::NoId | Self::IdInUse | Self::NotEnded | Self::System { .. } | Self::Found(_) => {
+                Level::Error
+            }
             Self::GivesUp => Level::Critical,
         }
     }
@@ -214,7 +211,8 @@ mod tests {
 
     #[test]
     fn the_published_messages_are_kept_to_the_byte() {
-        let of = |kind, id: &str, note: Note| (note.number(), String::from_utf8(note.line(kind, id.as_bytes())).unwrap());
+        let of =
+            |kind, id: &str, note: Note| (note.number(), String::from_utf8(note.line(kind, id.as_bytes())).unwrap());
         let http = |note| of(Kind::Http, "httpwatch", note);
         let smtp = |note| of(Kind::Smtp, "smtpwatch", note);
         let found = Note::Found;
