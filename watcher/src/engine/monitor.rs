@@ -63,7 +63,7 @@ pub async fn run(parts: Parts) -> Finish {
         for event in events.drain(..) {
             debug!(?event);
             watch.monitor.step(clock::now(), event, &mut out);
-            finish = finish.or(watch.perform(&mut out));
+            finish = watch.perform(&mut out).or(finish);
         }
     }
 }
