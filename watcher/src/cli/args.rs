@@ -31,6 +31,7 @@ pub(super) enum Command {
     New(New),
     Pcheck(super::pcheck::Pcheck),
     Padmin(Padmin),
+    Probe(super::probe::Probe),
     Smtpmon(super::clp::Smtpmon),
     Watch(Watch),
     Why(Why),
@@ -49,6 +50,7 @@ impl Command {
             | Self::New(_)
             | Self::Pcheck(_)
             | Self::Padmin(_)
+            | Self::Probe(_)
             | Self::Watch(_)
             | Self::Why(_) => false,
         }

@@ -16,6 +16,7 @@ mod new;
 mod output;
 mod padmin;
 mod pcheck;
+mod probe;
 mod watch;
 mod why;
 
@@ -54,6 +55,7 @@ pub fn main() -> ExitCode {
         args::Command::New(arguments) => new::run(&arguments),
         args::Command::Pcheck(arguments) => pcheck::run(&arguments),
         args::Command::Padmin(arguments) => padmin::run(&arguments),
+        args::Command::Probe(arguments) => probe::run(&arguments),
         args::Command::Smtpmon(arguments) => arguments.run(),
         args::Command::Watch(arguments) => watch::run(&arguments),
         args::Command::Why(arguments) => why::run(&arguments),

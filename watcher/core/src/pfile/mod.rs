@@ -26,7 +26,7 @@ pub use check::{Check, Severity};
 pub use entry::{Entry, EntryOption, RetryOver, Strings, WrittenRetryOver};
 pub use extension::{Extension, Method, Needs, StatusRange};
 pub use place::{Lines, Place, Placed, Position};
-pub use print::{print, print_entry};
+pub use print::{print, print_block, print_entry};
 pub use problem::{Allowed, Edit, Problem, Related};
 pub use read::{Reading, UnknownOptions, read};
 pub use rule::{AbsolutePath, EntryNumber, Interval, IpcKey, Param, Pfile, Seconds};

@@ -31,6 +31,17 @@ pub fn print_entry(entry: &Entry) -> Bytes {
     out.0.as_slice().into()
 }
 
+/// The text of a block, below the extensions that say more of it.
+#[must_use]
+pub fn print_block(check: &StallCheck, extensions: &[Extension]) -> Bytes {
+    let mut out = Text::default();
+    for extension in extensions {
+        out.extension(extension);
+    }
+    out.stall_check(check);
+    out.0.as_slice().into()
+}
+
 #[derive(Default)]
 struct Text(Vec<u8>);
 

@@ -79,6 +79,17 @@ pub struct StallCheck {
 }
 
 impl StallCheck {
+    /// Where the samples have the libraries.
+    const LIBRARIES: &str = "/opt/HA/PSWE/lib";
+
+    /// A check with everything else as in the samples. Not every target can be said in a block of every kind.
+    #[must_use]
+    pub fn new(kind: StallKind, timing: StallTiming, target: StallTarget) -> Self {
+        let library = Bytes::from(format!("{}/{}", Self::LIBRARIES, kind.library()).as_str());
+        let (after_stall, after_failed_kill) = (AfterStall::GoOn, AfterFailedKill::RetryOver);
+        Self { kind, library, timing, target, after_stall, after_failed_kill }
+    }
+
     /// What is asked.
     #[must_use]
     pub const fn kind(&self) -> StallKind {
@@ -121,6 +132,12 @@ impl StallCheck {
 pub struct StallTiming {
     interval: Seconds,
     retry_over: Seconds,
+}
+
+impl Default for StallTiming {
+    fn default() -> Self {
+        Self { interval: Self::DEFAULT_INTERVAL, retry_over: Self::DEFAULT_RETRY_OVER }
+    }
 }
 
 impl StallTiming {

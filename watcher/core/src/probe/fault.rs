@@ -145,9 +145,9 @@ impl Fault {
 impl Step {
     const fn while_it(self) -> &'static str {
         match self {
-            Self::Resolve => "has no address yet: the resolver is silent",
+            Self::Resolve => "has no address, for the resolver does not answer",
             Self::Connect => "lets no connection be made",
-            Self::Tls => "is silent in the TLS handshake",
+            Self::Tls => "does not complete the TLS handshake",
             Self::Send => "does not take the request",
             Self::Answer => "does not answer",
         }
@@ -172,7 +172,8 @@ impl fmt::Display for Fault {
             Self::Silent { step, got: 0 } => write!(f, "{} in time", step.while_it()),
             Self::Silent { got, .. } => write!(f, "does not complete its answer in time: {got} bytes of it came"),
             Self::Socket { errno } => write!(f, "cannot be asked: {}", Errno(*errno)),
-            Self::Status { line, .. } => write!(f, "answers with an error: {line}"),
+            Self::Status { code: 400.., line } => write!(f, "answers with an error: {line}"),
+            Self::Status { line, .. } => write!(f, "answers what does not count as an answer: {line}"),
             Self::Tls { why } => write!(f, "fails in TLS: {why}"),
             Self::TlsTooOld { why } => write!(f, "speaks no TLS that watcher speaks (1.2, 1.3): {why}"),
             Self::Trust { why } => write!(f, "cannot be verified: {why}"),

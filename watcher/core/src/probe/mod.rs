@@ -4,6 +4,7 @@ mod fault;
 mod of_rule;
 
 pub use fault::{Fault, Step};
+pub use of_rule::in_pfile;
 
 use crate::{
     Span,

@@ -2,17 +2,23 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, timeout_at};
+use rustls::ClientConfig;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, timeout_at},
+};
 use watcher_core::{
     Span,
-    probe::{Ask, Fault, How, Step, Verdict},
+    probe::{Ask, Fault, How, HttpAsk, Step, Verdict},
 };
 
 use super::{
-    connect,
+    connect, http,
     lookup::Found,
     names::{Addresses, NoAddress},
-    tls::{Agreed, Certificate},
+    smtp,
+    tls::{self, Agreed, Certificate},
+    wire,
 };
 
 /// When the end of an attempt is noticed so late, it was we who did not run.
@@ -72,19 +78,28 @@ impl Progress {
     }
 }
 
+/// What an attempt takes that may have to be found out first.
+#[derive(Debug)]
+pub(super) struct Means {
+    pub(super) addresses: Found<Addresses, NoAddress>,
+    /// Where TLS is wanted.
+    pub(super) tls: Option<Found<Arc<ClientConfig>, String>>,
+}
+
 /// Asks, and gives up in time.
-pub(super) async fn run(ask: Arc<Ask>, started: Instant, addresses: Found<Addresses, NoAddress>) -> Attempt {
+pub(super) async fn run(ask: Arc<Ask>, started: Instant, means: Means) -> Attempt {
     let Span(limit) = ask.limit;
     let deadline = started + Duration::from_nanos(limit).min(LONGEST);
     let mut at = Progress::new();
-    let verdict = match timeout_at(deadline, ask_it(&ask, started, deadline, addresses, &mut at)).await {
-        Ok(Ok(())) => Verdict::Good { certificate_days: None },
+    // What there is to be read by now is read before the deadline is looked at.
+    let verdict = match timeout_at(deadline, ask_it(&ask, started, deadline, means, &mut at)).await {
+        Ok(Ok(())) => Verdict::Good { certificate_days: at.certificate.as_ref().map(|it| it.days_left) },
         Ok(Err(fault)) => Verdict::Bad(fault),
         Err(_elapsed) if deadline.elapsed() > OVERRUN => Verdict::Bad(Fault::Overrun),
         Err(_elapsed) => Verdict::Bad(Fault::Silent { step: at.step, got: at.got }),
     };
-    let Progress { step: _, got: _, mut timings, address, answer, tls, certificate } = at;
-    timings.total.get_or_insert_with(|| started.elapsed());
+    at.timings.total = Some(started.elapsed());
+    let Progress { step: _, got: _, timings, address, answer, tls, certificate } = at;
     Attempt { verdict, timings, address, answer, tls, certificate }
 }
 
@@ -92,24 +107,57 @@ async fn ask_it(
     ask: &Ask,
     started: Instant,
     deadline: Instant,
-    addresses: Found<Addresses, NoAddress>,
+    Means { addresses, tls }: Means,
     at: &mut Progress,
 ) -> Result<(), Fault> {
-    let addresses = settled(addresses, deadline).await?;
+    let addresses = addresses_of(addresses, deadline).await?;
     at.timings.resolve = Some(started.elapsed());
+    // Read from files of this host, while nobody is kept waiting at the other end.
+    let config = match tls {
+        Some(Found::Known(config)) => Some(config),
+        Some(Found::Coming { last: _, answer }) => {
+            // Nobody else lets it go.
+            let config = answer.await.unwrap_or_else(|_gone| Err("nothing came of reading it".to_owned()));
+            Some(config.map_err(|why| Fault::Trust { why })?)
+        }
+        None => None,
+    };
     at.step = Step::Connect;
     let begun = Instant::now();
     let addresses: Vec<_> = addresses.iter().map(|address| with_port(*address, ask.port.number())).collect();
-    let (_stream, address) = connect::first(&addresses, deadline).await?;
+    let (mut stream, address) = connect::first(&addresses, deadline).await?;
     at.timings.connect = Some(begun.elapsed());
     at.address = Some(address);
-    match &ask.how {
-        How::Tcp | How::Http(_) | How::Smtp => Ok(()),
+    match (&ask.how, config) {
+        (How::Tcp, _) => Ok(()),
+        (How::Smtp, _) => {
+            let mut conversation = smtp::Conversation::new();
+            let result = wire::talk(&mut stream, &[], &mut conversation, at).await;
+            at.answer = conversation.greeting();
+            wire::leave(&mut stream, smtp::QUIT).await;
+            result
+        }
+        (How::Http(http), None) => ask_http(&mut stream, ask, http, at).await,
+        (How::Http(http), Some(config)) => {
+            let mut stream = tls::connect(stream, config, ask.host.as_ref(), address, at).await?;
+            ask_http(&mut stream, ask, http, at).await
+        }
     }
 }
 
+async fn ask_http<S>(stream: &mut S, ask: &Ask, http: &HttpAsk, at: &mut Progress) -> Result<(), Fault>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut answer = http::Answer::new(http);
+    let result = wire::talk(stream, &http::request(ask, http), &mut answer, at).await;
+    at.answer = answer.status_line();
+    wire::leave(stream, &[]).await;
+    result
+}
+
 /// What the resolver says; if it takes more than half of the time, what it said before.
-async fn settled(found: Found<Addresses, NoAddress>, deadline: Instant) -> Result<Addresses, Fault> {
+async fn addresses_of(found: Found<Addresses, NoAddress>, deadline: Instant) -> Result<Addresses, Fault> {
     let (last, answer) = match found {
         Found::Known(addresses) => return Ok(addresses),
         Found::Coming { last, answer } => (last, answer),

@@ -34,10 +34,7 @@ pub(super) async fn first(addresses: &[SocketAddr], deadline: Instant) -> Result
 
 /// Which of several faults tells most.
 fn weight(fault: &Fault) -> u8 {
-    match fault {
-        Fault::Silent { .. } => 2,
-        other => u8::from(other.may_be_of_service()),
-    }
+    if matches!(fault, Fault::Silent { .. }) { 2 } else { u8::from(fault.may_be_of_service()) }
 }
 
 async fn one(address: SocketAddr) -> Result<TcpStream, Fault> {

@@ -2,9 +2,13 @@
 
 mod attempt;
 mod connect;
+mod http;
 mod lookup;
 mod names;
+mod smtp;
+mod text;
 mod tls;
+mod wire;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,14 +17,20 @@ use std::{
     time::Duration,
 };
 
+use rustls::ClientConfig;
 use tokio::{
     task::{AbortHandle, Id, JoinError, JoinSet},
     time::Instant,
 };
-use watcher_core::{ProbeId, pfile::Bytes, probe::Ask};
+use watcher_core::{
+    ProbeId,
+    pfile::Bytes,
+    probe::{Ask, How, HttpAsk, TlsAsk},
+};
 
+use attempt::Means;
 pub use attempt::{Attempt, Timings};
-use lookup::{Found, Lookups};
+use lookup::{Found, Keep, Lookups};
 use names::{Addresses, NoAddress, Target};
 pub use tls::{Agreed, Certificate};
 
@@ -28,6 +38,11 @@ pub use tls::{Agreed, Certificate};
 const RESOLVERS: usize = 8;
 /// For so long an address is taken for that of its name. Then the resolver is asked again.
 const FRESH_NAME: Duration = Duration::from_secs(60);
+/// So many files of certificates are read at once.
+const READERS: usize = 2;
+/// For so long the keys of sessions are used again, and authorities are not read again: a certificate that is replaced is
+/// seen by then, and one that expires is, too.
+const FRESH_TRUST: Duration = Duration::from_secs(600);
 
 /// What is being asked at the moment. It belongs to one thread, and shares nothing.
 #[derive(Debug)]
@@ -36,6 +51,7 @@ pub struct Prober {
     by_probe: BTreeMap<ProbeId, AbortHandle>,
     by_task: HashMap<Id, ProbeId>,
     names: Lookups<Bytes, Addresses, NoAddress>,
+    tls: Lookups<TlsAsk, Arc<ClientConfig>, String>,
 }
 
 impl Default for Prober {
@@ -52,7 +68,8 @@ impl Prober {
             attempts: JoinSet::new(),
             by_probe: BTreeMap::new(),
             by_task: HashMap::new(),
-            names: Lookups::new(names::resolve, RESOLVERS, FRESH_NAME),
+            names: Lookups::new(names::resolve, RESOLVERS, FRESH_NAME, Keep::Last),
+            tls: Lookups::new(tls::config, READERS, FRESH_TRUST, Keep::Fresh),
         }
     }
 
@@ -64,7 +81,11 @@ impl Prober {
             Target::Known(addresses) => Found::Known(addresses),
             Target::Name(name) => self.names.find(&name),
         };
-        let task = self.attempts.spawn(attempt::run(ask, started, addresses));
+        let tls = match &ask.how {
+            How::Http(HttpAsk { tls: Some(tls), .. }) => Some(self.tls.find(tls)),
+            How::Http(_) | How::Smtp | How::Tcp => None,
+        };
+        let task = self.attempts.spawn(attempt::run(ask, started, Means { addresses, tls }));
         self.by_task.insert(task.id(), probe);
         self.by_probe.insert(probe, task);
     }
@@ -90,6 +111,7 @@ impl Prober {
             tokio::select! {
                 biased;
                 Some(()) = self.names.done() => {}
+                Some(()) = self.tls.done() => {}
                 Some(ended) = self.attempts.join_next_with_id() => {
                     let before = done.len();
                     self.ended(ended, done);

@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn a_name_that_does_not_exist_is_told_as_such() {
-        let NoAddress(why) = resolve(&Bytes::from("no.such.host.invalid")).unwrap_err();
+        // Longer than a label may be: nobody has to be asked.
+        let NoAddress(why) = resolve(&Bytes::from("x".repeat(64).as_str())).unwrap_err();
         assert!(!why.is_empty() && !why.contains("failed to lookup"), "{why}");
         assert!(resolve(&Bytes::from([0xff].as_slice())).is_err());
     }

@@ -42,26 +42,14 @@ impl<'a> Reader<'a> {
         };
         let value = unquoted(written)?;
         let extension = match key.bytes {
-            b"allow" => Extension::Allow(self.lints(written, &value)?),
-            b"ca" => Extension::Ca(Field::new(&value.bytes, value.place.start).absolute_path("the certificate file")?),
-            b"expiry_warn" => Extension::ExpiryWarn(value.number("the number of days")?),
-            b"header" => Extension::Header(value.header()?),
-            b"match" => Extension::Match(value.text()?),
-            b"match_header" => Extension::MatchHeader(value.text()?),
-            b"method" => Extension::Method(value.one_of([("GET", Method::Get), ("HEAD", Method::Head)])?),
-            b"path" => Extension::Path(value.path()?),
-            b"script_timeout" => Extension::ScriptTimeout(Seconds(value.number("the time limit")?)),
-            b"status" => Extension::Status(value.status()?),
-            b"timeout" => Extension::Timeout(Seconds(value.number("the time-out")?)),
-            b"verify" => Extension::Verify(value.one_of([("on", true), ("off", false)])?),
-            _ => {
-                return Err(key
-                    .problem(Check::UnknownExtension, format!("{} is not an extension", key.quoted()))
-                    .suggest(
-                        nearest(key.bytes, Extension::KEYS),
-                        format!("extensions are {}; a plain comment begins with `#`", Extension::KEYS.join(", ")),
-                    ));
-            }
+            b"allow" => Some(Extension::Allow(self.lints(written, &value)?)),
+            other => value.extension(other)?,
+        };
+        let Some(extension) = extension else {
+            return Err(key.problem(Check::UnknownExtension, format!("{} is not an extension", key.quoted())).suggest(
+                nearest(key.bytes, Extension::KEYS),
+                format!("extensions are {}; a plain comment begins with `#`", Extension::KEYS.join(", ")),
+            ));
         };
         Ok(Placed::new(extension, word.place()))
     }
@@ -147,7 +135,39 @@ fn unquoted(written: Field<'_>) -> Result<Value, Problem> {
         .hint("a quoted value ends in `\"`; within it, write `\\\"` for `\"` and `\\\\` for `\\`"))
 }
 
+impl Extension {
+    /// An extension that has one value, by its key, with the value as it would stand in quotes; `None`: there is none.
+    ///
+    /// # Errors
+    /// Why the value cannot be.
+    pub fn of(key: &str, value: &[u8]) -> Result<Option<Self>, String> {
+        let whole = Place { start: 0, end: value.len() };
+        let read = Value { bytes: value.into(), place: whole }.extension(key.as_bytes());
+        read.map_err(|problem| match problem.hint {
+            Some(hint) => format!("{}; {hint}", problem.message),
+            None => problem.message,
+        })
+    }
+}
+
 impl Value {
+    fn extension(&self, key: &[u8]) -> Result<Option<Extension>, Problem> {
+        Ok(Some(match key {
+            b"ca" => Extension::Ca(Field::new(&self.bytes, self.place.start).absolute_path("the certificate file")?),
+            b"expiry_warn" => Extension::ExpiryWarn(self.number("the number of days")?),
+            b"header" => Extension::Header(self.header()?),
+            b"match" => Extension::Match(self.text()?),
+            b"match_header" => Extension::MatchHeader(self.text()?),
+            b"method" => Extension::Method(self.one_of([("GET", Method::Get), ("HEAD", Method::Head)])?),
+            b"path" => Extension::Path(self.path()?),
+            b"script_timeout" => Extension::ScriptTimeout(Seconds(self.number("the time limit")?)),
+            b"status" => Extension::Status(self.status()?),
+            b"timeout" => Extension::Timeout(Seconds(self.number("the time-out")?)),
+            b"verify" => Extension::Verify(self.one_of([("on", true), ("off", false)])?),
+            _ => return Ok(None),
+        }))
+    }
+
     fn wrong(&self, hint: &str) -> Problem {
         let message = format!("{} is not possible here", quoted(&self.bytes));
         Problem::new(Check::InvalidValue, self.place, message).hint(hint)
