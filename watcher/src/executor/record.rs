@@ -229,6 +229,12 @@ impl Found {
     }
 
     fn remove_socket(&self) {
+        let lives =
+            |proc: ProcId| proc::facts(proc.pid).is_ok_and(|facts| facts.is_some_and(|facts| facts.proc == proc));
+        // A copy of a record names the socket of another that lives.
+        if self.record.as_ref().and_then(Record::proc).is_some_and(lives) {
+            return;
+        }
         if let Some(name) = self.socket() {
             // Nobody listens there any more; it may have gone already.
             let _removed = fs::remove_file(self.folder.path.join(name));
