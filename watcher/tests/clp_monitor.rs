@@ -3,7 +3,7 @@
 
 mod clp_support;
 
-use clp_support::{Closed, Host, Service, ran};
+use clp_support::{Closed, Host, Monitor, Service, ran};
 use rustix::process::Signal;
 
 const REFUSED: &str = "clp_httpmon has detected network error (connect error[111]). [ID:web]";
@@ -125,6 +125,24 @@ fn one_check_needs_no_record_and_says_what_came_of_it() {
                     detected network error (connect error[111]). [ID:mail])\n";
     assert_eq!(none.out, expected.replace("PORT", &closed.port.to_string()));
     assert!(!host.path("run").exists());
+}
+
+#[test]
+fn systemd_is_told_of_the_start_and_of_the_end() {
+    let (host, service) = (Host::new(), Service::http());
+    let socket = std::os::unix::net::UnixDatagram::bind(host.path("notify")).unwrap();
+    socket.set_read_timeout(Some(clp_support::LIMIT)).unwrap();
+    let told = || {
+        let mut message = [0; 100];
+        let length = socket.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    let mut command = host.command(&format!("clp_httpmon web -s 127.0.0.1 -n {}", service.port));
+    let monitor = Monitor::of(command.env("NOTIFY_SOCKET", host.path("notify")));
+    assert_eq!(told(), "READY=1");
+    monitor.signal(Signal::TERM);
+    assert_eq!(told(), "STOPPING=1");
+    assert_eq!(monitor.end().1, Some(0));
 }
 
 #[test]

@@ -218,6 +218,10 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn words(text: &str) -> Vec<OsString> {
@@ -305,6 +309,25 @@ mod tests {
         assert_eq!(why(Kind::Smtp, "a -h /").1, "-h is an option of clp_httpmon; --help shows those of clp_smtpmon");
         let late = read(Kind::Http, &words("a -i 0 --log stderr")).unwrap_err();
         assert!(matches!(late.log, Some(LogChoice::Stderr)) && late.id == b"a");
+    }
+
+    proptest! {
+        #[test]
+        fn any_words_are_understood_or_refused_by_a_sentence(
+            words in prop::collection::vec(prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..6),
+                prop::sample::select(vec!["web", "-i", "-h", "--stop", "--once", "--json", "--log=", "--run-dir", "5"])
+                    .prop_map(|word| word.as_bytes().to_vec()),
+            ], 0..6),
+        ) {
+            let words: Vec<_> = words.into_iter().map(OsString::from_vec).collect();
+            for kind in [Kind::Http, Kind::Smtp] {
+                if let Err(wrong) = read(kind, &words) {
+                    prop_assert!(!wrong.sentence.is_empty());
+                    prop_assert!(matches!(wrong.note, Note::Invalid | Note::NoId));
+                }
+            }
+        }
     }
 
     #[test]
