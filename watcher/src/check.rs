@@ -78,7 +78,8 @@ pub fn together(files: &mut [Checked], ask_host: bool) -> io::Result<()> {
         note(index, problem);
     }
     for (index, file) in named.iter().enumerate() {
-        let problems = host.as_ref().map(|host| lint::host(file.pfile, host)).unwrap_or_default();
+        let of_host = |host| [lint::host(file.pfile, host), lint::names(file.pfile, &host.nameless)].concat();
+        let problems = host.as_ref().map(of_host).unwrap_or_default();
         problems.into_iter().for_each(|problem| note(index, problem));
     }
     for (file, found) in files.iter_mut().zip(found) {

@@ -84,7 +84,7 @@ impl StallReport {
             interval_s: check.timing().interval().0,
             retry_over_s: check.timing().retry_over().0,
             port: port.number(),
-            host: text(host),
+            host: host.as_ref().map(|host| host.value.to_string()),
             timeout_s: timeout.map(|Seconds(seconds)| seconds),
             path: text(path),
             exec_error: match check.after_stall() {

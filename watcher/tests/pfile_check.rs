@@ -5,7 +5,7 @@ mod pfile_support;
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use pfile_support::{Folder, Ran, sample, watcher};
+use pfile_support::{Folder, Ran, sample, shown, watcher};
 
 /// Names of all problems in the `--json` report.
 fn names(ran: &Ran) -> Vec<String> {
@@ -175,4 +175,29 @@ fn what_is_an_error_cannot_be_allowed() {
     let file = folder.file("a.pfile", "#@ allow=interval-too-short\nIPCKEY 0x1\n/a:/b:86400:3:exit\n");
     let ran = watcher(["check", "--no-host", &file]);
     assert!(ran.out.contains("`interval-too-short` is an error, which cannot be allowed"), "{}", ran.out);
+}
+
+#[test]
+fn a_host_that_has_no_address_is_refused_where_it_stands() {
+    let folder = Folder::new();
+    let script = folder.script("start.sh", "#!/bin/sh\n");
+    let text = format!(
+        "IPCKEY 0x1\n{script}:{script}:86400:3:continue\n_bi_webserv {{\n\
+         PS_INIT DLL:/lib_bi_webserv.so:DIRECT:-:-:-:0\n\
+         PS_EXEC DLL:/lib_bi_webserv.so:DIRECT:-:60:0:3:600:80:no.such.host.invalid\n\
+         PS_ACTION DLL:/lib_bi_webserv.so:DIRECT:-:-:1:0\nPS_QUIT DLL:/lib_bi_webserv.so:DIRECT:-:-:-:0\n}}\n"
+    );
+    let file = folder.file("a.pfile", text);
+    let place = format!("{file}:5:55: ");
+    let checked = watcher(["check", &file]);
+    assert!(checked.out.contains(&place) && checked.out.contains("no.such.host.invalid"), "{checked:?}");
+    if checked.out.contains("the host `no.such.host.invalid` has no address") {
+        // Where the resolver knows that there is no such name. Another one may be silent.
+        assert_eq!(checked.code, Some(1), "{checked:?}");
+        let ran = watcher(["pcheck", "-f", &file, "--run-dir", &shown(&folder.path("run")), "--log", "stderr"]);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.err.contains(&format!("{place}the host `no.such.host.invalid` has no address")), "{ran:?}");
+    }
+    let by_text = watcher(["check", "--no-host", &file]);
+    assert_eq!(by_text.code, Some(0), "{by_text:?}");
 }

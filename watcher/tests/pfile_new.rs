@@ -67,8 +67,6 @@ fn by_name_and_with_a_block_for_the_port() {
     let text = fs::read_to_string(&output).unwrap();
     assert!(text.contains(&format!(":60:0:2:600:{}\n", port.trim())) && text.contains("_bi_webserv {"), "{text}");
     assert!(text.contains(&format!("include_strings={script}\n")), "{text}");
-    let not_asked = |ran: &Ran| ran.err.contains("the blocks for ports are not asked yet by this version");
-    assert!(not_asked(&ran) && !not_asked(&silent), "{ran:?} {silent:?}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! `watcher probe` as people and programs see it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod pfile_support;
 mod probe_support;

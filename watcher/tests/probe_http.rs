@@ -1,4 +1,5 @@
 //! Servers of HTTP that behave, and those that do not: each gives a verdict, within the limit.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod probe_support;
 

@@ -1,4 +1,5 @@
 //! Mail servers that behave, and those that do not.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod probe_support;
 
@@ -22,7 +23,7 @@ fn server(says: &'static [&'static str]) -> Peer<Vec<String>> {
             lines.get_mut().write_all(words.as_bytes()).unwrap();
             let mut line = String::new();
             // An end, of whatever kind, is an empty line.
-            let _ = lines.read_line(&mut line);
+            let _ended = lines.read_line(&mut line);
             heard.push(line.trim_end().to_owned());
         }
         until_closed(lines.get_mut());

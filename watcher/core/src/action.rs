@@ -1,8 +1,11 @@
 //! What the core can ask for.
 
+use std::sync::Arc;
+
 use crate::{
-    Answer, EntryId, ProcId, RequestId, RunId, SavedEntry, ScriptOrder, Signal, Told,
+    Answer, EntryId, ProbeId, ProcId, RequestId, RunId, SavedEntry, ScriptOrder, Signal, Told,
     pfile::{Bytes, RetryOver},
+    probe::Ask,
 };
 
 /// Something to be done. Actions are done in the order in which they were asked for.
@@ -25,10 +28,19 @@ pub enum Action {
     ExpectNoMore(Bytes),
     /// The watch is over.
     Finish(Finish),
+    /// An attempt to ask a service is not wanted any more.
+    ForgetProbe(ProbeId),
     /// Forget all that was saved, and save this.
     Renew(Vec<SavedEntry>),
     /// List all processes of the host.
     List,
+    /// Ask a service, once.
+    Probe {
+        /// This attempt.
+        probe: ProbeId,
+        /// What.
+        ask: Arc<Ask>,
+    },
     /// Read the rules again.
     ReadRules {
         /// Who waits for an answer.

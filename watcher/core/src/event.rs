@@ -1,8 +1,9 @@
 //! What the core can be told.
 
 use crate::{
-    Blame, Comm, Ending, Mono, Order, ProcId, RequestId, RunEnd, RunId, Signal, Span, StartTicks,
+    Blame, Comm, Ending, Mono, Order, ProbeId, ProcId, RequestId, RunEnd, RunId, Signal, Span, StartTicks,
     pfile::{Pfile, select::Processes},
+    probe::Verdict,
 };
 
 /// Something that happened.
@@ -42,6 +43,13 @@ pub enum Event {
         request: Option<RequestId>,
         /// What.
         order: Order,
+    },
+    /// An attempt to ask a service is over.
+    Probed {
+        /// Which.
+        probe: ProbeId,
+        /// What came of it.
+        verdict: Verdict,
     },
     /// Rules that were asked for.
     Rules {

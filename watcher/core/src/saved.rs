@@ -1,6 +1,6 @@
 //! What must survive when the watch is killed and started again.
 
-use crate::{Mono, ProcId, Wall, pfile::Bytes};
+use crate::{Mono, ProcId, Wall, fleet::StallStatus, pfile::Bytes};
 
 /// What is remembered of an entry. Times are those of this boot; after another one they mean nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,4 +33,6 @@ pub struct SavedEntry {
     pub set_grace: Option<u32>,
     /// The script that is running, and since when.
     pub script: Option<(ProcId, Mono)>,
+    /// Stall checks that are off: what padmin shows of each, or nothing; empty when none is.
+    pub stalls: Vec<Option<StallStatus>>,
 }

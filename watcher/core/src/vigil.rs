@@ -63,6 +63,7 @@ impl Vigil {
             | Event::Order { .. }
             | Event::Rules { .. }
             | Event::RunEnded { .. }
+            | Event::Probed { .. }
             | Event::RunStarted { .. } => {}
         }
     }
@@ -168,7 +169,8 @@ mod tests {
                 | Event::Zombie { proc, .. } => Some(*proc),
                 Event::Deadline | Event::Exec { .. } | Event::Listed { .. } | Event::Lost { .. }
                 | Event::Order { .. } | Event::Rules { .. } | Event::RunEnded { .. }
-                | Event::RunStarted { .. } | Event::Stop { .. } => None,
+                | Event::Probed { .. }
+            | Event::RunStarted { .. } | Event::Stop { .. } => None,
             }).filter(|proc| watched.contains(proc)).collect();
             let mut vigil = Vigil::new(watched);
             let mut reported = Vec::new();

@@ -64,7 +64,7 @@ fn the_https_sample() {
     assert_eq!((check.timing().interval(), check.timing().retry_over()), (Seconds(60), Seconds(600)));
     let target = check.target();
     assert_eq!(target.port.number(), 433);
-    assert_eq!(target.host.as_ref().map(ToString::to_string).as_deref(), Some("localhost"));
+    assert_eq!(target.host.as_ref().map(|host| host.value.to_string()).as_deref(), Some("localhost"));
     assert_eq!(target.timeout, Some(Seconds(5)));
     assert_eq!(target.path.as_ref().map(ToString::to_string).as_deref(), Some("/"));
     assert_eq!((check.after_stall(), check.after_failed_kill()), (AfterStall::GoOn, AfterFailedKill::RetryOver));

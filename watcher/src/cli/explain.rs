@@ -93,8 +93,7 @@ fn rules(report: &EntryReport) -> Vec<String> {
     for StallReport { block, interval_s, retry_over_s, port, host, .. } in stall_checks {
         let host = host.as_deref().unwrap_or("this host");
         lines.push(format!(
-            "  {block} asks port {port} of {host} every {interval_s} s; {retry_over_s} s in vain: a stall (not asked yet by \
-             this version)"
+            "  {block} asks port {port} of {host} every {interval_s} s; {retry_over_s} s in vain: a stall"
         ));
     }
     lines

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use watcher_core::{
     Mono, Pid, Span, Wall,
-    fleet::{EntryView, FleetView},
+    fleet::{EntryView, FleetView, StallView},
     monitor::{Standing, Symptom},
     pfile::Strings,
 };
@@ -60,12 +60,24 @@ pub struct EntryLine {
 }
 
 /// `stall_chk (…)`
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct StallLine {
     /// What stands in the brackets.
     pub kind: String,
     /// Its value.
     pub status: String,
+    /// The port that is asked.
+    #[serde(default)]
+    pub port: u16,
+    /// How many checks have failed in a row.
+    #[serde(default)]
+    pub failures: u32,
+    /// For how many seconds.
+    #[serde(default)]
+    pub failing_s: Option<f64>,
+    /// Why the last check failed, or could not be made: it completes the sentence "the service …".
+    #[serde(default)]
+    pub why: Option<String>,
 }
 
 /// The parameters in force.
@@ -157,9 +169,7 @@ impl EntryLine {
         let (script, script_hex) = text(script.as_slice());
         let (include_strings, include_strings_hex) =
             optional(include_strings.as_ref().map(Strings::written).map(|written| written.as_slice()));
-        let stall_checks = stall_checks
-            .iter()
-            .map(|(kind, status)| StallLine { kind: kind.short().to_owned(), status: status.name().to_owned() });
+        let stall_checks = stall_checks.iter().map(|view| StallLine::of(view, now));
         Self {
             entry: number.number(),
             process,
@@ -194,6 +204,20 @@ impl EntryLine {
     #[must_use]
     pub fn include_strings(&self) -> Option<Vec<u8>> {
         self.include_strings.as_ref().map(|strings| bytes(strings, self.include_strings_hex.as_deref()))
+    }
+}
+
+impl StallLine {
+    fn of(view: &StallView, now: Mono) -> Self {
+        let StallView { kind, port, status, failures, failing_since, fault } = view;
+        Self {
+            kind: kind.short().to_owned(),
+            status: status.name().to_owned(),
+            port: port.number(),
+            failures: *failures,
+            failing_s: failing_since.map(|since| now.since(since).seconds()),
+            why: fault.as_ref().map(ToString::to_string),
+        }
     }
 }
 

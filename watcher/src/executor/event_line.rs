@@ -1,7 +1,11 @@
 //! What was told, as a line of JSON: for the dump file, and for whoever follows (`docs/json.md`).
 
 use serde::Serialize;
-use watcher_core::{Ending, Level, Note, Pid, RunEnd, Span, Subject, Told, Wall, pfile::AbsolutePath};
+use watcher_core::{
+    Ending, Level, Note, Pid, RunEnd, Span, Subject, Told, Wall,
+    pfile::{AbsolutePath, Port},
+    probe::Fault,
+};
 
 /// One event. What does not belong to it, or is not known, is left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -85,6 +89,22 @@ details! {
     why: String,
     /// What was set.
     setting: String,
+    /// The port of a service that is asked.
+    port: u16,
+    /// How it is asked: `skt`, `web` or `ssl`.
+    check: &'static str,
+    /// What kind of fault it has.
+    fault: &'static str,
+    /// How many checks have failed in a row.
+    failures: u32,
+    /// For how long.
+    after_s: f64,
+    /// So many entries fail,
+    failing: usize,
+    /// of so many that are asked.
+    asked: usize,
+    /// In how many days a certificate ends.
+    days: i64,
     /// How many records were lost.
     records: u64,
     /// How many entries have not changed,
@@ -159,7 +179,21 @@ fn details(note: &Note) -> Details {
         Note::GroupRestart { tag } => Details { group: Some(tag.to_string()), ..none() },
         Note::Lost { records } => Details { records: Some(*records), ..none() },
         Note::MemberAsked { pid, tag } => Details { group: Some(tag.to_string()), ..of_pid(*pid) },
-        Note::MemberKilled { pid } | Note::Up { pid } => of_pid(*pid),
+        Note::AnswersAgain { pid, port, after, failures } => {
+            Details { failures: Some(*failures), after_s: Some(after.seconds()), ..of_port(*pid, *port) }
+        }
+        Note::CannotKill { pid } | Note::Killed { pid } | Note::MemberKilled { pid } | Note::Up { pid } => of_pid(*pid),
+        Note::CertificateEnds { port, days } => Details { port: Some(port.number()), days: Some(*days), ..none() },
+        Note::NoAnswer { pid, port, fault } | Note::NotAsked { pid, port, fault } => {
+            of_fault(fault, of_port(*pid, *port))
+        }
+        Note::Stall { kind, pid, port } => Details { check: Some(kind.short()), ..of_port(*pid, *port) },
+        Note::StallsHeld { failing, asked } => Details { failing: Some(*failing), asked: Some(*asked), ..none() },
+        Note::Unanswered { pid, port, fault, after, failures } => Details {
+            failures: Some(*failures),
+            after_s: Some(after.seconds()),
+            ..of_fault(fault, of_port(*pid, *port))
+        },
         Note::NotReloaded { why } => Details { why: Some(why.clone()), ..none() },
         Note::Reloaded { kept, added, changed, removed } => Details {
             kept: Some(*kept),
@@ -190,12 +224,20 @@ fn details(note: &Note) -> Details {
             reason: Some(reason.name()),
             ..none()
         },
-        Note::Fatal | Note::Paused | Note::Resumed | Note::SetPidFail | Note::Stop => none(),
+        Note::Fatal | Note::Paused | Note::Resumed | Note::SetPidFail | Note::StallsReleased | Note::Stop => none(),
     }
 }
 
 fn of_pid(pid: Pid) -> Details {
     Details { pid: Some(pid.number()), ..Details::default() }
+}
+
+fn of_port(pid: Pid, port: Port) -> Details {
+    Details { port: Some(port.number()), ..of_pid(pid) }
+}
+
+fn of_fault(fault: &Fault, details: Details) -> Details {
+    Details { fault: Some(fault.name()), why: Some(fault.to_string()), ..details }
 }
 
 fn of_script(script: &AbsolutePath, details: Details) -> Details {

@@ -1,19 +1,21 @@
 //! Everything that does for pcheck what its core asks for, and brings back what came of it; watching apart, which is
 //! [`super::watch`].
 
-use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt as _, path::Path, time::Duration};
+use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt as _, path::Path, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tracing::warn;
 use watcher_core::{
-    EntryId, Event, Level, ProcId, RequestId, RunId, SavedEntry, ScriptOrder, Signal, Told, Wall, pfile::AbsolutePath,
+    EntryId, Event, Level, ProbeId, ProcId, RequestId, RunId, SavedEntry, ScriptOrder, Signal, Told, Wall,
+    pfile::AbsolutePath, probe::Ask,
 };
 
 use super::{
     dump::Head,
     lister::Lister,
     log::Log,
+    probe::{Attempt, Prober},
     rules::RulesReader,
     rundir::RunDir,
     scripts::{self, Scripts},
@@ -38,6 +40,8 @@ pub struct Hands {
     scripts: Scripts,
     lister: Lister,
     rules: RulesReader,
+    prober: Prober,
+    probed: Vec<(ProbeId, Attempt)>,
     /// Looks at scripts before they are needed.
     checks: JoinSet<Vec<scripts::Line>>,
     /// What to look at when that is done.
@@ -59,6 +63,8 @@ impl Hands {
             scripts,
             lister: Lister::default(),
             rules,
+            prober: Prober::new(),
+            probed: Vec::new(),
             checks: JoinSet::new(),
             to_check: None,
             said: Vec::new(),
@@ -71,6 +77,10 @@ impl Hands {
             () = self.scripts.ready() => self.scripts.collect(events, &mut self.said),
             listed = self.lister.next() => events.extend(listed),
             rules = self.rules.next() => events.push(rules),
+            () = self.prober.ready(&mut self.probed) => {
+                let event = |(probe, attempt): (_, Attempt)| Event::Probed { probe, verdict: attempt.verdict };
+                events.extend(self.probed.drain(..).map(event));
+            }
             () = self.log.ready() => self.log.retry(),
             trouble = self.trace.ready() => self.warn(trouble),
             Some(checked) = self.checks.join_next() => {
@@ -134,6 +144,16 @@ impl Hands {
     /// Lists all processes.
     pub fn list(&mut self) {
         self.lister.start();
+    }
+
+    /// Asks a service, once.
+    pub fn probe(&mut self, probe: ProbeId, ask: Arc<Ask>) {
+        self.prober.start(probe, ask);
+    }
+
+    /// That is not wanted any more.
+    pub fn forget_probe(&mut self, probe: ProbeId) {
+        self.prober.forget(probe);
     }
 
     /// Reads the rules again.

@@ -6,6 +6,7 @@ pub mod event_line;
 mod folder;
 pub mod hands;
 pub mod harmless;
+pub mod hosts;
 pub mod inspect;
 pub mod interpreter;
 pub mod journal;

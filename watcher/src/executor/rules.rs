@@ -14,6 +14,8 @@ use watcher_core::{
     pfile::{Lines, Pfile, Problem, Reading, Severity, UnknownOptions, lint, read},
 };
 
+use super::hosts;
+
 /// Largest file that is taken for a pfile, in bytes.
 const LARGEST: u64 = 256 << 20;
 
@@ -60,8 +62,12 @@ pub fn rules(path: &Path, unknown_options: UnknownOptions) -> Result<Rules, Stri
         let at = lines.position(problem.place.start);
         format!("{name}:{}:{}: {}", at.line, at.column, problem.message)
     };
-    let Some(pfile) = pfile else {
-        let mut errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    if let Some(pfile) = &pfile {
+        problems.extend(lint::names(pfile, &hosts::nameless(&lint::hosts(pfile))));
+    }
+    let is_error = |problem: &Problem| problem.severity == Severity::Error;
+    let Some(pfile) = pfile.filter(|_| !problems.iter().any(is_error)) else {
+        let mut errors = problems.iter().filter(|problem| is_error(problem));
         let first = errors.next().map_or_else(String::new, told);
         let more = match errors.count() {
             0 => String::new(),
@@ -69,7 +75,8 @@ pub fn rules(path: &Path, unknown_options: UnknownOptions) -> Result<Rules, Stri
         };
         return Err(format!("{first}{more}"));
     };
-    problems.extend(lint::text(&pfile).into_iter().filter(|problem| allowed.tells(problem)));
+    problems.extend(lint::text(&pfile));
+    problems.retain(|problem| allowed.tells(problem));
     problems.sort_by_key(|problem| problem.place);
     let mut warnings: Vec<_> = problems.iter().take(WARNINGS).map(told).collect();
     if let Some(more) = problems.len().checked_sub(WARNINGS).filter(|more| *more > 0) {
@@ -135,6 +142,7 @@ impl RulesReader {
             None => std::future::pending().await,
         }
     }
+
     /// Lines for the log: what will hurt of what was read.
     pub fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)

@@ -11,11 +11,11 @@ use std::{
 use rustix::fs::{Access, access};
 use watcher_core::pfile::{
     AbsolutePath, Bytes, Pfile,
-    lint::{Host, PathFacts},
+    lint::{self, Host, PathFacts},
     select::Processes,
 };
 
-use super::{interpreter, trust};
+use super::{hosts, interpreter, trust};
 use crate::sys::{proc_table, tcp};
 
 /// Facts about all that these files name. What cannot be found out is left open.
@@ -25,7 +25,9 @@ use crate::sys::{proc_table, tcp};
 pub fn host<'a>(pfiles: impl IntoIterator<Item = &'a Pfile>) -> io::Result<Host> {
     let mut host = Host { processes: Processes::new(proc_table::processes()?), ..Host::default() };
     host.listening = listening_ports().ok();
+    let mut named = BTreeSet::new();
     for pfile in pfiles {
+        named.extend(lint::hosts(pfile));
         if let Some(dump) = pfile.param.dump_file.as_ref().map(|dump| &dump.value) {
             host.real_paths.extend(real_path(as_path(dump)).map(|real| (dump.clone(), real)));
         }
@@ -46,6 +48,7 @@ pub fn host<'a>(pfiles: impl IntoIterator<Item = &'a Pfile>) -> io::Result<Host>
             }
         }
     }
+    host.nameless = hosts::nameless(&named);
     Ok(host)
 }
 

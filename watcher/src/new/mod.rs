@@ -117,11 +117,6 @@ pub fn plan(wanted: &Wanted, processes: &Processes) -> Result<Plan, Vec<String>>
     if !refused.is_empty() {
         return Err(refused);
     }
-    if entries.iter().any(|entry| !entry.checks.is_empty()) {
-        remarks.push(
-            "the blocks for ports are not asked yet by this version: deaths are noticed, stalls are not".to_owned(),
-        );
-    }
     let mut dump = output.clone().into_os_string();
     dump.push(".dump");
     let dump_file = AbsolutePath::new(dump.as_bytes());

@@ -15,6 +15,7 @@ pub mod proc;
 pub mod proc_table;
 pub mod raw_tracepoint;
 pub mod readable;
+pub mod resolver;
 pub mod shared_array;
 pub mod signals;
 pub mod spawn;

@@ -1,5 +1,5 @@
 //! A host for monitors: a folder for their records, links by their names, and the services that they ask.
-#![allow(dead_code, reason = "each test file uses what it needs")]
+#![allow(dead_code, unused_imports, reason = "each test file uses what it needs")]
 
 mod service;
 
@@ -125,7 +125,9 @@ impl Monitor {
         let mut lines = Vec::new();
         loop {
             match self.lines.recv_timeout(LIMIT) {
-                Ok(line) => lines.push(line.split_once("]: ").map_or(line.clone(), |(_, text)| text.to_owned())),
+                Ok(line) => {
+                    lines.push(line.split_once("]: ").map_or_else(|| line.clone(), |(_, text)| text.to_owned()))
+                }
                 // The pipe closes with the process.
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => panic!("it does not end; so far it has said {lines:?}"),

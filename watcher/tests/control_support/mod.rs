@@ -10,11 +10,12 @@ use std::{
 
 use tempfile::TempDir;
 use tokio::sync::{broadcast, mpsc as channel, oneshot};
-use watcher::control::{Bounds, Command, Line, Reply, Request, Server, Who, no_such_entry};
+use watcher::control::{Bounds, Command, Line, Reply, Request, Server, Who};
 use watcher_core::{
     Answer, EntryId, Mono, Order, Pid, Tier, Wall,
-    fleet::{Doing, EntryView, FleetView, ProcStatus, StallStatus},
-    pfile::{AbsolutePath, EntryNumber, StallKind},
+    fleet::{Doing, EntryView, FleetView, ProcStatus, StallStatus, StallView},
+    no_such_entry,
+    pfile::{AbsolutePath, EntryNumber, Port, StallKind},
 };
 
 /// Longer than anything here takes.
@@ -81,7 +82,14 @@ pub(crate) fn entry(index: usize) -> EntryView {
         status: ProcStatus::Avail,
         doing: Doing::Watching,
         until: Some(Mono(3_500_000_000)),
-        stall_checks: vec![(StallKind::Web, StallStatus::Avail)],
+        stall_checks: vec![StallView {
+            kind: StallKind::Web,
+            port: Port::new(80).unwrap(),
+            status: StallStatus::Avail,
+            failures: 0,
+            failing_since: None,
+            fault: None,
+        }],
         retry_over: "continue".to_owned(),
         rerun: None,
         include_strings: None,
@@ -193,14 +201,14 @@ fn reply(canned: &Canned, events: &broadcast::Sender<Line>, command: Command) ->
         }
         Command::Monitor(_) => Reply::refused("no monitor"),
         Command::Order(Order::Pause(Some(entry)) | Order::Resume(Some(entry))) if entry.number() > entries.len() => {
-            Reply::Answer(no_such_entry(entry, entries.len()))
+            Reply::Answer(Answer::Refused(no_such_entry(entry, entries.len())))
         }
         Command::Order(_) => Reply::Answer(Answer::Done),
         Command::Ping => Reply::Who(Box::new(who.clone())),
         Command::ShowEntries { entry } => {
             let shown: Vec<_> = entries.iter().filter(|view| entry.is_none_or(|entry| view.number == entry)).collect();
             match entry {
-                Some(entry) if shown.is_empty() => Reply::Answer(no_such_entry(entry, entries.len())),
+                Some(entry) if shown.is_empty() => Reply::Answer(Answer::Refused(no_such_entry(entry, entries.len()))),
                 _ => Reply::Entries(Mono(1_000_000_000), shown.into_iter().cloned().collect()),
             }
         }

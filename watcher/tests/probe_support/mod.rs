@@ -71,7 +71,7 @@ pub(crate) fn answers(text: impl AsRef<[u8]> + Send + 'static) -> Peer<String> {
     Peer::new(move |mut stream| {
         let heard = request(&mut stream);
         // Whoever has heard enough may be gone.
-        let _ = stream.write_all(text.as_ref());
+        let _gone = stream.write_all(text.as_ref());
         until_closed(&mut stream);
         heard
     })

@@ -32,12 +32,14 @@ impl Unit {
     fn end_of(&mut self, at: usize, death: Leaving, is_ours: bool, cx: &mut Context<'_>) {
         let now = cx.mono();
         let Some(member) = self.member(at) else { return };
-        if !is_ours && member.may_leave_another(death.ending, now, cx.shared.interval) {
+        let is_forced = member.stalls.is_forced(death.proc);
+        if !is_ours && !is_forced && member.may_leave_another(death.ending, now, cx.shared.interval) {
             member.presence = Presence::Leaving(death);
             cx.ask_look();
             return;
         }
-        if cx.shared.dumps {
+        // Of one that is ended by force it was made before.
+        if cx.shared.dumps && !is_forced {
             cx.out.push(Action::Snapshot { entry: member.id, proc: death.proc });
         }
         self.died(at, death, is_ours, cx);
@@ -51,6 +53,11 @@ impl Unit {
         member.died_at = Some(since);
         member.presence = if gone { Presence::Absent } else { Presence::Dying { proc, since, ending } };
         let (subject, pid) = (member.subject(), proc.pid);
+        let was_forced = member.stalls.take_forced(proc);
+        let reason = if was_forced { Reason::Stall } else { reason };
+        if was_forced {
+            cx.tell(subject.clone(), Note::Killed { pid });
+        }
         if gone {
             cx.unwatch(proc, at);
         }

@@ -1,6 +1,6 @@
 //! One entry: what it wants, and what is known of its process.
 
-use super::{EntryView, ProcStatus, StallStatus, UnitId, budget::Budget, looks::Listing, runs::Wanted, view::Doing};
+use super::{EntryView, ProcStatus, UnitId, budget::Budget, looks::Listing, runs::Wanted, stall::Stalls, view::Doing};
 use crate::{
     Ending, EntryId, ExitNotice, Mono, Pid, ProcId, Reason, SavedEntry, Span, Subject, Wall,
     pfile::{self, AbsolutePath, Bytes, Entry, EntryNumber, EntryOption, Seconds, Strings},
@@ -36,6 +36,8 @@ pub(super) struct Member {
     pub(super) count_at: Option<Mono>,
     /// Its script that an earlier pcheck has left running, and since when.
     pub(super) left_running: Option<(ProcId, Mono)>,
+    /// Whether its service answers.
+    pub(super) stalls: Stalls,
     /// What it knew was taken over by an entry of newer rules.
     pub(super) carried: bool,
     /// What was saved last.
@@ -88,6 +90,7 @@ impl Member {
         Self {
             id,
             number,
+            stalls: Stalls::new(id, &entry),
             entry,
             occurrence,
             set_retries: None,
@@ -200,7 +203,6 @@ impl Member {
     }
 
     pub(super) fn view(&self, budget: &Budget, gave_up: bool, doing: Doing, until: Option<Mono>) -> EntryView {
-        let stall_checks = self.entry.stall_checks.iter();
         EntryView {
             id: self.id,
             number: self.number,
@@ -214,8 +216,7 @@ impl Member {
             status: self.status(gave_up),
             doing,
             until,
-            // Nothing asks the service yet.
-            stall_checks: stall_checks.map(|check| (check.value.kind(), StallStatus::Unavail)).collect(),
+            stall_checks: self.stalls.views(self.paused.is_some()),
             retry_over: self.entry.retry_over.value.written().to_string(),
             rerun: self.rerun,
             include_strings: self.entry.include_strings().cloned(),
@@ -242,6 +243,7 @@ impl Member {
             set_retries: self.set_retries,
             set_grace: self.set_grace.map(|grace| grace.0),
             script,
+            stalls: self.stalls.saved(),
         }
     }
 
@@ -268,6 +270,7 @@ impl Member {
         self.set_retries = saved.set_retries;
         self.set_grace = saved.set_grace.map(Seconds);
         self.left_running = saved.script;
+        self.stalls.recall(&saved.stalls);
         self.paused = saved.paused.then_some(ProcStatus::Init);
     }
 

@@ -14,6 +14,7 @@ mod restart;
 mod runs;
 mod search;
 mod shared;
+mod stall;
 mod suspend;
 mod timers;
 mod unit;
@@ -21,12 +22,13 @@ mod view;
 
 use std::collections::BTreeMap;
 
-pub use self::view::{Doing, EntryView, FleetView, ProcStatus, StallStatus};
+pub use self::view::{Doing, EntryView, FleetView, ProcStatus, StallStatus, StallView};
 use self::{
     looks::{Listing, Looks},
     member::Member,
     runs::Runs,
     shared::{Context, Names, Shared, Watched, Who},
+    stall::{Guard, Probes},
     timers::Timers,
     unit::Unit,
 };
@@ -72,6 +74,9 @@ impl Fleet {
             looks: Looks::default(),
             watched: Watched::default(),
             names: Names::default(),
+            probes: Probes::default(),
+            checks: 0,
+            guard: Guard::new(),
             finish: None,
         };
         let mut fleet = Self {
@@ -131,6 +136,11 @@ impl Fleet {
                 out.push(Action::Sweep);
             }
             Event::Order { request, order } => self.order(request, order, now, out),
+            Event::Probed { probe, verdict } => {
+                if let Some(asker) = self.shared.probes.end(probe) {
+                    self.with_unit(asker.unit, now, out, |unit, cx| unit.probed(asker, probe, verdict, cx));
+                }
+            }
             Event::Rules { request, rules } => self.rules(request, rules, now, out),
             Event::RunEnded { run, end } => self.run_ended(run, end, now, out),
             Event::RunStarted { run, script } => self.run_started(run, script, now, out),
@@ -263,6 +273,13 @@ impl Fleet {
         while let Some(unit) = self.shared.runs.grant() {
             self.with_unit(unit, now, out, Unit::granted);
         }
+        while let Some(asker) = self.shared.probes.grant() {
+            self.with_unit(asker.unit, now, out, |unit, cx| unit.ask(asker, cx));
+        }
+        if self.shared.guard.holds && !self.shared.guard.is_too_much() {
+            self.shared.guard.holds = false;
+            out.push(Action::Tell(Told { entry: None, note: Note::StallsReleased }));
+        }
         if self.shared.looks.begin(now.mono) {
             out.push(Action::List);
         }
@@ -299,8 +316,10 @@ impl Fleet {
         let Some(unit) = self.units.get_mut(&id) else { return };
         let mut cx = Context { unit: id, now, shared: &mut self.shared, out };
         happens(unit, &mut cx);
+        unit.tend_checks(&mut cx);
         unit.save(&mut cx);
-        self.timers.set(id, unit.deadline(&self.shared));
+        let next = [unit.deadline(&self.shared), unit.next_check()];
+        self.timers.set(id, next.into_iter().flatten().min());
     }
 
     fn new_member(&mut self, number: EntryNumber, entry: crate::pfile::Entry, occurrence: u32) -> Member {

@@ -53,6 +53,8 @@ impl Fleet {
     pub(super) fn take_rules(&mut self, rules: &Pfile) {
         let mut seen = BTreeMap::new();
         let mut groups: BTreeMap<Bytes, UnitId> = BTreeMap::new();
+        self.shared.guard.set(rules.stall_guard());
+        self.shared.checks = rules.entries.iter().map(|entry| entry.value.stall_checks.len() as u64).sum();
         for (number, entry) in rules.numbered() {
             let occurrences = seen.entry(pfile::print_entry(&entry.value)).or_insert(0);
             let member = self.new_member(number, entry.value.clone(), *occurrences);
@@ -106,6 +108,7 @@ impl Fleet {
             changes.removed += unit.members.iter().filter(|member| !member.carried).count();
             let mut cx = Context { unit: id, now, shared: &mut self.shared, out };
             unit.let_go(&mut cx);
+            unit.tend_checks(&mut cx);
             self.shared.runs.leave(id);
             self.timers.set(id, None);
         }

@@ -216,7 +216,7 @@ impl Unit {
     }
 
     /// The retries are used up.
-    fn give_up(&mut self, culprit: usize, cx: &mut Context<'_>) {
+    pub(super) fn give_up(&mut self, culprit: usize, cx: &mut Context<'_>) {
         let Some(member) = self.members.get(culprit) else { return };
         let (subject, action) = (member.subject(), member.entry.retry_over.value.action());
         cx.tell(subject.clone(), Note::RetryOver { action });

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{UnitId, looks::Looks, runs::Runs};
+use super::{
+    UnitId,
+    looks::Looks,
+    runs::Runs,
+    stall::{Guard, Probes},
+};
 use crate::{Action, Mono, Note, Now, Outbox, ProcId, RunId, Span, Subject, Told, action::Finish, pfile::Bytes};
 
 /// What all units share.
@@ -16,6 +21,10 @@ pub(super) struct Shared {
     pub(super) looks: Looks,
     pub(super) watched: Watched,
     pub(super) names: Names,
+    pub(super) probes: Probes,
+    /// How many stall checks there are.
+    pub(super) checks: u64,
+    pub(super) guard: Guard,
     /// The watch is to end.
     pub(super) finish: Option<Finish>,
 }

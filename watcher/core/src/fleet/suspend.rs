@@ -84,6 +84,7 @@ impl Unit {
             self.phase = Phase::Idle;
         }
         let Some(member) = self.members.get_mut(at) else { return };
+        member.stalls.forgive();
         if member.paused.take().is_none() && matches!(member.presence, Presence::Up(_)) {
             return;
         }

@@ -6,6 +6,7 @@ use super::{
     budget::Budget,
     member::{Member, Presence},
     shared::{Context, Who},
+    stall::Tally,
 };
 use crate::{Ending, Mono, Reason, RunId, Span, pfile::Bytes};
 
@@ -17,6 +18,8 @@ pub(super) struct Unit {
     pub(super) members: Vec<Member>,
     pub(super) budget: Budget,
     pub(super) phase: Phase,
+    /// How many of them are asked, as last counted.
+    pub(super) tally: Tally,
     /// It was made of rules just now, and has not begun.
     pub(super) is_fresh: bool,
 }
@@ -71,7 +74,7 @@ pub(super) enum Search {
 
 impl Unit {
     pub(super) fn new(tag: Option<Bytes>, members: Vec<Member>) -> Self {
-        Self { tag, members, budget: Budget::default(), phase: Phase::Idle, is_fresh: true }
+        Self { tag, members, budget: Budget::default(), phase: Phase::Idle, tally: Tally::default(), is_fresh: true }
     }
 
     pub(super) fn member(&mut self, at: usize) -> Option<&mut Member> {
@@ -163,6 +166,7 @@ impl Unit {
     /// Time has passed.
     pub(super) fn due(&mut self, cx: &mut Context<'_>) {
         let now = cx.mono();
+        self.checks_due(cx);
         if let Phase::Appearing { look_at, .. } = &mut self.phase
             && look_at.is_some_and(|at| at <= now)
         {
@@ -202,6 +206,11 @@ impl Unit {
                 None
             }
         }
+    }
+
+    /// When somebody is to be asked, or a forced end is over.
+    pub(super) fn next_check(&self) -> Option<Mono> {
+        self.members.iter().filter_map(|member| member.stalls.deadline()).min()
     }
 
     fn count_at(&self) -> Option<Mono> {

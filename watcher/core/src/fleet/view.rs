@@ -2,7 +2,8 @@
 
 use crate::{
     EntryId, Mono, Pid, Tier, Wall,
-    pfile::{AbsolutePath, EntryNumber, StallKind, Strings},
+    pfile::{AbsolutePath, EntryNumber, Port, StallKind, Strings},
+    probe::Fault,
 };
 
 /// An entry as it stands.
@@ -33,7 +34,7 @@ pub struct EntryView {
     /// Until when, where it waits for a time.
     pub until: Option<Mono>,
     /// `stall_chk (…)`, in the order of the file.
-    pub stall_checks: Vec<(StallKind, StallStatus)>,
+    pub stall_checks: Vec<StallView>,
     /// `retry_over_act`, as written.
     pub retry_over: String,
     /// `rerun_time`
@@ -133,6 +134,23 @@ impl Doing {
     }
 }
 
+/// A stall check as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StallView {
+    /// What is asked.
+    pub kind: StallKind,
+    /// On which port.
+    pub port: Port,
+    /// `stall_chk`
+    pub status: StallStatus,
+    /// How many checks have failed in a row.
+    pub failures: u32,
+    /// Since when.
+    pub failing_since: Option<Mono>,
+    /// Why the last one failed, or could not be made.
+    pub fault: Option<Fault>,
+}
+
 /// `stall_chk`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StallStatus {
@@ -149,6 +167,14 @@ pub enum StallStatus {
 }
 
 impl StallStatus {
+    const ALL: [Self; 5] = [Self::Init, Self::Avail, Self::Detect, Self::Unavail, Self::Unknown];
+
+    /// By what padmin shows.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
     /// As padmin shows it.
     #[must_use]
     pub const fn name(self) -> &'static str {

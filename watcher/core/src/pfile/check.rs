@@ -114,6 +114,8 @@ checks! {
     UnknownLint "unknown-lint" Error,
     /// An option that does not exist
     UnknownOption "unknown-option" Error,
+    /// A host of a stall check that has no address
+    UnresolvedHost "unresolved-host" Error,
     /// The file begins with a byte order mark
     ByteOrderMark "byte-order-mark" Warning,
     /// Lines end as on Windows
@@ -164,6 +166,8 @@ checks! {
     ScriptWritable "script-writable" Warning,
     /// An entry that matches several processes which do not descend from one of them
     SeveralMatches "several-matches" Warning,
+    /// A host of a stall check whose address cannot be found out at this time
+    SilentResolver "silent-resolver" Warning,
     /// A parameter that does not exist
     UnknownParameter "unknown-parameter" Warning,
     /// An extension that the entry's blocks have no use for

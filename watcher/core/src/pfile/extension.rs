@@ -23,6 +23,8 @@ pub enum Extension {
     Path(Bytes),
     /// Time limit of the restart script.
     ScriptTimeout(Seconds),
+    /// Verdicts on stalls are held when more than so many of a hundred services fail; none: never.
+    StallGuard(Option<u32>),
     /// Status codes that count as an answer.
     Status(Vec<StatusRange>),
     /// Time limit of one check.
@@ -33,7 +35,7 @@ pub enum Extension {
 
 impl Extension {
     /// The keys.
-    pub const KEYS: [&'static str; 12] = [
+    pub const KEYS: [&'static str; 13] = [
         "allow",
         "ca",
         "expiry_warn",
@@ -43,6 +45,7 @@ impl Extension {
         "method",
         "path",
         "script_timeout",
+        "stall_guard",
         "status",
         "timeout",
         "verify",
@@ -61,16 +64,18 @@ impl Extension {
             Self::Method(_) => "method",
             Self::Path(_) => "path",
             Self::ScriptTimeout(_) => "script_timeout",
+            Self::StallGuard(_) => "stall_guard",
             Self::Status(_) => "status",
             Self::Timeout(_) => "timeout",
             Self::Verify(_) => "verify",
         }
     }
 
-    /// Whether it says something about the whole file as well as about an entry.
-    pub(super) const fn may_stand_before_entries(&self) -> bool {
+    /// Of what it says something.
+    pub(super) const fn belongs_to(&self) -> BelongsTo {
         match self {
-            Self::Allow(_) => true,
+            Self::Allow(_) => BelongsTo::Both,
+            Self::StallGuard(_) => BelongsTo::File,
             Self::Ca(_)
             | Self::ExpiryWarn(_)
             | Self::Header(_)
@@ -81,7 +86,7 @@ impl Extension {
             | Self::ScriptTimeout(_)
             | Self::Status(_)
             | Self::Timeout(_)
-            | Self::Verify(_) => false,
+            | Self::Verify(_) => BelongsTo::Entry,
         }
     }
 
@@ -96,6 +101,7 @@ impl Extension {
             | Self::Method(_)
             | Self::Path(_)
             | Self::ScriptTimeout(_)
+            | Self::StallGuard(_)
             | Self::Status(_)
             | Self::Timeout(_)
             | Self::Verify(_) => false,
@@ -106,7 +112,7 @@ impl Extension {
     #[must_use]
     pub const fn needs(&self) -> Needs {
         match self {
-            Self::Allow(_) | Self::ScriptTimeout(_) => Needs::Nothing,
+            Self::Allow(_) | Self::ScriptTimeout(_) | Self::StallGuard(_) => Needs::Nothing,
             Self::Ca(_) | Self::ExpiryWarn(_) | Self::Verify(_) => Needs::TlsCheck,
             Self::Timeout(_) => Needs::AnyCheck,
             Self::Header(_)
@@ -117,6 +123,17 @@ impl Extension {
             | Self::Status(_) => Needs::WebCheck,
         }
     }
+}
+
+/// Where an extension may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BelongsTo {
+    /// With an entry, or before all of them.
+    Both,
+    /// With an entry.
+    Entry,
+    /// Before all entries.
+    File,
 }
 
 /// What an entry must have for an extension to be of any use.

@@ -24,6 +24,7 @@ mod words;
 pub use bytes::Bytes;
 pub use check::{Check, Severity};
 pub use entry::{Entry, EntryOption, RetryOver, Strings, WrittenRetryOver};
+use extension::BelongsTo;
 pub use extension::{Extension, Method, Needs, StatusRange};
 pub use place::{Lines, Place, Placed, Position};
 pub use print::{print, print_block, print_entry};

@@ -33,7 +33,7 @@ pub struct Placed<T> {
 }
 
 impl<T> Placed<T> {
-    pub(super) const fn new(value: T, place: Place) -> Self {
+    pub(crate) const fn new(value: T, place: Place) -> Self {
         Self { value, place }
     }
 }

@@ -139,7 +139,7 @@ impl Text {
         let mut arguments = vec![
             timing.retry_over().0.to_string(),
             target.port.number().to_string(),
-            text(&target.host),
+            text(&target.host.as_ref().map(|host| host.value.clone())),
             timeout,
             text(&target.path),
         ];
@@ -172,6 +172,9 @@ impl Text {
             | Extension::ScriptTimeout(Seconds(number))
             | Extension::Timeout(Seconds(number)) => number.to_string().into_bytes(),
             Extension::Method(method) => method.name().into(),
+            Extension::StallGuard(share) => {
+                share.map_or_else(|| "off".to_owned(), |share| share.to_string()).into_bytes()
+            }
             Extension::Status(ranges) => {
                 let range = |range: &StatusRange| match (range.first(), range.last()) {
                     (first, last) if first == last => first.to_string(),

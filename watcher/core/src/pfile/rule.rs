@@ -16,6 +16,14 @@ pub struct Pfile {
 }
 
 impl Pfile {
+    /// From which share of failing services on verdicts are held, in percent: what the file says, which may be "never".
+    #[must_use]
+    pub fn stall_guard(&self) -> Option<Option<u32>> {
+        self.extensions
+            .iter()
+            .find_map(|extension| if let Extension::StallGuard(share) = extension.value { Some(share) } else { None })
+    }
+
     /// The entries with their numbers.
     pub fn numbered(&self) -> impl Iterator<Item = (EntryNumber, &Placed<Entry>)> {
         self.entries.iter().enumerate().map(|(index, entry)| (EntryNumber::of_index(index), entry))

@@ -1,7 +1,9 @@
 //! Stall checks: a service that is up but does not answer. The libraries that a pfile names are never opened; their
 //! names choose among the checks that are built in.
 
-use super::{Bytes, Seconds};
+use std::fmt;
+
+use super::{Bytes, Placed, Seconds};
 
 /// A kind of stall check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -173,7 +175,7 @@ pub struct StallTarget {
     /// TCP port.
     pub port: Port,
     /// Host; this one where none is given.
-    pub host: Option<Bytes>,
+    pub host: Option<Placed<Bytes>>,
     /// Time limit of one check, where one is given.
     pub timeout: Option<Seconds>,
     /// Path that is asked for, where one is given.
@@ -184,7 +186,7 @@ impl StallTarget {
     /// Whether this host is asked.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        self.host.as_ref().is_none_or(|host| match host.as_slice() {
+        self.host.as_ref().is_none_or(|host| match host.value.as_slice() {
             b"localhost" | b"::1" | b"[::1]" => true,
             other => other.starts_with(b"127."),
         })
@@ -206,6 +208,12 @@ impl Port {
     #[must_use]
     pub const fn number(self) -> u16 {
         self.0
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

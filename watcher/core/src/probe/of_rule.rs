@@ -20,6 +20,7 @@ impl Ask {
     #[must_use]
     pub fn of_check<'a>(check: &StallCheck, extensions: impl IntoIterator<Item = &'a Extension>) -> Self {
         let target = check.target();
+        let host = target.host.as_ref().map(|host| host.value.clone());
         let mut limit = target.timeout.unwrap_or_else(|| LIMIT.min(check.timing().interval()));
         let mut tls = TlsAsk::default();
         let mut http = HttpAsk {
@@ -43,7 +44,10 @@ impl Ask {
                 Extension::Status(ranges) => http.statuses = Statuses::Only(ranges.clone()),
                 Extension::Timeout(seconds) => limit = *seconds,
                 Extension::Verify(verify) => tls.verify = *verify,
-                Extension::Allow(_) | Extension::ExpiryWarn(_) | Extension::ScriptTimeout(_) => {}
+                Extension::Allow(_)
+                | Extension::ExpiryWarn(_)
+                | Extension::ScriptTimeout(_)
+                | Extension::StallGuard(_) => {}
             }
         }
         let how = match check.kind() {
@@ -51,7 +55,7 @@ impl Ask {
             StallKind::Web => How::Http(http),
             StallKind::WebTls => How::Http(HttpAsk { tls: Some(tls), ..http }),
         };
-        Self { how, host: target.host.clone(), port: target.port, limit: Span::of_seconds(limit.0) }
+        Self { how, host, port: target.port, limit: Span::of_seconds(limit.0) }
     }
 }
 
@@ -73,10 +77,10 @@ pub fn in_pfile(check: &StallCheck, extensions: &[Extension]) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pfile::{Port, StallTarget, StallTiming};
+    use crate::pfile::{Place, Placed, Port, StallTarget, StallTiming};
 
     fn check(kind: StallKind, host: Option<&str>, timeout: Option<u32>) -> StallCheck {
-        let (port, host) = (Port::new(8080).unwrap(), host.map(Bytes::from));
+        let (port, host) = (Port::new(8080).unwrap(), host.map(|host| Placed::new(host.into(), Place::default())));
         let target = StallTarget { port, host, timeout: timeout.map(Seconds), path: None };
         StallCheck::new(kind, StallTiming::default(), target)
     }

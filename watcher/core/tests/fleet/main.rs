@@ -7,5 +7,6 @@ mod late;
 mod orders;
 mod properties;
 mod scripts;
+mod stalls;
 mod stories;
 mod world;

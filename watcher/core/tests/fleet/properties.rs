@@ -2,20 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use crate::world::{Life, Script, World, rules};
+use crate::world::{Life, Script, Service, World, rules};
 use proptest::prelude::*;
 use watcher_core::{
-    Action, Ending, Event, Mono, Note, Now, Order, Outbox, Pid, ProcId, RunEnd, RunId, Span, StartTicks, Wall,
-    fleet::{Doing, Fleet, ProcStatus},
+    Action, Ending, Event, Mono, Note, Now, Order, Outbox, Pid, ProbeId, ProcId, RunEnd, RunId, Span, StartTicks, Wall,
+    fleet::{Doing, Fleet, ProcStatus, StallStatus},
     pfile::{EntryNumber, Seconds},
+    probe::{Fault, Verdict},
 };
 
+/// Port of a service that two entries have, as it were.
+const PORT: u16 = 80;
+
 const ENTRIES: [&str; 6] = [
-    "/bin/a:/s:60:3:continue",
+    "/bin/a:/s:60:3:continue\n_bi_socket {\n PS_INIT DLL:/lib_bi_socket.so:DIRECT:-:-:-:0\n \
+     PS_EXEC DLL:/lib_bi_socket.so:DIRECT:-:10:0:2:30:80\n PS_ACTION DLL:/lib_bi_socket.so:DIRECT:-:-:0:0\n \
+     PS_QUIT DLL:/lib_bi_socket.so:DIRECT:-:-:-:0\n}",
     "/bin/b:/s:0:2:continue:include_strings=x&y",
     "/bin/c:/s:86400:3:continue:min_proc_count=1:max_proc_count=2",
     "/bin/d:/s:300:2:continue:grp_tag=g",
-    "/bin/e:/s:300:2:continue:grp_tag=g:clear_cmd=/clear",
+    "/bin/e:/s:300:2:continue:grp_tag=g:clear_cmd=/clear\n_bi_webserv {\n PS_INIT DLL:/lib_bi_webserv.so:DIRECT:-:-:-:0\n \
+     PS_EXEC DLL:/lib_bi_webserv.so:DIRECT:-:20:1:2:40:80\n PS_ACTION DLL:/lib_bi_webserv.so:DIRECT:-:-:1:0\n \
+     PS_QUIT DLL:/lib_bi_webserv.so:DIRECT:-:-:-:0\n}",
     "/bin/f:/s:60:5:continue:restart_waittime=3",
 ];
 
@@ -30,7 +38,18 @@ enum Deed {
     Pause(Option<usize>),
     Resume(Option<usize>),
     Reload(Vec<usize>, bool),
+    Serve(Option<Service>),
     Nonsense(u32),
+}
+
+fn any_service() -> impl Strategy<Value = Option<Service>> {
+    let fault = prop_oneof![
+        Just(Fault::Connect { errno: 111 }),
+        Just(Fault::Socket { errno: 24 }),
+        Just(Fault::Overrun),
+        Just(Fault::Foreign { what: "babbles".to_owned() }),
+    ];
+    prop_oneof![2 => Just(None), 2 => Just(Some(Service::Silent)), 3 => fault.prop_map(|fault| Some(Service::Fails(fault)))]
 }
 
 fn any_script() -> impl Strategy<Value = Script> {
@@ -61,6 +80,7 @@ fn any_deed() -> impl Strategy<Value = Deed> {
         1 => proptest::option::of(entry).prop_map(Deed::Resume),
         1 => (Just((0..ENTRIES.len()).collect::<Vec<_>>()).prop_shuffle(), 1_usize..=ENTRIES.len(), any::<bool>())
             .prop_map(|(order, count, change)| Deed::Reload(order.into_iter().take(count).collect(), change)),
+        3 => any_service().prop_map(Deed::Serve),
         2 => any::<u32>().prop_map(Deed::Nonsense),
     ]
 }
@@ -118,9 +138,14 @@ fn happen(world: &mut World, deed: Deed) {
             world.rules = Ok(rules);
             world.order(Order::Reload);
         }
+        Deed::Serve(service) => {
+            world.services.remove(&PORT);
+            world.services.extend(service.map(|service| (PORT, service)));
+        }
         Deed::Nonsense(seed) => {
             let stranger = ProcId { pid: Pid::new(1 + seed % 300).unwrap(), start: StartTicks(u64::from(seed)) };
-            world.event(match seed % 4 {
+            world.event(match seed % 5 {
+                4 => Event::Probed { probe: ProbeId(1_000_000), verdict: Verdict::Bad(Fault::Overrun) },
                 0 => Event::Gone { proc: stranger, ending: Ending::Unknown },
                 1 => Event::RunEnded { run: RunId(1_000_000), end: RunEnd::Ended(Ending::Unknown) },
                 2 => Event::Exec { proc: stranger },
@@ -139,6 +164,8 @@ fn check(world: &World) -> Result<(), TestCaseError> {
         }
     }
     prop_assert!(causes.values().all(|times| *times == 1), "a death told twice: {causes:?}");
+    let blocks: usize = world.fleet.views().iter().map(|view| view.stall_checks.len()).sum();
+    prop_assert!(world.asking.len() <= blocks, "each check asks once at a time: {:?}", world.asking);
     prop_assert_eq!(world.fleet.watched().collect::<Vec<_>>(), world.watched.iter().copied().collect::<Vec<_>>());
     Ok(())
 }
@@ -165,6 +192,7 @@ proptest! {
         }
         // From here on all goes well: what was given up or suspended begins anew.
         world.scripts.clear();
+        world.services.clear();
         world.default_script = Script::Replaces(5);
         world.pass(Span::of_seconds(2_000));
         world.order(Order::Resume(None));
@@ -175,6 +203,7 @@ proptest! {
             prop_assert_eq!((view.status, view.doing), (ProcStatus::Avail, Doing::Watching), "entry {}", view.number);
             let alive = world.processes.iter().any(|(proc, _)| Some(proc.pid) == view.pid);
             prop_assert!(alive, "entry {} is said to be there", view.number);
+            prop_assert!(view.stall_checks.iter().all(|check| check.status == StallStatus::Avail), "{:?}", view);
         }
         prop_assert!(world.expected.is_empty() && world.running.is_empty());
         prop_assert!(world.finish.is_none());

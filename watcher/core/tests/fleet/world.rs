@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use watcher_core::{
-    Action, Answer, Comm, Ending, EntryId, Event, ExitNotice, Finish, Mono, Note, Now, Order, Outbox, Pid, ProcId,
-    RequestId, RunEnd, RunId, SavedEntry, ScriptOrder, Signal, Span, StartTicks, Told, Wall,
+    Action, Answer, Comm, Ending, EntryId, Event, ExitNotice, Finish, Mono, Note, Now, Order, Outbox, Pid, ProbeId,
+    ProcId, RequestId, RunEnd, RunId, SavedEntry, ScriptOrder, Signal, Span, StartTicks, Told, Wall,
     fleet::{EntryView, Fleet},
     pfile::{
         EntryNumber, Pfile, UnknownOptions, read,
         select::{Process, Processes},
     },
+    probe::{Fault, Step, Verdict},
 };
 
 pub(crate) use crate::scripts::Script;
@@ -26,6 +27,7 @@ pub(crate) enum Happening {
     EndsDying(ProcId),
     Listed(Vec<Process>),
     ScriptEnds(RunId, RunEnd),
+    Probed(ProbeId, Verdict),
 }
 
 #[derive(Debug)]
@@ -58,6 +60,13 @@ pub(crate) struct World {
     pub(crate) asked: Vec<Action>,
     pub(crate) dumps: usize,
     pub(crate) pending: VecDeque<Event>,
+    /// How the services on these ports behave; all others answer.
+    pub(crate) services: BTreeMap<u16, Service>,
+    /// Attempts that were asked for and not forgotten, and when, with their ports.
+    pub(crate) asking: BTreeMap<ProbeId, u16>,
+    pub(crate) asked_at: Vec<(Mono, u16)>,
+    /// Processes that not even SIGKILL ends.
+    pub(crate) stuck: BTreeSet<ProcId>,
     happenings: BTreeMap<(Mono, u64), Happening>,
     next_happening: u64,
     pub(crate) next_pid: u32,
@@ -66,6 +75,14 @@ pub(crate) struct World {
     /// Told to be dying, and awaited: only then is it told that they have gone.
     announced: BTreeSet<ProcId>,
     awaited: BTreeSet<ProcId>,
+}
+
+/// What a service does when it is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    Answers { certificate_days: Option<i64> },
+    Fails(Fault),
+    Silent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +126,10 @@ impl World {
             asked: Vec::new(),
             dumps: 0,
             pending: VecDeque::new(),
+            services: BTreeMap::new(),
+            asking: BTreeMap::new(),
+            asked_at: Vec::new(),
+            stuck: BTreeSet::new(),
             happenings: BTreeMap::new(),
             next_happening: 0,
             next_pid: 100,
@@ -269,6 +290,11 @@ impl World {
                 let (processes, uptime) = (Processes::new(processes), StartTicks(self.now.0 / 10_000_000));
                 self.pending.push_back(Event::Listed { processes, uptime });
             }
+            Happening::Probed(probe, verdict) => {
+                if self.asking.remove(&probe).is_some() {
+                    self.pending.push_back(Event::Probed { probe, verdict });
+                }
+            }
             Happening::ScriptEnds(run, end) => {
                 self.at_work.remove(&run);
                 if self.running.remove(&run).is_some() {
@@ -307,6 +333,28 @@ impl World {
                 }
                 Action::Expect(name) => assert!(self.expected.insert(name.to_string()), "expected twice"),
                 Action::ExpectNoMore(name) => assert!(self.expected.remove(&name.to_string()), "not expected"),
+                Action::ForgetProbe(probe) => {
+                    // It may have its verdict already: that is told, and means nothing any more.
+                    let is_told = |event: &Event| matches!(event, Event::Probed { probe: told, .. } if *told == probe);
+                    let was_asked = self.asking.remove(&probe).is_some() || self.pending.iter().any(is_told);
+                    assert!(was_asked, "it was not asked");
+                }
+                Action::Probe { probe, ask } => {
+                    let port = ask.port.number();
+                    self.asked_at.push((self.now, port));
+                    assert!(self.asking.insert(probe, port).is_none(), "each attempt has a name of its own");
+                    let (takes, verdict) = match self.services.get(&port) {
+                        None => (Span::of_millis(1), Verdict::Good { certificate_days: None }),
+                        Some(Service::Answers { certificate_days }) => {
+                            (Span::of_millis(1), Verdict::Good { certificate_days: *certificate_days })
+                        }
+                        Some(Service::Fails(fault)) => (Span::of_millis(1), Verdict::Bad(fault.clone())),
+                        Some(Service::Silent) => {
+                            (ask.limit, Verdict::Bad(Fault::Silent { step: Step::Answer, got: 0 }))
+                        }
+                    };
+                    self.later(takes, Happening::Probed(probe, verdict));
+                }
                 Action::Finish(finish) => assert!(self.finish.replace(finish).is_none(), "it ends once"),
                 Action::List => {
                     let alive = self.processes.values().filter(|(_, life)| *life == Life::Alive);
@@ -326,7 +374,8 @@ impl World {
                 Action::Run(order) => self.run(*order),
                 Action::Save(saved) => self.save(*saved),
                 Action::Signal { proc, signal } | Action::SignalGroup { leader: proc, signal } => {
-                    if signal == Signal::KILL || !self.stubborn.contains(&proc) {
+                    let heeds = signal == Signal::KILL || !self.stubborn.contains(&proc);
+                    if heeds && !self.stuck.contains(&proc) {
                         self.kill(proc);
                     }
                 }

@@ -54,7 +54,7 @@ impl Lines {
         self.text("retry_count", entry.retry_count);
         self.text("restart_count", entry.restart_count);
         self.text("proc_sts", &entry.proc_sts);
-        for StallLine { kind, status } in &entry.stall_checks {
+        for StallLine { kind, status, .. } in &entry.stall_checks {
             self.text(&format!("stall_chk ({kind})"), status);
         }
         self.text("retry_over_act", &entry.retry_over_act);
@@ -117,7 +117,14 @@ mod tests {
 
     #[test]
     fn the_newer_published_sample_is_met_to_the_byte() {
-        let stall = StallLine { kind: "web".to_owned(), status: "AVAIL".to_owned() };
+        let stall = StallLine {
+            kind: "web".to_owned(),
+            status: "AVAIL".to_owned(),
+            port: 80,
+            failures: 0,
+            failing_s: None,
+            why: None,
+        };
         let entry = EntryLine { stall_checks: vec![stall], ..plain("/opt/HA/PS/test_pm") };
         let sample = "\
 pname                = /opt/HA/PS/test_pm

@@ -1,6 +1,6 @@
 //! What is to be asked, as it is typed.
 
-use watcher_core::pfile::{Bytes, Port, Seconds, StallTarget};
+use watcher_core::pfile::{Bytes, Place, Placed, Port, Seconds, StallTarget};
 
 /// A language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +97,8 @@ pub(super) fn read(text: &str) -> Result<Target, String> {
         }
     };
     // This host needs no name; a block then names none either.
-    let host = Some(host).filter(|host| !host.eq_ignore_ascii_case("localhost")).map(Bytes::from);
+    let host = Some(host).filter(|host| !host.eq_ignore_ascii_case("localhost"));
+    let host = host.map(|host| Placed { value: Bytes::from(host), place: Place::default() });
     let timeout: Option<Seconds> = None;
     Ok(Target { scheme, target: StallTarget { port: number, host, timeout, path } })
 }
@@ -119,7 +120,7 @@ mod tests {
         match read(text) {
             Ok(Target { scheme, target: StallTarget { port, host, path, timeout: _ } }) => {
                 let or = |bytes: Option<Bytes>| bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
-                format!("{scheme:?} {} {} {}", or(host), port.number(), or(path))
+                format!("{scheme:?} {} {} {}", or(host.map(|host| host.value)), port.number(), or(path))
             }
             Err(sentence) => sentence,
         }

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use watcher_core::{
-    EntryId, Event, Level, RequestId, Span, Told,
+    EntryId, Event, RequestId, Span, Told,
     fleet::{EntryView, FleetView},
+    no_such_entry,
     pfile::EntryNumber,
 };
 
 use super::Patrol;
 use crate::{
-    control::{Command, EntryLine, Reply, Request, Who, no_such_entry},
+    control::{Command, EntryLine, Reply, Request, Who},
     executor::{
         dump::{self, Head},
         event_line::EventLine,
@@ -42,13 +43,13 @@ impl Patrol {
                 let mut views = self.fleet.views();
                 views.retain(|view| entry.is_none_or(|entry| view.number == entry));
                 match (entry, views.is_empty()) {
-                    (Some(entry), true) => Reply::Answer(no_such_entry(entry, entries)),
+                    (Some(entry), true) => Reply::refused(no_such_entry(entry, entries)),
                     (Some(_) | None, _) => Reply::Entries(clock::now(), views),
                 }
             }
             Command::ShowParam => Reply::Param(self.view()),
             Command::Why { entry } => match entry.filter(|entry| entry.number() > entries) {
-                Some(entry) => Reply::Answer(no_such_entry(entry, entries)),
+                Some(entry) => Reply::refused(no_such_entry(entry, entries)),
                 None => self.why(entry),
             },
         };
@@ -107,9 +108,6 @@ impl Patrol {
         let dump_file = self.fleet.param().dump_file.as_ref().map(|dump| &dump.value);
         self.hands.trace.dump_to(dump_file);
         let views = self.fleet.views();
-        if views.iter().any(|view| !view.stall_checks.is_empty()) {
-            self.hands.say(Level::Warning, "Stall monitors are not built in yet: _bi_ blocks do nothing");
-        }
         let ids: BTreeSet<_> = views.iter().map(|view| view.id).collect();
         self.hands.check_scripts(views.into_iter().map(|view| (view.process, view.script)).collect());
         self.hands.trace.retain(|id| ids.contains(&id));

@@ -219,6 +219,7 @@ impl Patrol {
                     | Event::Gone { .. }
                     | Event::Lost { .. }
                     | Event::Order { .. }
+                    | Event::Probed { .. }
                     | Event::RunEnded { .. }
                     | Event::RunStarted { .. }
                     | Event::Stop { .. }
@@ -269,6 +270,8 @@ impl Patrol {
                     service::reloading();
                     self.hands.read_rules(request);
                 }
+                Action::ForgetProbe(probe) => self.hands.forget_probe(probe),
+                Action::Probe { probe, ask } => self.hands.probe(probe, ask),
                 Action::Renew(saved) => {
                     self.hands.renew(&saved);
                     self.follow_rules();

@@ -190,7 +190,7 @@ mod tests {
         static CALLS: AtomicUsize = AtomicUsize::new(0);
         fn once_in_two(_: &u32) -> Result<usize, String> {
             let call = CALLS.fetch_add(1, Ordering::SeqCst);
-            if call % 2 == 0 { Ok(call) } else { Err("not now".to_owned()) }
+            if call.is_multiple_of(2) { Ok(call) } else { Err("not now".to_owned()) }
         }
         runtime().block_on(async {
             for (keep, expected) in [(Keep::Last, Ok(0)), (Keep::Fresh, Err("not now".to_owned()))] {

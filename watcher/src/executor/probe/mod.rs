@@ -31,6 +31,7 @@ use watcher_core::{
 use attempt::Means;
 pub use attempt::{Attempt, Timings};
 use lookup::{Found, Keep, Lookups};
+pub use names::needs_resolver;
 use names::{Addresses, NoAddress, Target};
 pub use tls::{Agreed, Certificate};
 

@@ -1,11 +1,13 @@
 //! From a host to addresses.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
 use watcher_core::{pfile::Bytes, probe::Fault};
+
+use crate::sys::resolver::{self, NotResolved};
 
 /// More are not tried: each gets a share of the time.
 const MOST: usize = 8;
@@ -15,12 +17,14 @@ pub(super) type Addresses = Arc<[SocketAddr]>;
 
 /// Why there are none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NoAddress(String);
+pub(super) struct NoAddress {
+    code: i32,
+    why: String,
+}
 
 impl From<NoAddress> for Fault {
-    fn from(NoAddress(why): NoAddress) -> Self {
-        // The standard library keeps the resolver's number to itself.
-        Self::Address { code: 0, why }
+    fn from(NoAddress { code, why }: NoAddress) -> Self {
+        Self::Address { code, why }
     }
 }
 
@@ -43,6 +47,12 @@ pub(super) fn target(host: Option<&Bytes>) -> Target {
     }
 }
 
+/// Whether a resolver has to say where a host is.
+#[must_use]
+pub fn needs_resolver(host: &Bytes) -> bool {
+    matches!(target(Some(host)), Target::Name(_))
+}
+
 /// An address, IPv6 in brackets or not.
 pub(super) fn address(host: &[u8]) -> Option<IpAddr> {
     let bare = host.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")).unwrap_or(host);
@@ -56,18 +66,8 @@ fn local() -> Addresses {
 
 /// Asks the resolver of the system, which may take very long.
 pub(super) fn resolve(name: &Bytes) -> Result<Addresses, NoAddress> {
-    let text = std::str::from_utf8(name.as_slice()).map_err(|_invalid| NoAddress("its name is not text".to_owned()))?;
-    let found = (text, 0).to_socket_addrs().map_err(|error| {
-        let text = error.to_string();
-        NoAddress(text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned())
-    })?;
-    let mut addresses: Vec<SocketAddr> = Vec::new();
-    for address in found {
-        if addresses.len() < MOST && !addresses.contains(&address) {
-            addresses.push(address);
-        }
-    }
-    if addresses.is_empty() { Err(NoAddress("the name has none".to_owned())) } else { Ok(addresses.into()) }
+    let found = resolver::addresses(name.as_slice()).map_err(|NotResolved { code, why }| NoAddress { code, why })?;
+    Ok(found.into_iter().take(MOST).map(|address| SocketAddr::new(address, 0)).collect())
 }
 
 #[cfg(test)]
@@ -100,8 +100,8 @@ mod tests {
     #[test]
     fn a_name_that_does_not_exist_is_told_as_such() {
         // Longer than a label may be: nobody has to be asked.
-        let NoAddress(why) = resolve(&Bytes::from("x".repeat(64).as_str())).unwrap_err();
-        assert!(!why.is_empty() && !why.contains("failed to lookup"), "{why}");
+        let NoAddress { code, why } = resolve(&Bytes::from("x".repeat(64).as_str())).unwrap_err();
+        assert!(code < 0 && !why.is_empty(), "{code} {why}");
         assert!(resolve(&Bytes::from([0xff].as_slice())).is_err());
     }
 }

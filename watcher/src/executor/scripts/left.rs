@@ -89,6 +89,7 @@ mod tests {
             set_retries: None,
             set_grace: None,
             script: None,
+            stalls: Vec::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The lines of the file: what stands on disk is apart from what the core means by it.
 
 use serde::{Deserialize, Serialize};
-use watcher_core::{Mono, Pid, ProcId, SavedEntry, StartTicks, Wall};
+use watcher_core::{Mono, Pid, ProcId, SavedEntry, StartTicks, Wall, fleet::StallStatus};
 
 use crate::executor::percent;
 
@@ -32,6 +32,9 @@ pub(super) struct Record {
     set_retries: Option<u32>,
     set_grace: Option<u32>,
     script: Option<Script>,
+    /// What padmin shows of stall checks that are off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    stalls: Vec<Option<String>>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -75,6 +78,7 @@ impl From<&SavedEntry> for Record {
             set_retries,
             set_grace,
             script,
+            stalls,
         } = entry;
         let time = |at: &Option<Mono>| at.map(|at| at.0);
         Self {
@@ -92,6 +96,7 @@ impl From<&SavedEntry> for Record {
             set_retries: *set_retries,
             set_grace: *set_grace,
             script: script.map(|(proc, since)| Script { proc: proc.into(), since: since.0 }),
+            stalls: stalls.iter().map(|status| status.map(|status| status.name().to_owned())).collect(),
         }
     }
 }
@@ -114,6 +119,7 @@ impl Record {
             set_retries,
             set_grace,
             script,
+            stalls,
         } = self;
         let proc = match proc {
             Some(proc) => Some(proc.read()?),
@@ -138,6 +144,7 @@ impl Record {
             set_retries,
             set_grace,
             script,
+            stalls: stalls.iter().map(|name| StallStatus::named(name.as_deref()?)).collect(),
         })
     }
 }

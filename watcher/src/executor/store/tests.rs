@@ -1,7 +1,7 @@
 //! Whatever happens to the file, what was saved last is what comes back, or nothing.
 
 use proptest::{collection::vec, option, prelude::*};
-use watcher_core::{Mono, Pid, ProcId, StartTicks, Wall};
+use watcher_core::{Mono, Pid, ProcId, StartTicks, Wall, fleet::StallStatus};
 
 use super::*;
 
@@ -27,6 +27,7 @@ fn entry(text: &[u8], retry_count: u32) -> SavedEntry {
         set_retries: None,
         set_grace: None,
         script: None,
+        stalls: Vec::new(),
     }
 }
 
@@ -41,7 +42,9 @@ fn any_entry() -> impl Strategy<Value = SavedEntry> {
     let times =
         (option::of(any::<u64>()), option::of(any::<u64>()), option::of(any::<u64>()), option::of(any::<u64>()));
     let counts = (any::<u32>(), any::<u32>(), option::of(any::<u32>()), option::of(any::<u32>()));
-    let others = (any::<bool>(), any::<bool>(), option::of(any_proc()), option::of((any_proc(), any::<u64>())));
+    let status = prop_oneof![Just(StallStatus::Detect), Just(StallStatus::Unavail)];
+    let stalls = vec(option::of(status), 0..3);
+    let others = (any::<bool>(), any::<bool>(), option::of(any_proc()), option::of((any_proc(), any::<u64>())), stalls);
     (text, 0..2_u32, times, counts, others).prop_map(|(text, occurrence, times, counts, others)| SavedEntry {
         text: text.as_slice().into(),
         occurrence,
@@ -57,6 +60,7 @@ fn any_entry() -> impl Strategy<Value = SavedEntry> {
         set_retries: counts.2,
         set_grace: counts.3,
         script: others.3.map(|(proc, since)| (proc, Mono(since))),
+        stalls: others.4,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Nameless;
 use crate::pfile::{
     AbsolutePath, Bytes, Check, Entry, EntryNumber, Pfile, Place, Placed, Problem,
     propose::apart,
@@ -21,6 +22,8 @@ pub struct Host {
     pub interpreters: BTreeMap<AbsolutePath, String>,
     /// Where dump files really lie: without links, and without detours.
     pub real_paths: BTreeMap<AbsolutePath, Bytes>,
+    /// Hosts that have no address, and why.
+    pub nameless: BTreeMap<Bytes, Nameless>,
     /// TCP ports on which somebody listens, if that could be found out.
     pub listening: Option<BTreeSet<u16>>,
 }

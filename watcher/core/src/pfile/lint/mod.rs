@@ -2,8 +2,10 @@
 
 mod across;
 mod host;
+mod names;
 mod text;
 
 pub use across::{NamedPfile, across};
 pub use host::{Host, PathFacts, host};
+pub use names::{Nameless, hosts, names};
 pub use text::text;

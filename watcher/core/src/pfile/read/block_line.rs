@@ -2,7 +2,7 @@
 //! with all the damage that printed samples show.
 
 use super::{Check, Field, Place, Problem, Reader, block::BlockLine, field::nearest};
-use crate::pfile::{AfterFailedKill, AfterStall, Bytes, Port, Seconds, StallKind, StallTarget, StallTiming};
+use crate::pfile::{AfterFailedKill, AfterStall, Bytes, Placed, Port, Seconds, StallKind, StallTarget, StallTiming};
 
 /// The lines of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,14 +232,14 @@ fn port_number(field: Field<'_>) -> Result<Port, Problem> {
     field.number("the port").ok().and_then(Port::new).ok_or_else(wrong)
 }
 
-fn host(field: Field<'_>) -> Result<Bytes, Problem> {
+fn host(field: Field<'_>) -> Result<Placed<Bytes>, Problem> {
     let fits = |byte: &u8| byte.is_ascii_graphic() && *byte != b'/';
     if field.bytes.is_empty() || !field.bytes.iter().all(fits) {
         return Err(field
             .problem(Check::InvalidValue, format!("{} is not a host name", field.quoted()))
             .hint("write a name, an IPv4 address, or `-` for this host"));
     }
-    Ok(field.bytes.into())
+    Ok(Placed::new(field.bytes.into(), field.place()))
 }
 
 fn check_timeout(field: Field<'_>) -> Result<Seconds, Problem> {

@@ -1,7 +1,7 @@
 //! `#@ key=value …` lines.
 
 use super::{Check, Extension, Field, Owner, Place, Placed, Problem, Reader, field::nearest};
-use crate::pfile::{Bytes, Method, Seconds, StatusRange, bytes::quoted};
+use crate::pfile::{BelongsTo, Bytes, Method, Seconds, StatusRange, bytes::quoted};
 
 /// Whether a comment, without its `#`, is meant for us. Other comments that begin with `#@` (the marks of SCCS, for
 /// one: `#@(#)`) were there first.
@@ -77,8 +77,12 @@ impl<'a> Reader<'a> {
         let key = extension.value.key();
         let problem = |check, message: String| Problem::new(check, extension.place, message);
         let owned = match (self.owner, self.entries.last_mut()) {
+            (Owner::Entry | Owner::SpoiltEntry, _) if extension.value.belongs_to() == BelongsTo::File => {
+                let problem = problem(Check::MisplacedExtension, format!("`{key}` belongs to the whole file"));
+                return self.tell(problem.hint("write the line before the first entry"));
+            }
             (Owner::Entry, Some(entry)) => &mut entry.value.extensions,
-            (Owner::File, _) if extension.value.may_stand_before_entries() => &mut self.extensions,
+            (Owner::File, _) if extension.value.belongs_to() != BelongsTo::Entry => &mut self.extensions,
             (Owner::File, _) => {
                 let problem = problem(Check::MisplacedExtension, format!("`{key}` belongs to an entry"));
                 return self.tell(problem.hint("write the line after the entry's line"));
@@ -161,6 +165,7 @@ impl Value {
             b"method" => Extension::Method(self.one_of([("GET", Method::Get), ("HEAD", Method::Head)])?),
             b"path" => Extension::Path(self.path()?),
             b"script_timeout" => Extension::ScriptTimeout(Seconds(self.number("the time limit")?)),
+            b"stall_guard" => Extension::StallGuard(self.share()?),
             b"status" => Extension::Status(self.status()?),
             b"timeout" => Extension::Timeout(Seconds(self.number("the time-out")?)),
             b"verify" => Extension::Verify(self.one_of([("on", true), ("off", false)])?),
@@ -185,6 +190,16 @@ impl Value {
         let names: Vec<_> = choices.iter().map(|(name, _)| (*name).to_owned()).collect();
         let chosen = choices.into_iter().find(|(name, _)| name.as_bytes() == self.bytes);
         chosen.map(|(_, value)| value).ok_or_else(|| self.wrong(&format!("it is {}", names.join(" or "))))
+    }
+
+    fn share(&self) -> Result<Option<u32>, Problem> {
+        let percent = || self.number("the share").ok().filter(|percent| *percent <= 100);
+        match self.bytes.as_slice() {
+            b"off" => Ok(None),
+            _ => percent()
+                .map(Some)
+                .ok_or_else(|| self.wrong("it is off, or a share of all services in percent, 1 to 100")),
+        }
     }
 
     fn text(&self) -> Result<Bytes, Problem> {

@@ -1,214 +1,13 @@
-//! What is told: every thing that happens to an entry or to the whole watch, and the lines of the log.
+//! The lines of the log.
 //!
 //! The texts of the original are kept to the byte, since filters of log monitors wait for them; ours are in the same
 //! plain style.
 
+use super::{Level, Note, Told};
 use crate::{
-    Ending, EntryId, Pid, Reason, RunEnd, Signal, Span,
-    pfile::{AbsolutePath, Bytes, EntryNumber, RetryOver},
+    Ending, Pid, RunEnd,
+    pfile::{RetryOver, StallKind},
 };
-
-/// How much a line of the log matters. The original's levels are not public; these are this project's own choice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// `LOG_CRIT`
-    Critical,
-    /// `LOG_ERR`
-    Error,
-    /// `LOG_WARNING`
-    Warning,
-    /// `LOG_NOTICE`
-    Notice,
-}
-
-/// Something that is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
-    /// Of which entry; none when it is about all of them.
-    pub entry: Option<Subject>,
-    /// What.
-    pub note: Note,
-}
-
-/// The entry that something is told of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subject {
-    /// Which.
-    pub id: EntryId,
-    /// Its number at this time.
-    pub number: EntryNumber,
-    /// Its process, as the messages name it.
-    pub process: AbsolutePath,
-}
-
-/// What can be told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// Why a process died, as far as that is known. Follows `Down`.
-    Cause {
-        /// The process.
-        pid: Pid,
-        /// How it ended.
-        ending: Ending,
-        /// Who or what did it, as a sentence that follows "the process".
-        cause: String,
-        /// From the kernel's stamp to knowing it.
-        latency: Option<Span>,
-    },
-    /// There are too few or too many processes.
-    CountWrong {
-        /// So many there are.
-        have: u32,
-        /// At least so many are wanted.
-        min: u32,
-        /// At most so many are wanted.
-        max: Option<u32>,
-    },
-    /// The process has gone, or is going.
-    Down {
-        /// The last process that was known.
-        pid: Option<Pid>,
-    },
-    /// What follows `RetryOver` with `exit`.
-    Fatal,
-    /// The process that was dying has gone: its memory, files and sockets are free.
-    Gone {
-        /// It.
-        pid: Pid,
-        /// How long it took to die.
-        took: Span,
-    },
-    /// A fault in one member of a group restarts all.
-    GroupRestart {
-        /// The group.
-        tag: Bytes,
-    },
-    /// News from the kernel got lost; all processes are looked at.
-    Lost {
-        /// How much.
-        records: u64,
-    },
-    /// A process is asked to end, since its group is restarted.
-    MemberAsked {
-        /// It.
-        pid: Pid,
-        /// The group.
-        tag: Bytes,
-    },
-    /// A process does not end; it is ended by force.
-    MemberKilled {
-        /// It.
-        pid: Pid,
-    },
-    /// Rules could not be read again; the old ones stay in force.
-    NotReloaded {
-        /// Why, as a sentence.
-        why: String,
-    },
-    /// Watching is suspended by the operator.
-    Paused,
-    /// Rules were read again.
-    Reloaded {
-        /// Entries that did not change.
-        kept: usize,
-        /// Entries that are new.
-        added: usize,
-        /// Entries that changed.
-        changed: usize,
-        /// Entries that are no more.
-        removed: usize,
-    },
-    /// Watching goes on.
-    Resumed,
-    /// The retries are used up.
-    RetryOver {
-        /// What is done now.
-        action: RetryOver,
-    },
-    /// A script has ended.
-    ScriptEnded {
-        /// It.
-        script: AbsolutePath,
-        /// How.
-        end: RunEnd,
-        /// How long it ran.
-        ran: Span,
-    },
-    /// A script takes too long; it is ended.
-    ScriptOverdue {
-        /// It.
-        script: AbsolutePath,
-        /// Its time limit.
-        limit: Span,
-    },
-    /// A script has run for long. That may be as it should.
-    ScriptSlow {
-        /// It.
-        script: AbsolutePath,
-        /// How long it has run.
-        ran: Span,
-    },
-    /// A value was set by the operator.
-    Set {
-        /// Which, and to what.
-        what: String,
-    },
-    /// No process matches the entry.
-    SetPidFail,
-    /// A signal asks to end.
-    SignalCaught {
-        /// Which.
-        signal: Signal,
-    },
-    /// The watch ends.
-    Stop,
-    /// The restart script is about to run.
-    TryToRestart {
-        /// Which retry.
-        retry_count: u32,
-        /// Restarts since the start, with this one.
-        restart_count: u32,
-        /// Why.
-        reason: Reason,
-    },
-    /// The process is there.
-    Up {
-        /// It.
-        pid: Pid,
-    },
-}
-
-impl Note {
-    /// Its name in JSON.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Cause { .. } => "cause",
-            Self::CountWrong { .. } => "count_wrong",
-            Self::Down { .. } => "down",
-            Self::Fatal => "fatal",
-            Self::Gone { .. } => "gone",
-            Self::GroupRestart { .. } => "group_restart",
-            Self::Lost { .. } => "lost",
-            Self::MemberAsked { .. } => "member_asked",
-            Self::MemberKilled { .. } => "member_killed",
-            Self::NotReloaded { .. } => "not_reloaded",
-            Self::Paused => "paused",
-            Self::Reloaded { .. } => "reloaded",
-            Self::Resumed => "resumed",
-            Self::RetryOver { .. } => "retry_over",
-            Self::ScriptEnded { .. } => "script_ended",
-            Self::ScriptOverdue { .. } => "script_overdue",
-            Self::ScriptSlow { .. } => "script_slow",
-            Self::Set { .. } => "set",
-            Self::SetPidFail => "set_pid_fail",
-            Self::SignalCaught { .. } => "signal_caught",
-            Self::Stop => "stop",
-            Self::TryToRestart { .. } => "try_to_restart",
-            Self::Up { .. } => "up",
-        }
-    }
-}
 
 impl Told {
     /// Its line in the log; none for what only those see who ask for events.
@@ -218,6 +17,54 @@ impl Told {
         let around = |before: &str, after: String| [before.as_bytes(), name, after.as_bytes()].concat();
         let plain = |text: String| text.into_bytes();
         Some(match &self.note {
+            Note::AnswersAgain { pid, port, after, failures } => {
+                let text = format!(
+                    ",pid={pid}] port {port}: the service answers again, after {after} and {failures} {}",
+                    checks(*failures)
+                );
+                (Level::Notice, around("Process [", text))
+            }
+            Note::CannotKill { pid } => (Level::Critical, plain(format!("Can not killed Process: pid= {pid}"))),
+            Note::CertificateEnds { port, days } => {
+                let when = match days {
+                    ..=-1 => format!("has ended {} ago", in_days(days.unsigned_abs())),
+                    0 => "ends within a day".to_owned(),
+                    1.. => format!("ends in {}", in_days(days.unsigned_abs())),
+                };
+                (Level::Warning, around("Process [", format!("] port {port}: the certificate {when}")))
+            }
+            Note::Killed { pid } | Note::MemberKilled { pid } => {
+                (Level::Warning, plain(format!("Killed Process: pid= {pid}")))
+            }
+            Note::NoAnswer { pid, port, fault } => {
+                (Level::Warning, around("Process [", format!(",pid={pid}] port {port}: the service {fault}")))
+            }
+            Note::NotAsked { pid, port, fault } => {
+                let text = format!(",pid={pid}] port {port}: the service {fault}; no stall is looked for meanwhile");
+                (Level::Warning, around("Process [", text))
+            }
+            Note::Stall { kind, pid, port } => {
+                let what = match kind {
+                    StallKind::Socket => "Socket Service",
+                    StallKind::Web | StallKind::WebTls => "Web Server",
+                };
+                (Level::Error, plain(format!("Find {what} Stall: pid = {pid} : port = {port}")))
+            }
+            Note::StallsHeld { failing, asked } => {
+                let text = format!(
+                    "{failing} of {asked} services do not answer: no stall is acted on while so many fail together \
+                     (stall_guard)"
+                );
+                (Level::Error, plain(text))
+            }
+            Note::StallsReleased => (Level::Notice, plain("Stalls are acted on again".to_owned())),
+            Note::Unanswered { pid, port, fault, after, failures } => {
+                let text = format!(
+                    ",pid={pid}] port {port}: the service {fault}; {failures} {} failed within {after}",
+                    checks(*failures)
+                );
+                (Level::Notice, around("Process [", text))
+            }
             Note::Cause { pid, cause, .. } => (Level::Notice, around("Process [", format!(",pid={pid}] {cause}"))),
             Note::CountWrong { have, min, max } => {
                 let wanted = match max {
@@ -240,7 +87,6 @@ impl Told {
             Note::MemberAsked { pid, tag } => {
                 (Level::Notice, around("Process [", format!(",pid={pid}] is ended to restart group [{tag}]")))
             }
-            Note::MemberKilled { pid } => (Level::Warning, plain(format!("Killed Process: pid= {pid}"))),
             Note::NotReloaded { why } => (Level::Error, plain(format!("Reload fail, the old rules stay: {why}"))),
             Note::Reloaded { kept, added, changed, removed } => {
                 let text = format!("Reloaded: {kept} unchanged, {changed} changed, {added} new, {removed} removed");
@@ -280,9 +126,21 @@ impl Told {
     }
 }
 
+const fn checks(count: u32) -> &'static str {
+    if count == 1 { "check" } else { "checks" }
+}
+
+fn in_days(days: u64) -> String {
+    if days == 1 { "1 day".to_owned() } else { format!("{days} days") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        EntryId, Reason, Signal, Span, Subject,
+        pfile::{AbsolutePath, EntryNumber, Port},
+    };
 
     fn line(note: Note) -> String {
         let process = AbsolutePath::new(b"/usr/bin/java").unwrap();
@@ -308,6 +166,12 @@ mod tests {
         assert_eq!(line(Note::SignalCaught { signal: Signal(2) }), "SIGINT Catch (2)!!");
         assert_eq!(line(Note::Stop), "Stop pcheck!!");
         assert_eq!(line(Note::MemberKilled { pid }), "Killed Process: pid= 12742");
+        assert_eq!(line(Note::Killed { pid }), "Killed Process: pid= 12742");
+        assert_eq!(line(Note::CannotKill { pid }), "Can not killed Process: pid= 12742");
+        let stall = |kind| line(Note::Stall { kind, pid, port: Port::new(8080).unwrap() });
+        assert_eq!(stall(StallKind::Web), "Find Web Server Stall: pid = 12742 : port = 8080");
+        assert_eq!(stall(StallKind::WebTls), "Find Web Server Stall: pid = 12742 : port = 8080");
+        assert_eq!(stall(StallKind::Socket), "Find Socket Service Stall: pid = 12742 : port = 8080");
     }
 
     #[test]

@@ -1,0 +1,263 @@
+//! Services that are up but do not answer: they are asked as long as their process is there, and a stall ends it by force.
+//! What follows is what follows every death.
+
+mod check;
+mod guard;
+mod probes;
+
+use self::check::{Check, Finding};
+pub(super) use self::{
+    guard::{Guard, Tally},
+    probes::{Asker, Probes},
+};
+use super::{
+    StallStatus, StallView,
+    member::{Member, Presence},
+    shared::Context,
+    unit::{Phase, Unit},
+};
+use crate::{
+    Action, EntryId, Mono, Note, ProbeId, ProcId, Signal, Span,
+    pfile::{Entry, Port, StallKind},
+    probe::Verdict,
+};
+
+/// How long a process that was ended by force may take to be gone.
+const PATIENCE: Span = Span::of_seconds(5);
+
+/// The first checks of an entry come within a second of its `Up`, where it is alone;
+const FIRST: Span = Span::of_seconds(1);
+
+/// for each one more, there is so much more time, up to the interval: they are never in step.
+const APART: Span = Span::of_millis(500);
+
+/// The stall checks of an entry.
+#[derive(Debug)]
+pub(super) struct Stalls {
+    checks: Vec<Check>,
+    /// Where they stand among all checks, so that each gets a time of its own.
+    order: u64,
+    /// Whom they ask: this process.
+    of: Option<ProcId>,
+    /// It is ended by force.
+    forced: Option<Forced>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Forced {
+    proc: ProcId,
+    until: Mono,
+    /// By which check.
+    by: usize,
+}
+
+impl Stalls {
+    pub(super) fn new(id: EntryId, entry: &Entry) -> Self {
+        let checks = entry.stall_checks.iter().map(|check| Check::new(entry, &check.value)).collect();
+        Self { checks, order: u64::from(id.0), of: None, forced: None }
+    }
+
+    /// Whether this process is ended by force: what follows is no death by itself.
+    pub(super) fn is_forced(&self, proc: ProcId) -> bool {
+        self.forced.is_some_and(|forced| forced.proc == proc)
+    }
+
+    /// The forced end is over.
+    pub(super) fn take_forced(&mut self, proc: ProcId) -> bool {
+        self.forced.take_if(|forced| forced.proc == proc).is_some()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        let checks = self.checks.iter().filter_map(Check::deadline);
+        checks.chain(self.forced.map(|forced| forced.until)).min()
+    }
+
+    pub(super) fn views(&self, paused: bool) -> Vec<StallView> {
+        self.checks.iter().map(|check| check.view(self.of.is_some(), paused)).collect()
+    }
+
+    pub(super) fn saved(&self) -> Vec<Option<StallStatus>> {
+        let saved: Vec<_> = self.checks.iter().map(Check::saved).collect();
+        if saved.iter().any(Option::is_some) { saved } else { Vec::new() }
+    }
+
+    pub(super) fn recall(&mut self, saved: &[Option<StallStatus>]) {
+        for (check, saved) in self.checks.iter_mut().zip(saved) {
+            check.recall(*saved);
+        }
+    }
+
+    /// The operator wants them to begin anew.
+    pub(super) fn forgive(&mut self) {
+        self.checks.iter_mut().for_each(Check::forgive);
+        self.of = None;
+    }
+
+    fn tally(&self) -> Tally {
+        Tally {
+            asked: usize::from(self.checks.iter().any(Check::is_known)),
+            failing: usize::from(self.checks.iter().any(Check::is_failing)),
+        }
+    }
+
+    /// Asks this process from now on, or nobody.
+    fn turn_to(&mut self, proc: Option<ProcId>, cx: &mut Context<'_>) {
+        if self.of == proc {
+            return;
+        }
+        self.of = proc;
+        self.forced = None;
+        let now = cx.mono();
+        let all = cx.shared.checks;
+        for (place, check) in (0_u64..).zip(&mut self.checks) {
+            forget(check.end(), cx);
+            if proc.is_some() {
+                let window = FIRST.0.saturating_add(APART.0.saturating_mul(all)).min(check.interval().0);
+                let nth = self.order.wrapping_mul(4).wrapping_add(place).wrapping_add(1);
+                check.begin(now.after(spread(nth, Span(window))));
+            }
+        }
+    }
+}
+
+/// A time within a window, far from those of the neighbours: multiples of the golden ratio, without the whole.
+fn spread(nth: u64, window: Span) -> Span {
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    let part = u128::from(nth.wrapping_mul(GOLDEN)) * u128::from(window.0);
+    Span(u64::try_from(part >> 64).unwrap_or(window.0))
+}
+
+fn forget(probe: Option<ProbeId>, cx: &mut Context<'_>) {
+    if let Some(probe) = probe {
+        cx.shared.probes.end(probe);
+        cx.out.push(Action::ForgetProbe(probe));
+    }
+}
+
+/// Whom and what a note is about.
+#[derive(Clone, Copy)]
+struct About {
+    proc: ProcId,
+    port: Port,
+    kind: StallKind,
+}
+
+impl Unit {
+    /// Those are asked who are there, and nobody else. Follows whatever happens to a unit.
+    pub(super) fn tend_checks(&mut self, cx: &mut Context<'_>) {
+        let gave_up = self.gave_up();
+        let mut after = Tally::default();
+        for member in self.members.iter_mut().filter(|member| !member.stalls.checks.is_empty()) {
+            let proc = match member.presence {
+                Presence::Up(proc) if member.is_watched() && !gave_up => Some(proc),
+                Presence::Absent
+                | Presence::Dying { .. }
+                | Presence::Leaving(_)
+                | Presence::Unknown
+                | Presence::Up(_) => None,
+            };
+            member.stalls.turn_to(proc, cx);
+            let tally = member.stalls.tally();
+            after = Tally { asked: after.asked + tally.asked, failing: after.failing + tally.failing };
+        }
+        cx.shared.guard.count(self.tally, after);
+        self.tally = after;
+    }
+
+    /// Time has passed.
+    pub(super) fn checks_due(&mut self, cx: &mut Context<'_>) {
+        let (unit, now) = (cx.unit, cx.mono());
+        for (at, member) in self.members.iter_mut().enumerate() {
+            for (place, check) in member.stalls.checks.iter_mut().enumerate() {
+                if check.comes_due(now) {
+                    cx.shared.probes.queue(Asker { unit, member: at, check: place });
+                }
+            }
+        }
+        for at in 0..self.members.len() {
+            let forced = self.members.get(at).and_then(|member| member.stalls.forced);
+            if let Some(forced) = forced.filter(|forced| forced.until <= now) {
+                self.cannot_end(at, forced, cx);
+            }
+        }
+    }
+
+    /// A check has its turn.
+    pub(super) fn ask(&mut self, asker: Asker, cx: &mut Context<'_>) {
+        let probe = cx.shared.probes.next();
+        let check = self.member(asker.member).and_then(|member| member.stalls.checks.get_mut(asker.check));
+        if let Some(ask) = check.and_then(|check| check.ask(probe, cx.now.mono)) {
+            cx.shared.probes.begin(asker);
+            cx.out.push(Action::Probe { probe, ask });
+        }
+    }
+
+    /// An attempt is over.
+    pub(super) fn probed(&mut self, asker: Asker, probe: ProbeId, verdict: Verdict, cx: &mut Context<'_>) {
+        let now = cx.mono();
+        let Some(member) = self.member(asker.member) else { return };
+        let Some(proc) = member.stalls.of else { return };
+        let Some(check) = member.stalls.checks.get_mut(asker.check) else { return };
+        let about = About { proc, port: check.rule().target().port, kind: check.rule().kind() };
+        let (pid, port) = (proc.pid, about.port);
+        let note = match check.judge(probe, verdict, now) {
+            Finding::Nothing => return,
+            Finding::Again { after, failures } => Note::AnswersAgain { pid, port, after, failures },
+            Finding::Fails(fault) => Note::NoAnswer { pid, port, fault },
+            Finding::Hindered(fault) => Note::NotAsked { pid, port, fault },
+            Finding::CertificateEnds { days } => Note::CertificateEnds { port, days },
+            Finding::Stalled { fault, after, failures } => {
+                return self.stalled(asker, about, Note::Unanswered { pid, port, fault, after, failures }, cx);
+            }
+        };
+        cx.tell(member.subject(), note);
+    }
+
+    /// A service has not answered for too long.
+    fn stalled(&mut self, asker: Asker, about: About, why: Note, cx: &mut Context<'_>) {
+        let until = cx.mono().after(PATIENCE);
+        // A unit that is busy comes to it when that is done: the check goes on failing.
+        let is_free = self.phase == Phase::Idle;
+        let Some(member) = self.member(asker.member).filter(|member| is_free && member.stalls.forced.is_none()) else {
+            return;
+        };
+        if cx.shared.guard.is_too_much() {
+            return hold(member, cx);
+        }
+        let About { proc, port, kind } = about;
+        if let Some(check) = member.stalls.checks.get_mut(asker.check) {
+            check.detect();
+        }
+        member.stalls.forced = Some(Forced { proc, until, by: asker.check });
+        let subject = member.subject();
+        cx.tell(subject.clone(), Note::Stall { kind, pid: proc.pid, port });
+        cx.tell(subject, why);
+        if cx.shared.dumps {
+            cx.out.push(Action::Snapshot { entry: member.id, proc });
+        }
+        cx.out.push(Action::Signal { proc, signal: Signal::KILL });
+        cx.out.push(Action::AwaitEnd(proc));
+    }
+
+    /// A stalled process is still there.
+    fn cannot_end(&mut self, at: usize, forced: Forced, cx: &mut Context<'_>) {
+        let Some(member) = self.member(at) else { return };
+        member.stalls.forced = None;
+        let takes_retry_over = member.stalls.checks.get(forced.by).is_some_and(Check::takes_retry_over);
+        for check in &mut member.stalls.checks {
+            forget(check.turn_off(), cx);
+        }
+        cx.tell(member.subject(), Note::CannotKill { pid: forced.proc.pid });
+        if takes_retry_over {
+            self.give_up(at, cx);
+        }
+    }
+}
+
+/// Too many do not answer.
+fn hold(member: &Member, cx: &mut Context<'_>) {
+    let Tally { asked, failing } = cx.shared.guard.tally();
+    if !std::mem::replace(&mut cx.shared.guard.holds, true) {
+        cx.tell(member.subject(), Note::StallsHeld { failing, asked });
+    }
+}

@@ -1,0 +1,53 @@
+//! Attempts that are under way or wait for their turn: not too many at once.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::super::UnitId;
+use crate::ProbeId;
+
+/// So many services are asked at once. Each takes a descriptor, and TLS some memory and time.
+const AT_ONCE: usize = 256;
+
+/// A check, by its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::fleet) struct Asker {
+    pub(in crate::fleet) unit: UnitId,
+    pub(in crate::fleet) member: usize,
+    pub(in crate::fleet) check: usize,
+}
+
+/// All attempts of one fleet.
+#[derive(Debug, Default)]
+pub(in crate::fleet) struct Probes {
+    queue: VecDeque<Asker>,
+    under_way: BTreeMap<ProbeId, Asker>,
+    next: u64,
+}
+
+impl Probes {
+    /// Wants to ask; [`Self::grant`] tells when it may.
+    pub(super) fn queue(&mut self, asker: Asker) {
+        self.queue.push_back(asker);
+    }
+
+    /// Who may ask now, first come first served.
+    pub(in crate::fleet) fn grant(&mut self) -> Option<Asker> {
+        if self.under_way.len() < AT_ONCE { self.queue.pop_front() } else { None }
+    }
+
+    /// The name of the next attempt.
+    pub(super) const fn next(&self) -> ProbeId {
+        ProbeId(self.next)
+    }
+
+    /// The next attempt begins.
+    pub(super) fn begin(&mut self, asker: Asker) {
+        self.under_way.insert(ProbeId(self.next), asker);
+        self.next += 1;
+    }
+
+    /// An attempt is over, or not wanted any more. Whose it was.
+    pub(in crate::fleet) fn end(&mut self, probe: ProbeId) -> Option<Asker> {
+        self.under_way.remove(&probe)
+    }
+}
