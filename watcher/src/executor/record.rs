@@ -113,9 +113,13 @@ impl Claimed {
     /// When it is in use, or nothing can be recorded.
     pub fn new(root: &Path, command: &str, id: &Id, options: serde_json::Value) -> Result<Self, RecordError> {
         let path = root.join(command);
-        let unusable = |call: &'static str| move |why| RecordError::Unusable { folder: root.join(command), call, why };
-        make(root, 0o755).map_err(unusable("mkdir"))?;
-        check_root(root).map_err(unusable("stat"))?;
+        let unusable_at = |folder: &Path, call| {
+            let folder = folder.to_owned();
+            move |why| RecordError::Unusable { folder, call, why }
+        };
+        make(root, 0o755).map_err(unusable_at(root, "mkdir"))?;
+        check_root(root).map_err(unusable_at(root, "stat"))?;
+        let unusable = |call| unusable_at(&root.join(command), call);
         make(&path, 0o700).map_err(unusable("mkdir"))?;
         check_own(&path).map_err(unusable("stat"))?;
         let folder = Folder::open(path).map_err(unusable("open"))?;
