@@ -22,19 +22,8 @@ struct Httpd {
 impl Httpd {
     fn install() -> Self {
         let site = Site::new();
-        symlink("/usr/sbin/apache2", site.path("httpd")).unwrap();
-        site.write("www/index.html", "It works");
-        let (folder, address) = (site.at(""), site.address);
-        let modules = ["mpm_event", "authz_core", "dir"];
-        let load =
-            modules.map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n")).concat();
-        let configuration = format!(
-            "{load}ServerRoot {folder}\nDefaultRuntimeDir {folder}\nServerName localhost\nPidFile {folder}httpd.pid\n\
-             ErrorLog {folder}error.log\nMutex file:{folder}\nUser www-data\nGroup www-data\nListen {address}\n\
-             DocumentRoot {folder}www\nDirectoryIndex index.html\nStartServers 2\n"
-        );
-        let configuration = site.write("httpd.conf", &configuration);
-        Self { program: site.at("httpd"), configuration, site }
+        let (program, configuration) = configure(&site);
+        Self { site, program, configuration }
     }
 
     fn script(&self) -> String {
@@ -52,6 +41,23 @@ impl Httpd {
     fn answers(&self) {
         until("httpd answers", || self.site.answers());
     }
+}
+
+/// A program path, and a configuration.
+pub(super) fn configure(site: &Site) -> (String, String) {
+    symlink("/usr/sbin/apache2", site.path("httpd")).unwrap();
+    site.write("www/index.html", "It works");
+    let (folder, address) = (site.at(""), site.address);
+    let modules = ["mpm_event", "authz_core", "dir"];
+    let load =
+        modules.map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n")).concat();
+    let configuration = format!(
+        "{load}ServerRoot {folder}\nDefaultRuntimeDir {folder}\nServerName localhost\nPidFile {folder}httpd.pid\n\
+         ErrorLog {folder}error.log\nMutex file:{folder}\nUser www-data\nGroup www-data\nListen {address}\n\
+         DocumentRoot {folder}www\nDirectoryIndex index.html\nStartServers 2\n"
+    );
+    let configuration = site.write("httpd.conf", &configuration);
+    (site.at("httpd"), configuration)
 }
 
 /// Processes that another one has started and that live.

@@ -3,6 +3,7 @@
 mod httpd;
 mod kept;
 mod nginx;
+mod probed;
 mod site;
 mod thousand;
 mod tomcat;
