@@ -41,20 +41,18 @@ fn it_is_paused_resumed_shown_and_stopped() {
 
 #[test]
 fn nothing_is_asked_while_it_is_paused() {
-    let mut checks = 0;
     let (host, service) = (Host::new(), Service::http());
     let monitor = start(&host, "web", &service).begun();
     host.run("clp_httpmon web --pause");
     let count = || host.run("clp_httpmon web --disp --json").json()["checks"].as_u64().unwrap();
     let before = count();
-    // Another one, on the same clock, is asked twice.
+    // Another one, on the same clock, is asked meanwhile.
     let other = Service::http();
     let _watch = start(&host, "other", &other).begun();
     for _ in 0..3 {
         other.asked();
-        checks += 1;
     }
-    assert_eq!((count(), checks), (before, 3));
+    assert_eq!(count(), before);
     monitor.signal(Signal::TERM);
     assert_eq!(monitor.end().1, Some(0));
 }
