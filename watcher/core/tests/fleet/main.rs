@@ -7,6 +7,7 @@ mod late;
 mod orders;
 mod properties;
 mod scripts;
+mod services;
 mod stalls;
 mod stories;
 mod world;
