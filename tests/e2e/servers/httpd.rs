@@ -13,14 +13,14 @@ use super::{
 };
 
 /// A httpd with a program path and a configuration of its own.
-struct Httpd {
-    site: Site,
+pub(super) struct Httpd {
+    pub(super) site: Site,
     program: String,
     configuration: String,
 }
 
 impl Httpd {
-    fn install() -> Self {
+    pub(super) fn install() -> Self {
         let site = Site::new();
         symlink("/usr/sbin/apache2", site.path("httpd")).unwrap();
         site.write("www/index.html", "It works");
@@ -37,7 +37,7 @@ impl Httpd {
         Self { program: site.at("httpd"), configuration, site }
     }
 
-    fn script(&self) -> String {
+    pub(super) fn script(&self) -> String {
         let program = format!("program={}", self.program);
         let start = format!("exec \"$program\" -f {} -k start", self.configuration);
         let changes = [("program=/usr/sbin/httpd", program.as_str()), (r#"exec "$program" -k start"#, start.as_str())];
@@ -45,7 +45,12 @@ impl Httpd {
     }
 
     fn watched(&self, script: &str) -> Kept {
-        let entry = format!("{}:{script}:86400:3:exit", self.program);
+        self.watched_with(script, "")
+    }
+
+    /// With these lines below its entry.
+    pub(super) fn watched_with(&self, script: &str, below: &str) -> Kept {
+        let entry = format!("{}:{script}:86400:3:exit\n{below}", self.program);
         Kept::start_after(script, &self.site, &entry, &["--tier", "ebpf"])
     }
 

@@ -4,5 +4,6 @@ mod httpd;
 mod kept;
 mod nginx;
 mod site;
+mod stalled;
 mod thousand;
 mod tomcat;
