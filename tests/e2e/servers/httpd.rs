@@ -13,20 +13,20 @@ use super::{
 };
 
 /// A httpd with a program path and a configuration of its own.
-struct Httpd {
-    site: Site,
+pub(super) struct Httpd {
+    pub(super) site: Site,
     program: String,
     configuration: String,
 }
 
 impl Httpd {
-    fn install() -> Self {
+    pub(super) fn install() -> Self {
         let site = Site::new();
         let (program, configuration) = configure(&site);
         Self { site, program, configuration }
     }
 
-    fn script(&self) -> String {
+    pub(super) fn script(&self) -> String {
         let program = format!("program={}", self.program);
         let start = format!("exec \"$program\" -f {} -k start", self.configuration);
         let changes = [("program=/usr/sbin/httpd", program.as_str()), (r#"exec "$program" -k start"#, start.as_str())];
@@ -34,7 +34,12 @@ impl Httpd {
     }
 
     fn watched(&self, script: &str) -> Kept {
-        let entry = format!("{}:{script}:86400:3:exit", self.program);
+        self.watched_with(script, "")
+    }
+
+    /// With these lines below its entry.
+    pub(super) fn watched_with(&self, script: &str, below: &str) -> Kept {
+        let entry = format!("{}:{script}:86400:3:exit\n{below}", self.program);
         Kept::start_after(script, &self.site, &entry, &["--tier", "ebpf"])
     }
 

@@ -5,5 +5,6 @@ mod kept;
 mod nginx;
 mod probed;
 mod site;
+mod stalled;
 mod thousand;
 mod tomcat;

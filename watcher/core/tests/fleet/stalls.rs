@@ -97,6 +97,18 @@ fn the_default_is_eleven_failures_in_a_row() {
 }
 
 #[test]
+fn a_timer_that_goes_off_a_little_late_costs_no_interval() {
+    let mut world = up(&web("continue", ("0", 1)), &["web"]);
+    world.services.insert(80, refused());
+    let due = world.fleet.next_deadline().unwrap();
+    world.sleep_through(due.after(Span::of_millis(500)).since(world.now));
+    assert_eq!(world.asked_at.len(), 1);
+    // If the others were in time, they would be too soon after the first one.
+    until(&mut world, "Find Web Server Stall");
+    assert_eq!(world.asked_at.len(), 4, "30 s are four checks");
+}
+
+#[test]
 fn a_success_in_between_begins_anew() {
     let mut world = up(&web("continue", ("0", 1)), &["web"]);
     world.pass(Span::of_seconds(5));
@@ -320,6 +332,24 @@ fn checks_are_spread_and_stay_so() {
     }
     assert!(second[60..].iter().all(|asked| (8..=12).contains(asked)), "ten in each second: {second:?}");
     assert!(second[..60].iter().all(|asked| *asked <= 30), "not in step at the beginning: {second:?}");
+}
+
+#[test]
+fn after_a_sleep_checks_do_not_stay_in_step() {
+    let names: Vec<_> = (0..100).map(|number| format!("web{number}")).collect();
+    let text = (1..).zip(&names).map(|(port, name)| entry(name, "continue", port, 60, 600, ("0", 1)));
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut world = up(&text.collect::<String>(), &names);
+    world.pass(Span::of_seconds(100));
+    world.sleep_through(Span::of_seconds(1_000));
+    world.pass(Span::of_seconds(1));
+    let before = world.asked_at.len();
+    for _ in 0..60 {
+        let before = world.asked_at.len();
+        world.pass(SECOND);
+        assert!(world.asked_at.len() - before <= 4, "in step");
+    }
+    assert_eq!(world.asked_at.len() - before, 100, "each once in an interval");
 }
 
 #[test]
