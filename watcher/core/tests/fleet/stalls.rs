@@ -323,6 +323,22 @@ fn checks_are_spread_and_stay_so() {
 }
 
 #[test]
+fn no_two_of_many_checks_of_an_entry_and_its_neighbours_come_together() {
+    let names: Vec<_> = (0..10).map(|number| format!("web{number}")).collect();
+    let text = (0_u16..).zip(&names).map(|(number, name)| {
+        let one = |place: u16| entry(name, "continue", number * 10 + place, 10, 600, ("0", 1));
+        let block = |place| one(place).split_once('\n').unwrap().1.to_owned();
+        one(1) + &(2..=10).map(block).collect::<String>()
+    });
+    let text: String = text.collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut world = up(&text, &names);
+    world.pass(Span::of_seconds(10));
+    let times: std::collections::BTreeSet<_> = world.asked_at.iter().map(|(at, _)| *at).collect();
+    assert_eq!((times.len(), world.asked_at.len()), (100, 100));
+}
+
+#[test]
 fn not_too_many_are_asked_at_once() {
     let names: Vec<_> = (0..1_000).map(|number| format!("web{number}")).collect();
     let text = (1..).zip(&names).map(|(port, name)| entry(name, "continue", port, 10, 600, ("0", 1)));
