@@ -136,6 +136,15 @@ fn a_daemon_that_goes_to_the_background_is_waited_for() {
         master()
     });
     let first = first.unwrap();
+    // Until then it has its master's title, and would be taken for it.
+    let has_title = |pid: &str| {
+        let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        title.starts_with(b"nginx: worker process")
+    };
+    let workers = || fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap();
+    let is_settled = || workers().split_whitespace().next().is_some_and(has_title);
+    let looks = (0..20_000).take_while(|_| !is_settled());
+    looks.for_each(|_| std::thread::sleep(std::time::Duration::from_millis(1)));
     let (_, output, script) = written(&folder, first);
     let end = |pid: u32| assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
     let text = fs::read_to_string(&output).unwrap();

@@ -39,7 +39,7 @@ pub use ending::Ending;
 pub use event::{Death, Event, ExitNotice};
 pub use id::{Comm, EntryId, Pid, ProbeId, ProcId, RequestId, RunId, StartTicks};
 pub use note::{Level, Note, Subject, Told};
-pub use order::{Answer, Order, Setting};
+pub use order::{Answer, Order, Setting, no_such_entry};
 pub use saved::SavedEntry;
 pub use script::{Reason, RunEnd, ScriptOrder};
 pub use signal::Signal;

@@ -38,3 +38,24 @@ pub enum Answer {
     /// Not done: why, as a sentence.
     Refused(String),
 }
+
+/// What is said to whoever names an entry that is not there.
+#[must_use]
+pub fn no_such_entry(entry: EntryNumber, entries: usize) -> String {
+    match entries {
+        0 => format!("there is no entry {entry}: the pfile has none"),
+        1 => format!("there is no entry {entry}: the pfile has only entry 1"),
+        entries => format!("there is no entry {entry}: the pfile has entries 1 to {entries}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_is_no_entry_is_told_how_many_there_are() {
+        let entry = EntryNumber::of_index(6);
+        assert_eq!(no_such_entry(entry, 3), "there is no entry 7: the pfile has entries 1 to 3");
+    }
+}

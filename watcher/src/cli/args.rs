@@ -30,6 +30,7 @@ pub(super) enum Command {
     New(New),
     Pcheck(super::pcheck::Pcheck),
     Padmin(Padmin),
+    Probe(super::probe::Probe),
     Watch(Watch),
     Why(Why),
 }

@@ -15,6 +15,7 @@ mod new;
 mod output;
 mod padmin;
 mod pcheck;
+mod probe;
 mod watch;
 mod why;
 
@@ -51,6 +52,7 @@ pub fn main() -> ExitCode {
         args::Command::New(arguments) => new::run(&arguments),
         args::Command::Pcheck(arguments) => pcheck::run(&arguments),
         args::Command::Padmin(arguments) => padmin::run(&arguments),
+        args::Command::Probe(arguments) => probe::run(&arguments),
         args::Command::Watch(arguments) => watch::run(&arguments),
         args::Command::Why(arguments) => why::run(&arguments),
     }

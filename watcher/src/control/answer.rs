@@ -5,7 +5,7 @@ use tokio::sync::broadcast;
 use watcher_core::{
     Answer, Mono, Pid, Wall,
     fleet::{EntryView, FleetView},
-    pfile::{AbsolutePath, EntryNumber},
+    pfile::AbsolutePath,
 };
 
 use super::{
@@ -55,16 +55,6 @@ pub struct Who {
     pub since: Wall,
     /// What it watches.
     pub fleet: FleetView,
-}
-
-/// To whoever asks for an entry that is not there.
-#[must_use]
-pub fn no_such_entry(entry: EntryNumber, entries: usize) -> Answer {
-    Answer::Refused(match entries {
-        0 => format!("there is no entry {entry}: the pfile has none"),
-        1 => format!("there is no entry {entry}: the pfile has only entry 1"),
-        entries => format!("there is no entry {entry}: the pfile has entries 1 to {entries}"),
-    })
 }
 
 /// The first line of an answer.
@@ -120,12 +110,5 @@ mod tests {
         assert_eq!(wire(refused), "{\"version\":1,\"answer\":{\"refused\":{\"why\":\"no\"}}}\n");
         let lines = Head::Lines { count: None };
         assert_eq!(Head::read(&wire(lines.clone())).unwrap(), lines);
-    }
-
-    #[test]
-    fn a_number_that_is_no_entry_is_told_how_many_there_are() {
-        let entry = EntryNumber::of_index(6);
-        let Answer::Refused(why) = no_such_entry(entry, 3) else { panic!("refused") };
-        assert_eq!(why, "there is no entry 7: the pfile has entries 1 to 3");
     }
 }

@@ -14,7 +14,7 @@ use std::{
     sync::Arc,
 };
 
-pub use answer::{Reply, Who, no_such_entry};
+pub use answer::{Reply, Who};
 pub use protocol::Command;
 pub use server::{Bounds, Request, Server};
 pub use view::{EntryLine, ParamLine, StallLine, WhoLine};

@@ -45,16 +45,6 @@ impl Sizes {
         let ring_bytes = all_at_once.clamp(SMALLEST_RING, LARGEST_RING).next_power_of_two();
         Self { processes, ring_bytes }
     }
-
-    /// The same with room to grow, for a daemon whose rules match more processes later: the table is sized when it is
-    /// loaded, and stays so. It is to be given the number that is watched at first. At least twice that fits, and 1,024,
-    /// for about 150 bytes each; beyond, processes are watched by their pidfds, until the daemon loads anew.
-    #[must_use]
-    pub fn with_room_to_grow(processes: usize) -> Self {
-        const FLOOR: usize = 1024;
-        let roomy = processes.saturating_mul(2).max(FLOOR).checked_next_power_of_two();
-        Self::for_processes(roomy.unwrap_or(processes))
-    }
 }
 
 /// Whether the programs use what newer kernels tell.

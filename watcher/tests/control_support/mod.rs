@@ -10,10 +10,11 @@ use std::{
 
 use tempfile::TempDir;
 use tokio::sync::{broadcast, mpsc as channel, oneshot};
-use watcher::control::{Bounds, Command, Line, Reply, Request, Server, Who, no_such_entry};
+use watcher::control::{Bounds, Command, Line, Reply, Request, Server, Who};
 use watcher_core::{
     Answer, EntryId, Mono, Order, Pid, Tier, Wall,
     fleet::{Doing, EntryView, FleetView, ProcStatus, StallStatus, StallView},
+    no_such_entry,
     pfile::{AbsolutePath, EntryNumber, Port, StallKind},
 };
 
@@ -199,14 +200,14 @@ fn reply(canned: &Canned, events: &broadcast::Sender<Line>, command: Command) ->
             Reply::Events { last: lines[skipped..].to_vec(), live }
         }
         Command::Order(Order::Pause(Some(entry)) | Order::Resume(Some(entry))) if entry.number() > entries.len() => {
-            Reply::Answer(no_such_entry(entry, entries.len()))
+            Reply::Answer(Answer::Refused(no_such_entry(entry, entries.len())))
         }
         Command::Order(_) => Reply::Answer(Answer::Done),
         Command::Ping => Reply::Who(Box::new(who.clone())),
         Command::ShowEntries { entry } => {
             let shown: Vec<_> = entries.iter().filter(|view| entry.is_none_or(|entry| view.number == entry)).collect();
             match entry {
-                Some(entry) if shown.is_empty() => Reply::Answer(no_such_entry(entry, entries.len())),
+                Some(entry) if shown.is_empty() => Reply::Answer(Answer::Refused(no_such_entry(entry, entries.len()))),
                 _ => Reply::Entries(Mono(1_000_000_000), shown.into_iter().cloned().collect()),
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{Fleet, UnitId};
 use crate::{
-    Action, Answer, Note, Now, Order, Outbox, RequestId, Setting, Span, Told,
+    Action, Answer, Note, Now, Order, Outbox, RequestId, Setting, Span, Told, no_such_entry,
     pfile::{EntryNumber, Seconds},
 };
 
@@ -84,7 +84,7 @@ impl Fleet {
         act: impl Fn(&mut Self, (UnitId, usize), Now, &mut Outbox<Action>) -> Note,
     ) -> Result<(), String> {
         let places: Vec<_> = match entry {
-            Some(number) => vec![*self.places.get(&number).ok_or_else(|| self.no_such_entry(number))?],
+            Some(number) => vec![*self.places.get(&number).ok_or_else(|| no_such_entry(number, self.places.len()))?],
             None => self.places.values().copied().collect(),
         };
         for (number, place) in places.into_iter().enumerate() {
@@ -103,14 +103,6 @@ impl Fleet {
             out.push(Action::Tell(told));
         }
         Ok(())
-    }
-
-    fn no_such_entry(&self, number: EntryNumber) -> String {
-        match self.places.len() {
-            0 => format!("there is no entry {number}: the pfile has none"),
-            1 => format!("there is no entry {number}: the pfile has only entry 1"),
-            count => format!("there is no entry {number}: the pfile has entries 1 to {count}"),
-        }
     }
 }
 

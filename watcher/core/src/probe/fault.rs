@@ -145,9 +145,9 @@ impl Fault {
 impl Step {
     const fn while_it(self) -> &'static str {
         match self {
-            Self::Resolve => "has no address yet: the resolver is silent",
+            Self::Resolve => "has no address, for the resolver does not answer",
             Self::Connect => "lets no connection be made",
-            Self::Tls => "is silent in the TLS handshake",
+            Self::Tls => "does not complete the TLS handshake",
             Self::Send => "does not take the request",
             Self::Answer => "does not answer",
         }

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use watcher_core::{
     EntryId, Event, RequestId, Span, Told,
     fleet::{EntryView, FleetView},
+    no_such_entry,
     pfile::EntryNumber,
 };
 
 use super::Patrol;
 use crate::{
-    control::{Command, EntryLine, Reply, Request, Who, no_such_entry},
+    control::{Command, EntryLine, Reply, Request, Who},
     executor::{
         dump::{self, Head},
         event_line::EventLine,
@@ -41,13 +42,13 @@ impl Patrol {
                 let mut views = self.fleet.views();
                 views.retain(|view| entry.is_none_or(|entry| view.number == entry));
                 match (entry, views.is_empty()) {
-                    (Some(entry), true) => Reply::Answer(no_such_entry(entry, entries)),
+                    (Some(entry), true) => Reply::refused(no_such_entry(entry, entries)),
                     (Some(_) | None, _) => Reply::Entries(clock::now(), views),
                 }
             }
             Command::ShowParam => Reply::Param(self.view()),
             Command::Why { entry } => match entry.filter(|entry| entry.number() > entries) {
-                Some(entry) => Reply::Answer(no_such_entry(entry, entries)),
+                Some(entry) => Reply::refused(no_such_entry(entry, entries)),
                 None => self.why(entry),
             },
         };

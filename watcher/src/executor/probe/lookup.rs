@@ -130,3 +130,79 @@ where
 fn unwind<T>(error: JoinError) -> T {
     panic::resume_unwind(error.into_panic())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::*;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
+    fn value<V: Clone, E>(found: Found<V, E>) -> V {
+        match found {
+            Found::Known(value) | Found::Coming { last: Some(value), .. } => value,
+            Found::Coming { last: None, .. } => panic!("nothing is known"),
+        }
+    }
+
+    #[test]
+    fn threads_are_few_even_if_they_hang_and_nobody_waits_any_more() {
+        static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+        static RUNNING: AtomicUsize = AtomicUsize::new(0);
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
+        fn hangs(key: &u32) -> Result<u32, ()> {
+            CALLS.fetch_add(1, Ordering::SeqCst);
+            assert!(RUNNING.fetch_add(1, Ordering::SeqCst) < 2, "two may run at once");
+            let open = GATE.1.wait_while(GATE.0.lock().unwrap(), |open| !*open).unwrap();
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+            drop(open);
+            Ok(*key)
+        }
+        runtime().block_on(async {
+            let mut lookups = Lookups::new(hangs, 2, Duration::from_secs(60), Keep::Last);
+            for key in 0..5 {
+                // Whoever asks gives up at once; another one asks for the same.
+                drop(lookups.find(&key));
+                assert!(matches!(lookups.find(&key), Found::Coming { last: None, .. }));
+            }
+            assert_eq!(lookups.known.values().map(|known| known.waiting.len()).max(), Some(1));
+            let Found::Coming { answer, .. } = lookups.find(&0) else { panic!("it hangs") };
+            *GATE.0.lock().unwrap() = true;
+            GATE.1.notify_all();
+            for _ in 0..5 {
+                lookups.done().await.unwrap();
+            }
+            assert_eq!(lookups.done().await, None);
+            assert_eq!(answer.await.unwrap(), Ok(0));
+            assert_eq!(CALLS.load(Ordering::SeqCst), 5);
+            assert!((0..5).all(|key| matches!(lookups.find(&key), Found::Known(value) if value == key)));
+        });
+    }
+
+    #[test]
+    fn an_old_answer_holds_until_there_is_a_new_one_or_is_void() {
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
+        fn once_in_two(_: &u32) -> Result<usize, String> {
+            let call = CALLS.fetch_add(1, Ordering::SeqCst);
+            if call.is_multiple_of(2) { Ok(call) } else { Err("not now".to_owned()) }
+        }
+        runtime().block_on(async {
+            for (keep, expected) in [(Keep::Last, Ok(0)), (Keep::Fresh, Err("not now".to_owned()))] {
+                CALLS.store(0, Ordering::SeqCst);
+                let mut lookups = Lookups::new(once_in_two, 1, Duration::ZERO, keep);
+                drop(lookups.find(&1));
+                lookups.done().await.unwrap();
+                let Found::Coming { last: Some(0), answer } = lookups.find(&1) else { panic!("it is old") };
+                lookups.done().await.unwrap();
+                assert_eq!(answer.await.unwrap(), expected);
+                assert_eq!(value(lookups.find(&1)), 0);
+            }
+        });
+    }
+}

@@ -174,7 +174,9 @@ fn foreign_start(bytes: &[u8]) -> Option<Fault> {
 
 /// The code of a status line.
 fn status(line: &[u8]) -> Result<u16, Fault> {
-    let lone = [line.trim_ascii_end(), b"\r\n\r\n"].concat();
+    // What follows the code is for people, and may be anything.
+    let words = line.trim_ascii_end().splitn(3, |byte| *byte == b' ').take(2).collect::<Vec<_>>();
+    let lone = [&words.join(&b' '), b"\r\n\r\n".as_slice()].concat();
     let mut response = Response::new(&mut []);
     match (response.parse(&lone), response.code) {
         (Ok(Status::Complete(_)), Some(code)) => Ok(code),

@@ -37,6 +37,18 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    /// When it begins to be valid, in universal time.
+    #[must_use]
+    pub fn valid_from(&self) -> String {
+        date(self.not_before)
+    }
+
+    /// When it ends, in universal time.
+    #[must_use]
+    pub fn valid_until(&self) -> String {
+        date(self.not_after)
+    }
+
     /// Reads it, if it can be read.
     pub(super) fn read(der: &[u8]) -> Option<Self> {
         let body = x509_cert::Certificate::from_der(der).ok()?.tbs_certificate;
@@ -65,7 +77,7 @@ impl Certificate {
 }
 
 /// A moment as people write it, in universal time.
-pub(super) fn date(unix_seconds: i64) -> String {
+fn date(unix_seconds: i64) -> String {
     let since = u64::try_from(unix_seconds).map(std::time::Duration::from_secs).ok();
     let date = since.and_then(|since| x509_cert::der::DateTime::from_unix_duration(since).ok());
     date.map_or_else(|| "an unknown time".to_owned(), |date| date.to_string())

@@ -86,9 +86,7 @@ fn in_words(name: &impl std::fmt::Debug) -> String {
 
 /// Why a certificate is not accepted.
 pub(super) fn of_certificate(error: &Error, certificate: Option<&Certificate>, name: &ServerName<'_>) -> String {
-    let date = |seconds: fn(&Certificate) -> i64| {
-        certificate.map_or_else(String::new, |it| super::certificate::date(seconds(it)))
-    };
+    let date = |of: fn(&Certificate) -> String| certificate.map_or_else(String::new, of);
     #[expect(clippy::wildcard_enum_match_arm, reason = "rustls names scores of errors, and adds more")]
     let error = match error {
         Error::InvalidCertificate(error) => error,
@@ -97,10 +95,10 @@ pub(super) fn of_certificate(error: &Error, certificate: Option<&Certificate>, n
     #[expect(clippy::wildcard_enum_match_arm, reason = "rustls names scores of errors, and adds more")]
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            format!("its certificate has expired: it was valid until {}", date(|it| it.not_after))
+            format!("its certificate has expired: it was valid until {}", date(Certificate::valid_until))
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            format!("its certificate is not valid yet: it will be from {} on", date(|it| it.not_before))
+            format!("its certificate is not valid yet: it will be from {} on", date(Certificate::valid_from))
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!("its certificate is not for {}, but for {}", name.to_str(), names(certificate))
@@ -114,6 +112,10 @@ pub(super) fn of_certificate(error: &Error, certificate: Option<&Certificate>, n
             }
             None => "its certificate is issued by somebody who is not to be trusted".to_owned(),
         },
+        CertificateError::BadSignature => {
+            let issuer = certificate.map_or("somebody", |certificate| &certificate.issuer);
+            format!("its certificate says that {issuer} issued it, which is not so")
+        }
         CertificateError::Revoked => "its certificate was revoked".to_owned(),
         // What webpki says of a certificate that is its own authority.
         CertificateError::Other(_) if certificate.is_some_and(|it| it.self_signed) => {
