@@ -77,8 +77,8 @@ impl Stalls {
     }
 
     pub(super) fn saved(&self) -> Vec<Option<StallStatus>> {
-        let saved: Vec<_> = self.checks.iter().map(Check::saved).collect();
-        if saved.iter().any(Option::is_some) { saved } else { Vec::new() }
+        let is_one_off = self.checks.iter().any(|check| check.saved().is_some());
+        if is_one_off { self.checks.iter().map(Check::saved).collect() } else { Vec::new() }
     }
 
     pub(super) fn recall(&mut self, saved: &[Option<StallStatus>]) {
