@@ -15,24 +15,31 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// Of a process and its descendants, those that have ended included.
+    /// Of a process and its descendants.
+    pub(crate) fn of_family(pid: u32) -> Self {
+        family(pid).into_iter().map(Self::of).fold(Self::default(), |all, one| Self {
+            cpu: all.cpu + one.cpu,
+            system: all.system + one.system,
+            ticks: all.ticks + one.ticks,
+            wake_ups: all.wake_ups + one.wake_ups,
+        })
+    }
+
+    /// Of a process, and of its children that have ended.
     pub(crate) fn of(pid: u32) -> Self {
-        let mut cost = Self::default();
-        for pid in family(pid) {
-            let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-            let after_name = stat.rsplit(')').next().expect("a name");
-            let field = |number: usize| {
-                let word = after_name.split_whitespace().nth(number - 3);
-                word.and_then(|word| word.parse::<u64>().ok()).expect("a number")
-            };
-            // Of itself, and of its children that have ended.
-            let (own, gone) = (field(14) + field(15), field(16) + field(17));
-            cost.cpu += clock(pid) + gone * NANOSECONDS_A_TICK;
-            cost.ticks += own + gone;
-            cost.system += field(15) + field(17);
-            cost.wake_ups += tasks(pid).map(|task| status(&task, "voluntary_ctxt_switches:")).sum::<u64>();
+        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return Self::default() };
+        let after_name = stat.rsplit(')').next().expect("a name");
+        let field = |number: usize| {
+            let word = after_name.split_whitespace().nth(number - 3);
+            word.and_then(|word| word.parse::<u64>().ok()).expect("a number")
+        };
+        let ended = field(16) + field(17);
+        Self {
+            cpu: clock(pid) + ended * NANOSECONDS_A_TICK,
+            system: field(15) + field(17),
+            ticks: field(14) + field(15) + ended,
+            wake_ups: tasks(pid).map(|task| status(&task, "voluntary_ctxt_switches:")).sum(),
         }
-        cost
     }
 
     pub(crate) const fn since(&self, before: &Self) -> Self {

@@ -81,7 +81,7 @@ fn plans(quick: bool) -> Vec<Plan> {
         [Scheme::Http, Scheme::Https].map(|scheme| plan(scheme, count, Spread::Ports, interval, intervals, warm_up))
     };
     if quick {
-        return of_ports(100, 10, 1, 1).into();
+        return of_ports(100, 10, 1, 0).into();
     }
     let mut plans = Vec::from(of_ports(1_000, 10, 3, 11));
     // Each on a host of its own: sessions of TLS are kept by host.

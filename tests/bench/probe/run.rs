@@ -32,8 +32,7 @@ struct Measured {
     cost: Cost,
     memory: Memory,
     seen: Seen,
-    /// Nanoseconds of processors: what the server took, what the bench itself did, and what did neither of them.
-    server: u64,
+    /// Nanoseconds of processors: what the bench itself took, and what was neither that, nor the server, nor the tool.
     bench: u64,
     others: u64,
 }
@@ -73,18 +72,18 @@ pub(crate) fn blackbox(plan: &Plan, peers: &Path) {
 fn measure(plan: &Plan, server: &Server, tool: &Kept) -> Measured {
     server.await_first();
     thread::sleep(Duration::from_secs(plan.warm_up));
-    let look = || [Cost::of(tool.pid), Cost::of(server.pid()), Cost::of(process::id())];
+    let look = || [Cost::of_family(tool.pid), Cost::of_family(server.pid()), Cost::of(process::id())];
     let (from, busy, before) = (server::wall(), cost::busy(), look());
     thread::sleep(Duration::from_secs(plan.interval * plan.intervals));
     let (to, busy_after, after) = (server::wall(), cost::busy(), look());
     let memory = Memory::of(tool.pid);
     let [cost, served, bench] = [0, 1, 2].map(|at| after[at].since(&before[at]));
     let others = (busy_after - busy).saturating_sub(cost.cpu + served.cpu + bench.cpu);
-    Measured { cost, memory, seen: server.seen(from, to), server: served.cpu, bench: bench.cpu, others }
+    Measured { cost, memory, seen: server.seen(from, to), bench: bench.cpu, others }
 }
 
 fn row(plan: &Plan, name: &str, measured: &Measured, failures: usize) {
-    let Measured { cost, memory: Memory { rss, pss, peak }, seen, server, bench: _, others } = measured;
+    let Measured { cost, memory: Memory { rss, pss, peak }, seen, bench: _, others } = measured;
     let cpu = per_probe(cost.cpu, seen);
     let count = plan.endpoints.count as f64;
     let wanted = count * plan.intervals as f64;
@@ -101,7 +100,6 @@ fn row(plan: &Plan, name: &str, measured: &Measured, failures: usize) {
         seen.resumed,
         *others as f64 / seconds / 1e7,
     );
-    eprintln!("   {name}: the server took {:.0} µs a probe", per_probe(*server, seen));
 }
 
 /// Microseconds.

@@ -67,8 +67,12 @@ impl Server {
         command.args(["-p", &at(""), "-c", &at("nginx.conf"), "-e", &at("nginx.error")]);
         let nginx = Kept::start(&command, &folder.join("nginx.said"));
         let server = Self { nginx, log: folder.join("nginx.log") };
-        let last = endpoints.all().last().expect("at least one");
-        until("nginx listens", || std::net::TcpStream::connect(last).is_ok());
+        // It writes this when it has all its sockets.
+        until("nginx listens", || {
+            let said = fs::read_to_string(folder.join("nginx.error")).unwrap_or_default();
+            assert!(!said.contains("[emerg]"), "nginx cannot run here: {said}");
+            fs::metadata(folder.join("nginx.pid")).is_ok_and(|file| file.len() > 0)
+        });
         server
     }
 
