@@ -4,6 +4,7 @@
 mod background;
 mod edges;
 mod late;
+mod many_stalls;
 mod orders;
 mod properties;
 mod scripts;
