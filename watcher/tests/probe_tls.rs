@@ -204,7 +204,7 @@ fn whoever_speaks_something_else_is_told() {
     };
     let old = says(70);
     assert!(
-        matches!(&old.verdict, Verdict::Bad(fault @ Fault::TlsTooOld { .. }) if !fault.may_be_of_service()),
+        matches!(&old.verdict, Verdict::Bad(fault @ Fault::TlsUnusable { .. }) if !fault.may_be_of_service()),
         "{old:?}"
     );
     assert_eq!(words(&says(80)), "fails in TLS: the server refuses it (alert `internal error`)");
@@ -217,7 +217,7 @@ fn whoever_speaks_something_else_is_told() {
         until_closed(&mut stream);
     });
     let old = attempt(asked("localhost", peer.port(), any()));
-    assert!(matches!(old.verdict, Verdict::Bad(Fault::TlsTooOld { .. })), "{old:?}");
+    assert!(matches!(old.verdict, Verdict::Bad(Fault::TlsUnusable { .. })), "{old:?}");
     // And one who wanted to hear TLS, and hears HTTP.
     let plain = answers([0x15, 3, 1, 0, 2, 2, 22]);
     let shown = words(&attempt(ask(How::Http(http()), plain.port(), LONG)));

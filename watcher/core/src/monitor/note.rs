@@ -80,7 +80,7 @@ impl Symptom {
             Fault::Foreign { .. }
             | Fault::Mismatch { .. }
             | Fault::Tls { .. }
-            | Fault::TlsTooOld { .. }
+            | Fault::TlsUnusable { .. }
             | Fault::Trust { .. } => match kind {
                 Kind::Http => Self::NotHttp,
                 Kind::Smtp => Self::Status(0),

@@ -49,10 +49,10 @@ fn rustls_error(error: &io::Error) -> Option<&Error> {
 fn of(error: &Error) -> Fault {
     let tls = |why: &str| Fault::Tls { why: why.to_owned() };
     match error {
-        Error::PeerIncompatible(why) => Fault::TlsTooOld { why: in_words(why) },
+        Error::PeerIncompatible(why) => Fault::TlsUnusable { why: in_words(why) },
         Error::AlertReceived(alert) => unsuited(*alert).map_or_else(
             || tls(&format!("the server refuses it (alert `{}`)", in_words(alert))),
-            |why| Fault::TlsTooOld { why },
+            |why| Fault::TlsUnusable { why },
         ),
         Error::InvalidCertificate(CertificateError::BadSignature) => {
             tls("the server does not have the key that belongs to its certificate")
