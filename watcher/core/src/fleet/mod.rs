@@ -297,7 +297,8 @@ impl Fleet {
                 let Some(member) = unit.members.get_mut(at).filter(|_| script.is_some()) else { continue };
                 (member.restart_count, member.rerun, member.paused) = (0, None, None);
                 (member.set_retries, member.set_grace) = (None, None);
-                left.push(member.to_save(&unit.budget, false, script));
+                let text = member.take_text();
+                left.push(member.to_save(text, &unit.budget, false, script));
             }
         }
         left

@@ -88,8 +88,8 @@ pub enum Fault {
         /// Why.
         why: String,
     },
-    /// The server speaks only such TLS as we do not.
-    TlsTooOld {
+    /// The server lives, but speaks only such TLS as we do not: an older one, or one with certificates or names of ours.
+    TlsUnusable {
         /// What it said.
         why: String,
     },
@@ -106,7 +106,7 @@ impl Fault {
             Self::Address { .. }
             | Self::Overrun
             | Self::Socket { .. }
-            | Self::TlsTooOld { .. }
+            | Self::TlsUnusable { .. }
             | Self::Trust { .. }
             | Self::Silent { step: Step::Resolve, .. } => false,
             Self::Closed { .. }
@@ -136,7 +136,7 @@ impl Fault {
             Self::Socket { .. } => "socket",
             Self::Status { .. } => "status",
             Self::Tls { .. } => "tls",
-            Self::TlsTooOld { .. } => "tls_too_old",
+            Self::TlsUnusable { .. } => "tls_unusable",
             Self::Trust { .. } => "trust",
         }
     }
@@ -175,7 +175,7 @@ impl fmt::Display for Fault {
             Self::Status { code: 400.., line } => write!(f, "answers with an error: {line}"),
             Self::Status { line, .. } => write!(f, "answers what does not count as an answer: {line}"),
             Self::Tls { why } => write!(f, "fails in TLS: {why}"),
-            Self::TlsTooOld { why } => write!(f, "speaks no TLS that watcher speaks (1.2, 1.3): {why}"),
+            Self::TlsUnusable { why } => write!(f, "cannot be asked by TLS 1.2 or 1.3 as it is spoken here: {why}"),
             Self::Trust { why } => write!(f, "cannot be verified: {why}"),
         }
     }

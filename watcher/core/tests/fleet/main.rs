@@ -4,9 +4,11 @@
 mod background;
 mod edges;
 mod late;
+mod many_stalls;
 mod orders;
 mod properties;
 mod scripts;
+mod services;
 mod stalls;
 mod stories;
 mod world;

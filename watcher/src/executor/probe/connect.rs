@@ -1,6 +1,6 @@
 //! A connection to the first address that takes one.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{
     net::{TcpSocket, TcpStream},
@@ -41,10 +41,19 @@ async fn one(address: SocketAddr) -> Result<TcpStream, Fault> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = socket.map_err(|error| Fault::Socket { errno: errno(&error) })?;
     let stream = socket.connect(address).await.map_err(|error| Fault::Connect { errno: errno(&error) })?;
-    // Where nobody listens on a port of the range that clients take theirs from, the kernel may give us that very port, and
-    // then a socket connects to itself.
+    // What is said is short and in turns: the kernel must not wait for more of it. Should it insist, that is only slower.
+    let _set = stream.set_nodelay(true);
+    unless_own(stream)
+}
+
+/// Where nobody listens on a port of the range that clients take theirs from, the kernel may give us that very port, and then a
+/// socket connects to itself. It is reset at once, lest the port be held for a minute when its service wants it back.
+fn unless_own(stream: TcpStream) -> Result<TcpStream, Fault> {
     match (stream.local_addr(), stream.peer_addr()) {
-        (Ok(own), Ok(peer)) if own == peer => Err(Fault::Connect { errno: libc::ECONNREFUSED }),
+        (Ok(own), Ok(peer)) if own == peer => {
+            let _set = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+            Err(Fault::Connect { errno: libc::ECONNREFUSED })
+        }
         // It is reset already: whoever reads will see.
         (Ok(_) | Err(_), _) => Ok(stream),
     }
@@ -52,4 +61,25 @@ async fn one(address: SocketAddr) -> Result<TcpStream, Fault> {
 
 pub(super) fn errno(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_connects_to_itself_is_no_service_and_leaves_the_port_free() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let bound = |port: u16| {
+                let socket = TcpSocket::new_v4().unwrap();
+                socket.bind(SocketAddr::from(([127, 0, 0, 1], port))).map(|()| socket)
+            };
+            let socket = bound(0).unwrap();
+            let address = socket.local_addr().unwrap();
+            let stream = socket.connect(address).await.unwrap();
+            assert!(matches!(unless_own(stream), Err(Fault::Connect { errno: libc::ECONNREFUSED })));
+            assert!(bound(address.port()).is_ok());
+        });
+    }
 }

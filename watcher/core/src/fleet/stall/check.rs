@@ -190,7 +190,7 @@ impl Check {
         self.stage = match verdict {
             // Soon, but not in a circle.
             Verdict::Bad(Fault::Overrun) => Stage::Due(now.after(SLACK)),
-            Verdict::Bad(_) | Verdict::Good { .. } => Stage::Due(due.after(self.interval()).max(now)),
+            Verdict::Bad(_) | Verdict::Good { .. } => Stage::Due(self.next(due, since, now)),
         };
         match verdict {
             Verdict::Good { certificate_days } => self.good(certificate_days, now),
@@ -206,6 +206,18 @@ impl Check {
                 if is_new { Finding::Hindered(fault) } else { Finding::Nothing }
             }
         }
+    }
+
+    /// When it asks again, after an attempt that was due, and began, at these times. From one beginning to the next it is never
+    /// less than an interval: as many failures as fill the retry-over time are a stall, however late timers are. Those that
+    /// were late together, since nobody could ask, go back to their own times: they would stay in step.
+    fn next(&self, due: Mono, since: Mono, now: Mono) -> Mono {
+        let interval = self.interval();
+        if since.since(due) <= SLACK {
+            return since.after(interval).max(now);
+        }
+        let missed = now.since(due).0 / interval.0.max(1);
+        due.after(Span(interval.0.saturating_mul(missed.saturating_add(1))))
     }
 
     fn good(&mut self, certificate_days: Option<i64>, now: Mono) -> Finding {

@@ -77,8 +77,8 @@ impl Stalls {
     }
 
     pub(super) fn saved(&self) -> Vec<Option<StallStatus>> {
-        let saved: Vec<_> = self.checks.iter().map(Check::saved).collect();
-        if saved.iter().any(Option::is_some) { saved } else { Vec::new() }
+        let is_one_off = self.checks.iter().any(|check| check.saved().is_some());
+        if is_one_off { self.checks.iter().map(Check::saved).collect() } else { Vec::new() }
     }
 
     pub(super) fn recall(&mut self, saved: &[Option<StallStatus>]) {
@@ -113,17 +113,19 @@ impl Stalls {
             forget(check.end(), cx);
             if proc.is_some() {
                 let window = FIRST.0.saturating_add(APART.0.saturating_mul(all)).min(check.interval().0);
-                let nth = self.order.wrapping_mul(4).wrapping_add(place).wrapping_add(1);
-                check.begin(now.after(spread(nth, Span(window))));
+                check.begin(now.after(spread(self.order, place, Span(window))));
             }
         }
     }
 }
 
-/// A time within a window, far from those of the neighbours: multiples of the golden ratio, without the whole.
-fn spread(nth: u64, window: Span) -> Span {
+/// A time within a window, far from those of the neighbours, of the same entry and of others: multiples of the golden ratio
+/// and of the square root of 2, without the whole. No two sums of them are the same.
+fn spread(order: u64, place: u64, window: Span) -> Span {
     const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-    let part = u128::from(nth.wrapping_mul(GOLDEN)) * u128::from(window.0);
+    const ROOT: u64 = 0x6A09_E667_F3BC_C909;
+    let nth = order.wrapping_add(1).wrapping_mul(GOLDEN).wrapping_add(place.wrapping_mul(ROOT));
+    let part = u128::from(nth) * u128::from(window.0);
     Span(u64::try_from(part >> 64).unwrap_or(window.0))
 }
 
