@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Answer, EntryId, ProbeId, ProcId, RequestId, RunId, SavedEntry, ScriptOrder, Signal, Told,
-    pfile::{Bytes, RetryOver},
+    Answer, EntryId, PortWatchId, ProbeId, ProcId, RequestId, RunId, SavedEntry, ScriptOrder, Signal, Thresholds, Told,
+    pfile::{Bytes, Port, RetryOver},
     probe::Ask,
 };
 
@@ -34,6 +34,8 @@ pub enum Action {
     Renew(Vec<SavedEntry>),
     /// List all processes of the host.
     List,
+    /// Look at a watched port: what the kernel does not tell unasked.
+    LookAtPort(PortWatchId),
     /// Ask a service, once.
     Probe {
         /// This attempt.
@@ -84,8 +86,21 @@ pub enum Action {
     Tell(Told),
     /// Watch this process no longer.
     Unwatch(ProcId),
+    /// Watch this port no longer.
+    UnwatchPort(PortWatchId),
     /// Watch this process: tell when it dies.
     Watch(ProcId),
+    /// Watch the sockets of a port: tell when one of these thresholds is crossed.
+    WatchPort {
+        /// This watch.
+        watch: PortWatchId,
+        /// In whose network namespace.
+        proc: ProcId,
+        /// Which.
+        port: Port,
+        /// When to tell.
+        thresholds: Thresholds,
+    },
 }
 
 /// Why a watch is over.

@@ -1,7 +1,8 @@
 //! What the core can be told.
 
 use crate::{
-    Blame, Comm, Ending, Mono, Order, ProbeId, ProcId, RequestId, RunEnd, RunId, Signal, SocketNews, Span, StartTicks,
+    Blame, Comm, Ending, Mono, Order, PortKey, PortReport, PortWatchId, ProbeId, ProcId, RequestId, RunEnd, RunId,
+    Signal, SocketNews, Span, StartTicks,
     pfile::{Pfile, select::Processes},
     probe::Verdict,
 };
@@ -43,6 +44,20 @@ pub enum Event {
         request: Option<RequestId>,
         /// What.
         order: Order,
+    },
+    /// A look at a watched port is over.
+    PortLooked {
+        /// Which.
+        watch: PortWatchId,
+        /// What there is; nothing when it could not be seen.
+        report: Option<PortReport>,
+    },
+    /// A port is watched: by this name the kernel speaks of it.
+    PortWatched {
+        /// Which.
+        watch: PortWatchId,
+        /// Its name.
+        key: PortKey,
     },
     /// An attempt to ask a service is over.
     Probed {

@@ -39,14 +39,15 @@ pub use action::{Action, Finish, Outbox};
 pub use blame::{Blame, Origin, Sender, explain};
 pub use ending::Ending;
 pub use event::{Death, Event, ExitNotice};
-pub use id::{Comm, EntryId, Pid, ProbeId, ProcId, RequestId, RunId, StartTicks};
+pub use id::{Comm, EntryId, Pid, PortWatchId, ProbeId, ProcId, RequestId, RunId, StartTicks};
 pub use note::{Level, Note, Subject, Told};
 pub use order::{Answer, Order, Setting, no_such_entry};
 pub use saved::SavedEntry;
 pub use script::{Reason, RunEnd, ScriptOrder};
 pub use signal::Signal;
 pub use socket::{
-    Band, ListenerFacts, NetNs, PortCounts, PortFacts, PortKey, SocketAlarm, SocketNews, StateCounts, Thresholds,
+    Band, ListenerFacts, NetNs, PortCounts, PortFacts, PortKey, PortReport, SocketAlarm, SocketNews, StateCounts,
+    Thresholds,
 };
 pub use tier::{Choice, PassedOver, Tier, choose};
 pub use time::{Mono, Now, Span, Wall};

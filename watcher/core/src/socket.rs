@@ -41,6 +41,12 @@ pub enum SocketAlarm {
     Ephemeral,
     /// Many connections.
     Established,
+    /// The process has nearly as many descriptors as it may have.
+    Descriptors,
+    /// Connections were turned away.
+    Drops,
+    /// Many connections are half open: their clients have not answered.
+    HalfOpen,
     /// Nobody listens on the port any more.
     ListenerGone,
     /// TCP was refused memory.
@@ -49,12 +55,15 @@ pub enum SocketAlarm {
 
 impl SocketAlarm {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::AcceptFull,
         Self::AcceptQueue,
         Self::CloseWait,
+        Self::Descriptors,
+        Self::Drops,
         Self::Ephemeral,
         Self::Established,
+        Self::HalfOpen,
         Self::ListenerGone,
         Self::Memory,
     ];
@@ -66,12 +75,64 @@ impl SocketAlarm {
             Self::AcceptFull => "accept_full",
             Self::AcceptQueue => "accept_queue",
             Self::CloseWait => "close_wait",
+            Self::Descriptors => "descriptors",
+            Self::Drops => "drops",
             Self::Ephemeral => "ephemeral",
             Self::Established => "established",
+            Self::HalfOpen => "half_open",
             Self::ListenerGone => "listener_gone",
             Self::Memory => "memory",
         }
     }
+}
+
+impl SocketAlarm {
+    /// Whether nobody can be served any more, or soon.
+    #[must_use]
+    pub const fn is_grave(self) -> bool {
+        match self {
+            Self::AcceptFull | Self::CloseWait | Self::Descriptors | Self::ListenerGone => true,
+            Self::AcceptQueue | Self::Drops | Self::Ephemeral | Self::Established | Self::HalfOpen | Self::Memory => {
+                false
+            }
+        }
+    }
+
+    /// Whether the service may have stopped to answer.
+    #[must_use]
+    pub const fn asks_for_a_check(self) -> bool {
+        match self {
+            Self::AcceptFull
+            | Self::AcceptQueue
+            | Self::CloseWait
+            | Self::Descriptors
+            | Self::Drops
+            | Self::HalfOpen
+            | Self::ListenerGone => true,
+            Self::Ephemeral | Self::Established | Self::Memory => false,
+        }
+    }
+}
+
+/// What a look at a port has found. `None`: it could not be seen, or was not looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortReport {
+    /// Sockets that listen.
+    pub listeners: u64,
+    /// Connections that wait in the fullest accept queue,
+    pub queue: u64,
+    /// and how many fit in.
+    pub room: Option<u64>,
+    /// Connections that were turned away since they listen.
+    pub drops: Option<u64>,
+    /// Connections.
+    pub established: Option<u64>,
+    /// Connections that only the peer has closed.
+    pub close_wait: Option<u64>,
+    /// Connections whose clients have not answered yet.
+    pub half_open: Option<u64>,
+    /// Descriptors of the process, and how many it may have.
+    pub descriptors: Option<(u64, u64)>,
 }
 
 /// An alarm was raised or cleared. It tells a level, not an edge: the same may be told twice.

@@ -65,6 +65,8 @@ impl Vigil {
             | Event::RunEnded { .. }
             | Event::Probed { .. }
             | Event::RunStarted { .. }
+            | Event::PortLooked { .. }
+            | Event::PortWatched { .. }
             | Event::Socket(_)
             | Event::SocketsLost { .. } => {}
         }

@@ -1,6 +1,9 @@
 //! One entry: what it wants, and what is known of its process.
 
-use super::{EntryView, ProcStatus, UnitId, budget::Budget, looks::Listing, runs::Wanted, stall::Stalls, view::Doing};
+use super::{
+    EntryView, ProcStatus, UnitId, budget::Budget, looks::Listing, runs::Wanted, sockets::Sockets, stall::Stalls,
+    view::Doing,
+};
 use crate::{
     Ending, EntryId, ExitNotice, Mono, Pid, ProcId, Reason, SavedEntry, Span, Subject, Wall,
     pfile::{self, AbsolutePath, Bytes, Entry, EntryNumber, EntryOption, Seconds, Strings},
@@ -38,6 +41,8 @@ pub(super) struct Member {
     pub(super) left_running: Option<(ProcId, Mono)>,
     /// Whether its service answers.
     pub(super) stalls: Stalls,
+    /// Whether its sockets run out.
+    pub(super) sockets: Sockets,
     /// What it knew was taken over by an entry of newer rules.
     pub(super) carried: bool,
     /// What was saved last.
@@ -91,6 +96,7 @@ impl Member {
             id,
             number,
             stalls: Stalls::new(id, &entry),
+            sockets: Sockets::new(&entry),
             entry,
             occurrence,
             set_retries: None,
@@ -121,6 +127,16 @@ impl Member {
 
     pub(super) const fn is_watched(&self) -> bool {
         self.paused.is_none()
+    }
+
+    /// The process that is asked, if one is.
+    pub(super) fn asked(&self, gave_up: bool) -> Option<ProcId> {
+        match self.presence {
+            Presence::Up(proc) if self.is_watched() && !gave_up => Some(proc),
+            Presence::Absent | Presence::Dying { .. } | Presence::Leaving(_) | Presence::Unknown | Presence::Up(_) => {
+                None
+            }
+        }
     }
 
     pub(super) fn retries(&self) -> u32 {
@@ -216,7 +232,7 @@ impl Member {
             status: self.status(gave_up),
             doing,
             until,
-            stall_checks: self.stalls.views(self.paused.is_some()),
+            stall_checks: self.stalls.views(self.paused.is_some(), &self.sockets),
             retry_over: self.entry.retry_over.value.written().to_string(),
             rerun: self.rerun,
             include_strings: self.entry.include_strings().cloned(),

@@ -14,6 +14,7 @@ mod restart;
 mod runs;
 mod search;
 mod shared;
+mod sockets;
 mod stall;
 mod suspend;
 mod timers;
@@ -28,13 +29,14 @@ use self::{
     member::Member,
     runs::Runs,
     shared::{Context, Names, Shared, Watched, Who},
+    sockets::PortWatches,
     stall::{Guard, Probes},
     timers::Timers,
     unit::Unit,
 };
 use crate::{
     Action, Ending, EntryId, Event, ExitNotice, Finish, Mono, Note, Now, Outbox, ProcId, Reason, RunEnd, RunId,
-    SavedEntry, Signal, Span, Told,
+    SavedEntry, Signal, SocketNews, Span, Told,
     pfile::{EntryNumber, Interval, Param, Pfile},
 };
 
@@ -75,6 +77,7 @@ impl Fleet {
             watched: Watched::default(),
             names: Names::default(),
             probes: Probes::default(),
+            ports: PortWatches::default(),
             checks: 0,
             guard: Guard::new(),
             finish: None,
@@ -145,7 +148,21 @@ impl Fleet {
             Event::RunEnded { run, end } => self.run_ended(run, end, now, out),
             Event::RunStarted { run, script } => self.run_started(run, script, now, out),
             // Told, and nothing follows from it yet.
-            Event::Socket(_) | Event::SocketsLost { .. } => {}
+            Event::PortLooked { watch, report } => {
+                if let Some(owner) = self.shared.ports.owner(watch) {
+                    let looked = |unit: &mut Unit, cx: &mut Context<'_>| {
+                        unit.port_looked(owner.member, watch, report.as_ref(), cx);
+                    };
+                    self.with_unit(owner.unit, now, out, looked);
+                }
+            }
+            Event::PortWatched { watch, key } => self.shared.ports.name(watch, key),
+            Event::Socket(news) => self.socket_news(news, now, out),
+            Event::SocketsLost { .. } => {
+                for unit in self.unit_ids() {
+                    self.with_unit(unit, now, out, Unit::look_at_ports);
+                }
+            }
             Event::Stop { signal } => self.stop(Some(signal), out),
         }
         self.after_all(now, out);
@@ -239,6 +256,21 @@ impl Fleet {
         }
     }
 
+    /// The kernel tells of a port, or of a network namespace as a whole.
+    fn socket_news(&mut self, news: SocketNews, now: Now, out: &mut Outbox<Action>) {
+        let SocketNews { key, alarm, raised, value, limit, at: _ } = news;
+        if key.port == 0 {
+            return out.push(Action::Tell(Told {
+                entry: None,
+                note: Note::Shortage { netns: key.netns, alarm, value, limit },
+            }));
+        }
+        for (watch, owner) in self.shared.ports.of(key) {
+            let told = (sockets::Told { alarm, value, limit }, raised);
+            self.with_unit(owner.unit, now, out, |unit, cx| unit.port_told(owner.member, watch, told, cx));
+        }
+    }
+
     fn run_started(&mut self, run: RunId, script: ProcId, now: Now, out: &mut Outbox<Action>) {
         let Some(running) = self.shared.runs.of(run) else { return };
         running.proc = Some(script);
@@ -320,6 +352,7 @@ impl Fleet {
         let mut cx = Context { unit: id, now, shared: &mut self.shared, out };
         happens(unit, &mut cx);
         unit.tend_checks(&mut cx);
+        unit.tend_ports(&mut cx);
         unit.save(&mut cx);
         let next = [unit.deadline(&self.shared), unit.next_check()];
         self.timers.set(id, next.into_iter().flatten().min());

@@ -109,6 +109,7 @@ impl Fleet {
             let mut cx = Context { unit: id, now, shared: &mut self.shared, out };
             unit.let_go(&mut cx);
             unit.tend_checks(&mut cx);
+            unit.tend_ports(&mut cx);
             self.shared.runs.leave(id);
             self.timers.set(id, None);
         }

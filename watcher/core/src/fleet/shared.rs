@@ -6,6 +6,7 @@ use super::{
     UnitId,
     looks::Looks,
     runs::Runs,
+    sockets::PortWatches,
     stall::{Guard, Probes},
 };
 use crate::{Action, Mono, Note, Now, Outbox, ProcId, RunId, Span, Subject, Told, action::Finish, pfile::Bytes};
@@ -22,6 +23,7 @@ pub(super) struct Shared {
     pub(super) watched: Watched,
     pub(super) names: Names,
     pub(super) probes: Probes,
+    pub(super) ports: PortWatches,
     /// How many stall checks there are.
     pub(super) checks: u64,
     pub(super) guard: Guard,

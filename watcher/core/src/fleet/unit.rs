@@ -167,6 +167,7 @@ impl Unit {
     pub(super) fn due(&mut self, cx: &mut Context<'_>) {
         let now = cx.mono();
         self.checks_due(cx);
+        self.ports_due(cx);
         if let Phase::Appearing { look_at, .. } = &mut self.phase
             && look_at.is_some_and(|at| at <= now)
         {
@@ -210,7 +211,7 @@ impl Unit {
 
     /// When somebody is to be asked, or a forced end is over.
     pub(super) fn next_check(&self) -> Option<Mono> {
-        self.members.iter().filter_map(|member| member.stalls.deadline()).min()
+        self.members.iter().flat_map(|member| [member.stalls.deadline(), member.sockets.deadline()]).flatten().min()
     }
 
     fn count_at(&self) -> Option<Mono> {

@@ -1,7 +1,7 @@
 //! What padmin shows: a look at the machine, without a way to change it.
 
 use crate::{
-    EntryId, Mono, Pid, Tier, Wall,
+    EntryId, Mono, Pid, SocketAlarm, Tier, Wall,
     pfile::{AbsolutePath, EntryNumber, Port, StallKind, Strings},
     probe::Fault,
 };
@@ -149,6 +149,8 @@ pub struct StallView {
     pub failing_since: Option<Mono>,
     /// Why the last one failed, or could not be made.
     pub fault: Option<Fault>,
+    /// What is wrong with the sockets of the port.
+    pub alarms: Vec<SocketAlarm>,
 }
 
 /// `stall_chk`

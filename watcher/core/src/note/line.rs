@@ -3,7 +3,7 @@
 //! The texts of the original are kept to the byte, since filters of log monitors wait for them; ours are in the same
 //! plain style.
 
-use super::{Level, Note, Told};
+use super::{Level, Note, Told, sockets};
 use crate::{
     Ending, Pid, RunEnd,
     pfile::{RetryOver, StallKind},
@@ -42,6 +42,22 @@ impl Told {
             Note::NotAsked { pid, port, fault } => {
                 let text = format!(",pid={pid}] port {port}: the service {fault}; no stall is looked for meanwhile");
                 (Level::Warning, around("Process [", text))
+            }
+            Note::Shortage { netns, alarm, value, limit } => (
+                Level::Warning,
+                plain(format!("{} in {netns}{}", sockets::title(*alarm), sockets::measure(*alarm, *value, *limit))),
+            ),
+            Note::SocketAlarm { pid, port, alarm, value, limit } => {
+                let measure = sockets::measure(*alarm, *value, *limit);
+                (Level::Warning, plain(format!("{}: pid = {pid} : port = {port}{measure}", sockets::title(*alarm))))
+            }
+            Note::SocketClear { pid, port, alarm, after } => {
+                let text = format!("{} is over: pid = {pid} : port = {port} : after {after}", sockets::title(*alarm));
+                (Level::Notice, plain(text))
+            }
+            Note::SocketStall { pid, port, alarm, after } => {
+                let text = format!(",pid={pid}] port {port}: {} for {after}", sockets::title(*alarm));
+                (Level::Notice, around("Process [", text))
             }
             Note::Stall { kind, pid, port } => {
                 let what = match kind {

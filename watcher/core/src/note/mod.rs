@@ -1,9 +1,10 @@
 //! What is told: every thing that happens to an entry or to the whole watch.
 
 mod line;
+mod sockets;
 
 use crate::{
-    Ending, EntryId, Pid, Reason, RunEnd, Signal, Span,
+    Ending, EntryId, NetNs, Pid, Reason, RunEnd, Signal, SocketAlarm, Span,
     pfile::{AbsolutePath, Bytes, EntryNumber, Port, RetryOver, StallKind},
     probe::Fault,
 };
@@ -206,6 +207,52 @@ pub enum Note {
         /// Which.
         signal: Signal,
     },
+    /// A network namespace runs short of something that TCP needs.
+    Shortage {
+        /// Which.
+        netns: NetNs,
+        /// Of what: ports, or memory.
+        alarm: SocketAlarm,
+        /// What was found.
+        value: u64,
+        /// What it is measured by; 0: not known.
+        limit: u64,
+    },
+    /// Something is wrong with the sockets of a service.
+    SocketAlarm {
+        /// Its process.
+        pid: Pid,
+        /// On which port.
+        port: Port,
+        /// What.
+        alarm: SocketAlarm,
+        /// What was found.
+        value: u64,
+        /// What it is measured by; 0: nothing.
+        limit: u64,
+    },
+    /// It is well again.
+    SocketClear {
+        /// Its process.
+        pid: Pid,
+        /// On which port.
+        port: Port,
+        /// What.
+        alarm: SocketAlarm,
+        /// How long it was wrong.
+        after: Span,
+    },
+    /// Why a service counts as stalled: its sockets have been of no use for so long. Follows `Stall`.
+    SocketStall {
+        /// Its process.
+        pid: Pid,
+        /// On which port.
+        port: Port,
+        /// What is wrong.
+        alarm: SocketAlarm,
+        /// For how long.
+        after: Span,
+    },
     /// A service has not answered for so long that its process is ended by force.
     Stall {
         /// How it was asked.
@@ -286,6 +333,10 @@ impl Note {
             Self::Set { .. } => "set",
             Self::SetPidFail => "set_pid_fail",
             Self::SignalCaught { .. } => "signal_caught",
+            Self::Shortage { .. } => "shortage",
+            Self::SocketAlarm { .. } => "socket_alarm",
+            Self::SocketClear { .. } => "socket_clear",
+            Self::SocketStall { .. } => "socket_stall",
             Self::Stall { .. } => "stall",
             Self::StallsHeld { .. } => "stalls_held",
             Self::StallsReleased => "stalls_released",

@@ -7,8 +7,16 @@ use super::{AbsolutePath, Bytes, Check, Seconds};
 pub enum Extension {
     /// Lints that are not told.
     Allow(Vec<Check>),
+    /// From how full an accept queue on it is told, in percent.
+    Backlog(u32),
     /// Certificates to check against, instead of the system's.
     Ca(AbsolutePath),
+    /// From how many connections in CLOSE_WAIT on it is told.
+    CloseWait(u32),
+    /// From how many connections on it is told.
+    Connections(u32),
+    /// From how many descriptors on it is told, in percent of what the process may have.
+    Descriptors(u32),
     /// Warn so many days before the certificate ends.
     ExpiryWarn(u32),
     /// A header of the request, as `Name: value`.
@@ -23,6 +31,8 @@ pub enum Extension {
     Path(Bytes),
     /// Time limit of the restart script.
     ScriptTimeout(Seconds),
+    /// A service whose sockets have been of no use for so long counts as stalled.
+    SocketStall(Seconds),
     /// Verdicts on stalls are held when more than so many of a hundred services fail; none: never.
     StallGuard(Option<u32>),
     /// Status codes that count as an answer.
@@ -35,9 +45,13 @@ pub enum Extension {
 
 impl Extension {
     /// The keys.
-    pub const KEYS: [&'static str; 13] = [
+    pub const KEYS: [&'static str; 18] = [
         "allow",
+        "backlog",
         "ca",
+        "close_wait",
+        "connections",
+        "descriptors",
         "expiry_warn",
         "header",
         "match",
@@ -45,6 +59,7 @@ impl Extension {
         "method",
         "path",
         "script_timeout",
+        "socket_stall",
         "stall_guard",
         "status",
         "timeout",
@@ -56,7 +71,11 @@ impl Extension {
     pub const fn key(&self) -> &'static str {
         match self {
             Self::Allow(_) => "allow",
+            Self::Backlog(_) => "backlog",
             Self::Ca(_) => "ca",
+            Self::CloseWait(_) => "close_wait",
+            Self::Connections(_) => "connections",
+            Self::Descriptors(_) => "descriptors",
             Self::ExpiryWarn(_) => "expiry_warn",
             Self::Header(_) => "header",
             Self::Match(_) => "match",
@@ -64,6 +83,7 @@ impl Extension {
             Self::Method(_) => "method",
             Self::Path(_) => "path",
             Self::ScriptTimeout(_) => "script_timeout",
+            Self::SocketStall(_) => "socket_stall",
             Self::StallGuard(_) => "stall_guard",
             Self::Status(_) => "status",
             Self::Timeout(_) => "timeout",
@@ -76,7 +96,11 @@ impl Extension {
         match self {
             Self::Allow(_) => BelongsTo::Both,
             Self::StallGuard(_) => BelongsTo::File,
-            Self::Ca(_)
+            Self::Backlog(_)
+            | Self::Ca(_)
+            | Self::CloseWait(_)
+            | Self::Connections(_)
+            | Self::Descriptors(_)
             | Self::ExpiryWarn(_)
             | Self::Header(_)
             | Self::Match(_)
@@ -84,6 +108,7 @@ impl Extension {
             | Self::Method(_)
             | Self::Path(_)
             | Self::ScriptTimeout(_)
+            | Self::SocketStall(_)
             | Self::Status(_)
             | Self::Timeout(_)
             | Self::Verify(_) => BelongsTo::Entry,
@@ -94,13 +119,18 @@ impl Extension {
     pub(super) const fn is_repeatable(&self) -> bool {
         match self {
             Self::Allow(_) | Self::Header(_) => true,
-            Self::Ca(_)
+            Self::Backlog(_)
+            | Self::Ca(_)
+            | Self::CloseWait(_)
+            | Self::Connections(_)
+            | Self::Descriptors(_)
             | Self::ExpiryWarn(_)
             | Self::Match(_)
             | Self::MatchHeader(_)
             | Self::Method(_)
             | Self::Path(_)
             | Self::ScriptTimeout(_)
+            | Self::SocketStall(_)
             | Self::StallGuard(_)
             | Self::Status(_)
             | Self::Timeout(_)
@@ -114,7 +144,12 @@ impl Extension {
         match self {
             Self::Allow(_) | Self::ScriptTimeout(_) | Self::StallGuard(_) => Needs::Nothing,
             Self::Ca(_) | Self::ExpiryWarn(_) | Self::Verify(_) => Needs::TlsCheck,
-            Self::Timeout(_) => Needs::AnyCheck,
+            Self::Backlog(_)
+            | Self::CloseWait(_)
+            | Self::Connections(_)
+            | Self::Descriptors(_)
+            | Self::SocketStall(_)
+            | Self::Timeout(_) => Needs::AnyCheck,
             Self::Header(_)
             | Self::Match(_)
             | Self::MatchHeader(_)

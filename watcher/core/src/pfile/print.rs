@@ -168,7 +168,12 @@ impl Text {
             Extension::Header(text) | Extension::Match(text) | Extension::MatchHeader(text) | Extension::Path(text) => {
                 text.as_slice().to_vec()
             }
-            Extension::ExpiryWarn(number)
+            Extension::Backlog(number)
+            | Extension::CloseWait(number)
+            | Extension::Connections(number)
+            | Extension::Descriptors(number)
+            | Extension::ExpiryWarn(number)
+            | Extension::SocketStall(Seconds(number))
             | Extension::ScriptTimeout(Seconds(number))
             | Extension::Timeout(Seconds(number)) => number.to_string().into_bytes(),
             Extension::Method(method) => method.name().into(),

@@ -45,6 +45,11 @@ impl Ask {
                 Extension::Timeout(seconds) => limit = *seconds,
                 Extension::Verify(verify) => tls.verify = *verify,
                 Extension::Allow(_)
+                | Extension::Backlog(_)
+                | Extension::CloseWait(_)
+                | Extension::Connections(_)
+                | Extension::Descriptors(_)
+                | Extension::SocketStall(_)
                 | Extension::ExpiryWarn(_)
                 | Extension::ScriptTimeout(_)
                 | Extension::StallGuard(_) => {}

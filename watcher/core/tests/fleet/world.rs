@@ -65,6 +65,10 @@ pub(crate) struct World {
     /// Attempts that were asked for and not forgotten, and when, with their ports.
     pub(crate) asking: BTreeMap<ProbeId, u16>,
     pub(crate) asked_at: Vec<(Mono, u16)>,
+    /// Ports that are watched, what looks find there (else: one listener with an empty queue), and how often they looked.
+    pub(crate) watched_ports: BTreeMap<PortWatchId, u16>,
+    pub(crate) ports: BTreeMap<u16, PortReport>,
+    pub(crate) looks_at_ports: usize,
     /// Processes that not even SIGKILL ends.
     pub(crate) stuck: BTreeSet<ProcId>,
     happenings: BTreeMap<(Mono, u64), Happening>,
@@ -121,6 +125,9 @@ impl World {
             services: BTreeMap::new(),
             asking: BTreeMap::new(),
             asked_at: Vec::new(),
+            watched_ports: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            looks_at_ports: 0,
             stuck: BTreeSet::new(),
             happenings: BTreeMap::new(),
             next_happening: 0,
@@ -325,6 +332,11 @@ impl World {
                 }
                 Action::Expect(name) => assert!(self.expected.insert(name.to_string()), "expected twice"),
                 Action::ExpectNoMore(name) => assert!(self.expected.remove(&name.to_string()), "not expected"),
+                Action::WatchPort { watch, proc: _, port, thresholds: _ } => self.watch_port(watch, port.number()),
+                Action::UnwatchPort(watch) => {
+                    assert!(self.watched_ports.remove(&watch).is_some(), "the port was not watched");
+                }
+                Action::LookAtPort(watch) => self.look_at_port(watch),
                 Action::ForgetProbe(probe) => self.forget_probe(probe),
                 Action::Probe { probe, ask } => self.probe(probe, &ask),
                 Action::Finish(finish) => assert!(self.finish.replace(finish).is_none(), "it ends once"),

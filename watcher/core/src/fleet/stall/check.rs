@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::super::{StallStatus, StallView};
 use crate::{
-    Mono, ProbeId, Span,
-    pfile::{AfterFailedKill, AfterStall, Entry, Extension, StallCheck},
+    Mono, ProbeId, SocketAlarm, Span,
+    pfile::{AfterFailedKill, AfterStall, Entry, Extension, StallCheck, StallTiming},
     probe::{Ask, Fault, Verdict},
 };
 
@@ -35,6 +35,8 @@ pub(in crate::fleet) struct Check {
     /// A check of this process has succeeded.
     was_good: bool,
     row: Option<Row>,
+    /// When it asked last.
+    asked_at: Option<Mono>,
     /// When it was told last that the certificate ends.
     warned: Option<Mono>,
 }
@@ -108,6 +110,7 @@ impl Check {
             last: None,
             was_good: false,
             row: None,
+            asked_at: None,
             warned: None,
         }
     }
@@ -147,6 +150,15 @@ impl Check {
         }
     }
 
+    /// Something may be wrong: it asks at once, unless it has done so just now.
+    pub(super) fn hasten(&mut self, now: Mono) {
+        if let Stage::Due(at) = self.stage
+            && self.asked_at.is_none_or(|last| now.since(last) >= Span::of_seconds(StallTiming::SHORTEST.0))
+        {
+            self.stage = Stage::Due(at.min(now));
+        }
+    }
+
     /// Whether it wants its turn now.
     pub(super) fn comes_due(&mut self, now: Mono) -> bool {
         match self.stage {
@@ -162,6 +174,7 @@ impl Check {
     pub(super) fn ask(&mut self, probe: ProbeId, now: Mono) -> Option<Arc<Ask>> {
         let Stage::Queued(due) = self.stage else { return None };
         self.forgive_time(now.since(due));
+        self.asked_at = Some(now);
         self.stage = Stage::Asking { probe, due, since: now };
         Some(Arc::clone(&self.ask))
     }
@@ -279,7 +292,7 @@ impl Check {
         self.row.is_some()
     }
 
-    pub(super) fn view(&self, is_asked: bool, paused: bool) -> StallView {
+    pub(super) fn view(&self, is_asked: bool, paused: bool, alarms: Vec<SocketAlarm>) -> StallView {
         let status = match (self.off, &self.last) {
             (Some(Off::NotEnded), _) => StallStatus::Unavail,
             (Some(Off::AfterStall), _) => StallStatus::Detect,
@@ -301,6 +314,7 @@ impl Check {
             failures: self.row.as_ref().map_or(0, |row| row.failures),
             failing_since: self.row.as_ref().map(|row| row.since),
             fault,
+            alarms,
         }
     }
 

@@ -12,12 +12,13 @@ pub(super) use self::{
 };
 use super::{
     StallStatus, StallView,
-    member::{Member, Presence},
+    member::Member,
     shared::Context,
+    sockets::Sockets,
     unit::{Phase, Unit},
 };
 use crate::{
-    Action, EntryId, Mono, Note, ProbeId, ProcId, Signal, Span,
+    Action, EntryId, Mono, Note, ProbeId, ProcId, Signal, SocketAlarm, Span,
     pfile::{Entry, Port, StallKind},
     probe::Verdict,
 };
@@ -72,8 +73,9 @@ impl Stalls {
         checks.chain(self.forced.map(|forced| forced.until)).min()
     }
 
-    pub(super) fn views(&self, paused: bool) -> Vec<StallView> {
-        self.checks.iter().map(|check| check.view(self.of.is_some(), paused)).collect()
+    pub(super) fn views(&self, paused: bool, sockets: &Sockets) -> Vec<StallView> {
+        let alarms = |check: &Check| sockets.alarms(check.rule().target().port);
+        self.checks.iter().map(|check| check.view(self.of.is_some(), paused, alarms(check))).collect()
     }
 
     pub(super) fn saved(&self) -> Vec<Option<StallStatus>> {
@@ -91,6 +93,13 @@ impl Stalls {
     pub(super) fn forgive(&mut self) {
         self.checks.iter_mut().for_each(Check::forgive);
         self.of = None;
+    }
+
+    /// The services on this port are asked at once.
+    pub(super) fn hasten(&mut self, port: Port, now: Mono) {
+        for check in self.checks.iter_mut().filter(|check| check.rule().target().port == port) {
+            check.hasten(now);
+        }
     }
 
     fn tally(&self) -> Tally {
@@ -150,14 +159,7 @@ impl Unit {
         let gave_up = self.gave_up();
         let mut after = Tally::default();
         for member in self.members.iter_mut().filter(|member| !member.stalls.checks.is_empty()) {
-            let proc = match member.presence {
-                Presence::Up(proc) if member.is_watched() && !gave_up => Some(proc),
-                Presence::Absent
-                | Presence::Dying { .. }
-                | Presence::Leaving(_)
-                | Presence::Unknown
-                | Presence::Up(_) => None,
-            };
+            let proc = member.asked(gave_up);
             member.stalls.turn_to(proc, cx);
             let tally = member.stalls.tally();
             after = Tally { asked: after.asked + tally.asked, failing: after.failing + tally.failing };
@@ -188,9 +190,13 @@ impl Unit {
     pub(super) fn ask(&mut self, asker: Asker, cx: &mut Context<'_>) {
         let probe = cx.shared.probes.next();
         let check = self.member(asker.member).and_then(|member| member.stalls.checks.get_mut(asker.check));
-        if let Some(ask) = check.and_then(|check| check.ask(probe, cx.now.mono)) {
-            cx.shared.probes.begin(asker);
-            cx.out.push(Action::Probe { probe, ask });
+        let Some(ask) = check.and_then(|check| check.ask(probe, cx.now.mono)) else { return };
+        cx.shared.probes.begin(asker);
+        let port = ask.port;
+        cx.out.push(Action::Probe { probe, ask });
+        // What nothing tells is looked at as often as the service is asked.
+        if let Some(member) = self.member(asker.member) {
+            member.sockets.look_at(port, cx);
         }
     }
 
@@ -209,28 +215,45 @@ impl Unit {
             Finding::Hindered(fault) => Note::NotAsked { pid, port, fault },
             Finding::CertificateEnds { days } => Note::CertificateEnds { port, days },
             Finding::Stalled { fault, after, failures } => {
-                return self.stalled(asker, about, Note::Unanswered { pid, port, fault, after, failures }, cx);
+                let why = Note::Unanswered { pid, port, fault, after, failures };
+                return self.stalled((asker.member, asker.check), about, why, cx);
             }
         };
         cx.tell(member.subject(), note);
     }
 
-    /// A service has not answered for too long.
-    fn stalled(&mut self, asker: Asker, about: About, why: Note, cx: &mut Context<'_>) {
+    /// The sockets of a port have been of no use for too long.
+    pub(super) fn stalled_by_sockets(
+        &mut self,
+        at: usize,
+        port: Port,
+        alarm: SocketAlarm,
+        after: Span,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(member) = self.member(at) else { return };
+        let check = member.stalls.checks.iter().position(|check| check.rule().target().port == port);
+        let (Some(proc), Some(check)) = (member.stalls.of, check) else { return };
+        let why = Note::SocketStall { pid: proc.pid, port, alarm, after };
+        self.stalled((at, check), About { proc, port, kind: StallKind::Socket }, why, cx);
+    }
+
+    /// A service has not answered for too long, by this check of this member.
+    fn stalled(&mut self, (at, by): (usize, usize), about: About, why: Note, cx: &mut Context<'_>) {
         let until = cx.mono().after(PATIENCE);
         // A unit that is busy comes to it when that is done: the check goes on failing.
         let is_free = self.phase == Phase::Idle;
-        let Some(member) = self.member(asker.member).filter(|member| is_free && member.stalls.forced.is_none()) else {
+        let Some(member) = self.member(at).filter(|member| is_free && member.stalls.forced.is_none()) else {
             return;
         };
         if cx.shared.guard.is_too_much() {
             return hold(member, cx);
         }
         let About { proc, port, kind } = about;
-        if let Some(check) = member.stalls.checks.get_mut(asker.check) {
+        if let Some(check) = member.stalls.checks.get_mut(by) {
             check.detect();
         }
-        member.stalls.forced = Some(Forced { proc, until, by: asker.check });
+        member.stalls.forced = Some(Forced { proc, until, by });
         let subject = member.subject();
         cx.tell(subject.clone(), Note::Stall { kind, pid: proc.pid, port });
         cx.tell(subject, why);

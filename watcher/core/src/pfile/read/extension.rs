@@ -157,6 +157,11 @@ impl Extension {
 impl Value {
     fn extension(&self, key: &[u8]) -> Result<Option<Extension>, Problem> {
         Ok(Some(match key {
+            b"backlog" => Extension::Backlog(self.percent()?),
+            b"close_wait" => Extension::CloseWait(self.number("the number of connections")?),
+            b"connections" => Extension::Connections(self.number("the number of connections")?),
+            b"descriptors" => Extension::Descriptors(self.percent()?),
+            b"socket_stall" => Extension::SocketStall(Seconds(self.number("the time")?)),
             b"ca" => Extension::Ca(Field::new(&self.bytes, self.place.start).absolute_path("the certificate file")?),
             b"expiry_warn" => Extension::ExpiryWarn(self.number("the number of days")?),
             b"header" => Extension::Header(self.header()?),
@@ -190,6 +195,11 @@ impl Value {
         let names: Vec<_> = choices.iter().map(|(name, _)| (*name).to_owned()).collect();
         let chosen = choices.into_iter().find(|(name, _)| name.as_bytes() == self.bytes);
         chosen.map(|(_, value)| value).ok_or_else(|| self.wrong(&format!("it is {}", names.join(" or "))))
+    }
+
+    fn percent(&self) -> Result<u32, Problem> {
+        let percent = self.number("the share").ok().filter(|percent| *percent <= 100);
+        percent.ok_or_else(|| self.wrong("it is a share in percent, 1 to 100"))
     }
 
     fn share(&self) -> Result<Option<u32>, Problem> {

@@ -1,0 +1,52 @@
+//! What is wrong with sockets, in words: ours, in the style of the original.
+
+use crate::SocketAlarm;
+
+/// What it is called.
+pub(super) const fn title(alarm: SocketAlarm) -> &'static str {
+    match alarm {
+        SocketAlarm::AcceptFull => "Socket Backlog Full",
+        SocketAlarm::AcceptQueue => "Socket Backlog Nearly Full",
+        SocketAlarm::CloseWait => "Socket CLOSE_WAIT Leak",
+        SocketAlarm::Descriptors => "Socket Descriptor Shortage",
+        SocketAlarm::Drops => "Socket Connection Drop",
+        SocketAlarm::Ephemeral => "Socket Local Port Shortage",
+        SocketAlarm::Established => "Socket Connection Limit",
+        SocketAlarm::HalfOpen => "Socket SYN Backlog",
+        SocketAlarm::ListenerGone => "Socket Listener Gone",
+        SocketAlarm::Memory => "Socket Memory Shortage",
+    }
+}
+
+/// How bad it is.
+pub(super) fn measure(alarm: SocketAlarm, value: u64, limit: u64) -> String {
+    let of_limit = |what: &str| match limit {
+        0 => format!(" : {value} {what}"),
+        limit => format!(" : {value} of {limit} {what}"),
+    };
+    match alarm {
+        SocketAlarm::AcceptFull | SocketAlarm::AcceptQueue => of_limit("wait to be accepted"),
+        SocketAlarm::CloseWait => format!(" : {value} connections that the service does not close"),
+        SocketAlarm::Descriptors => of_limit("descriptors"),
+        SocketAlarm::Drops => format!(" : {value} connections turned away"),
+        SocketAlarm::Ephemeral => format!(" : {value} connections found no local port"),
+        SocketAlarm::Established => of_limit("connections"),
+        SocketAlarm::HalfOpen => format!(" : {value} connections half open"),
+        SocketAlarm::ListenerGone => String::new(),
+        SocketAlarm::Memory => of_limit("pages"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_told_with_its_measure() {
+        assert_eq!(measure(SocketAlarm::AcceptQueue, 103, 129), " : 103 of 129 wait to be accepted");
+        assert_eq!(measure(SocketAlarm::Memory, 9, 0), " : 9 pages");
+        assert_eq!(measure(SocketAlarm::ListenerGone, 0, 1), "");
+        let titles: std::collections::BTreeSet<_> = SocketAlarm::ALL.map(title).into_iter().collect();
+        assert_eq!(titles.len(), SocketAlarm::ALL.len(), "each is told apart");
+    }
+}
