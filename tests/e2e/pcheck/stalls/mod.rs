@@ -28,6 +28,7 @@ fn stories_that_are_told_at_the_same_time() {
         ("a process that listens no more", EACH_TIER, &acted_on::a_process_that_listens_no_more),
         ("one stall is enough", EACH_TIER, &acted_on::one_stall_is_enough),
         ("retries that are used up", EACH_TIER, &acted_on::retries_that_are_used_up),
+        ("one of a group", EACH_TIER, &acted_on::one_of_a_group),
         ("two checks of one entry", EACH_TIER, &acted_on::two_checks_of_one_entry),
         ("not ours to kill, and nothing more", POLL, &unfit::not_ours_to_kill_and_nothing_more),
         ("not ours to kill, and given up", POLL, &unfit::not_ours_to_kill_and_given_up),
