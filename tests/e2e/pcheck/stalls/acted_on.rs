@@ -201,3 +201,36 @@ pub(super) fn two_checks_of_one_entry(tier: Tier) {
     assert_eq!(counts, [1, 1, 1], "{lines:#?}");
     assert_eq!(host.entry(1)["restart_count"], 1);
 }
+
+/// The others of its group are ended politely, and all are started in order.
+pub(super) fn one_of_a_group(tier: Tier) {
+    let host = Host::new();
+    let (svc, other) = (host.svc(), host.install("other"));
+    let server = Server::start(Manner::HangsUp);
+    let entries = [
+        entry(&host, "other", "again", "exit:grp_tag=web"),
+        entry(&host, "svc", "again", "exit:grp_tag=web") + &Block::web(server.port).to_string(),
+    ];
+    host.rules(&entries.concat());
+    let (second, first) = (host.start(""), host.start_as("other", ""));
+    let mut pcheck = Pcheck::started(&mut host.pcheck(tier));
+    assert_eq!([pcheck.up(&other), pcheck.up(&svc)], [first.pid, second.pid]);
+    let lines = until_told(&mut pcheck, &format!("({svc} ,pid="));
+    let (pid, port) = (second.pid, server.port);
+    let all = [
+        format!("Find Web Server Stall: pid = {pid} : port = {port}"),
+        format!(
+            "Process [{svc},pid={pid}] port {port}: the service ends the connection without a whole answer; 2 checks \
+             failed within SO MANY s"
+        ),
+        format!("Killed Process: pid= {pid}"),
+        format!("Process [{svc},pid={pid}] Down"),
+        format!("({svc}) Restart group [web]"),
+        format!("Try to restart ({other})"),
+        format!("({other} ,pid={}) Up", host.pid_of(1)),
+        format!("Try to restart ({svc})"),
+        format!("({svc} ,pid={}) Up", host.pid_of(2)),
+    ];
+    assert_eq!(lines, all);
+    assert_eq!([first.end(), second.end()], [Some(libc::SIGTERM), Some(libc::SIGKILL)]);
+}

@@ -52,8 +52,7 @@ impl Drop for Herd {
     }
 }
 
-#[test]
-fn hundreds_are_asked_soon_and_not_in_step_and_cost_no_more_with_time() {
+pub(super) fn hundreds_of_services(tier: Tier) {
     let host = Host::new();
     let server = Server::start(Manner::Answers);
     let (sleep, script) = (host.path("sleep"), host.script("start.sh", "exit 0"));
@@ -71,7 +70,7 @@ fn hundreds_are_asked_soon_and_not_in_step_and_cost_no_more_with_time() {
         let children = children();
         children.split_whitespace().count() == COUNT && children.split_whitespace().all(sleeps)
     });
-    let mut pcheck = Pcheck::started(&mut host.pcheck(Tier::Ebpf));
+    let mut pcheck = Pcheck::started(&mut host.pcheck(tier));
     (0..COUNT).for_each(|_| {
         pcheck.published();
     });

@@ -28,17 +28,18 @@ fn stories_that_are_told_at_the_same_time() {
         ("a process that listens no more", EACH_TIER, &acted_on::a_process_that_listens_no_more),
         ("one stall is enough", EACH_TIER, &acted_on::one_stall_is_enough),
         ("retries that are used up", EACH_TIER, &acted_on::retries_that_are_used_up),
+        ("one of a group", EACH_TIER, &acted_on::one_of_a_group),
         ("two checks of one entry", EACH_TIER, &acted_on::two_checks_of_one_entry),
         ("not ours to kill, and nothing more", POLL, &unfit::not_ours_to_kill_and_nothing_more),
         ("not ours to kill, and given up", POLL, &unfit::not_ours_to_kill_and_given_up),
         ("bad answers", EBPF, &unfit::bad_answers),
         ("pcheck is stopped", EACH_TIER, &spared::pcheck_is_stopped),
-        ("pcheck is stopped after a failure", POLL, &spared::pcheck_is_stopped_after_a_failure),
         ("both are stopped", EACH_TIER, &spared::both_are_stopped),
         ("a pause", EACH_TIER, &spared::a_pause),
         ("kill -9 of pcheck", EACH_TIER, &spared::kill_9_of_pcheck),
         ("most fail together", EBPF, &held::most_fail_together),
         ("most fail together, and nothing is held", POLL, &held::most_fail_together_and_nothing_is_held),
+        ("hundreds of services", EBPF, &many::hundreds_of_services),
     ]);
 }
 
