@@ -9,6 +9,7 @@ mod orders;
 mod properties;
 mod scripts;
 mod services;
+mod sockets;
 mod stalls;
 mod stories;
 mod world;

@@ -14,7 +14,10 @@ use watcher_core::{
     probe::Verdict,
 };
 
-pub(crate) use crate::{scripts::Script, services::Service};
+pub(crate) use crate::{
+    scripts::Script,
+    services::{Ports, Service},
+};
 
 pub(crate) const SECOND: Span = Span::of_seconds(1);
 
@@ -65,10 +68,7 @@ pub(crate) struct World {
     /// Attempts that were asked for and not forgotten, and when, with their ports.
     pub(crate) asking: BTreeMap<ProbeId, u16>,
     pub(crate) asked_at: Vec<(Mono, u16)>,
-    /// Ports that are watched, what looks find there (else: one listener with an empty queue), and how often they looked.
-    pub(crate) watched_ports: BTreeMap<PortWatchId, u16>,
-    pub(crate) ports: BTreeMap<u16, PortReport>,
-    pub(crate) looks_at_ports: usize,
+    pub(crate) ports: Ports,
     /// Processes that not even SIGKILL ends.
     pub(crate) stuck: BTreeSet<ProcId>,
     happenings: BTreeMap<(Mono, u64), Happening>,
@@ -125,9 +125,7 @@ impl World {
             services: BTreeMap::new(),
             asking: BTreeMap::new(),
             asked_at: Vec::new(),
-            watched_ports: BTreeMap::new(),
-            ports: BTreeMap::new(),
-            looks_at_ports: 0,
+            ports: Ports::default(),
             stuck: BTreeSet::new(),
             happenings: BTreeMap::new(),
             next_happening: 0,
@@ -333,9 +331,7 @@ impl World {
                 Action::Expect(name) => assert!(self.expected.insert(name.to_string()), "expected twice"),
                 Action::ExpectNoMore(name) => assert!(self.expected.remove(&name.to_string()), "not expected"),
                 Action::WatchPort { watch, proc: _, port, thresholds: _ } => self.watch_port(watch, port.number()),
-                Action::UnwatchPort(watch) => {
-                    assert!(self.watched_ports.remove(&watch).is_some(), "the port was not watched");
-                }
+                Action::UnwatchPort(watch) => self.unwatch_port(watch),
                 Action::LookAtPort(watch) => self.look_at_port(watch),
                 Action::ForgetProbe(probe) => self.forget_probe(probe),
                 Action::Probe { probe, ask } => self.probe(probe, &ask),

@@ -1,0 +1,217 @@
+//! Sockets that run out: what the kernel tells, what looks find, and what becomes of it.
+
+use watcher_core::{Event, Mono, Order, PortReport, SocketAlarm, Span, fleet::StallStatus};
+
+use crate::{
+    stalls::{entry, refused, up},
+    world::{SECOND, World},
+};
+
+const WELL: PortReport = PortReport {
+    listeners: 1,
+    queue: 0,
+    room: Some(129),
+    drops: Some(0),
+    established: Some(5),
+    close_wait: Some(0),
+    half_open: Some(0),
+    descriptors: Some((20, 1_024)),
+};
+
+fn web(extensions: &str) -> World {
+    let mut world = up(&(entry("web", "continue", 80, 60, 600, ("0", 1)) + extensions), &["web"]);
+    world.pass(Span::of_seconds(100));
+    world.lines();
+    world
+}
+
+/// When a stall was found, if it was.
+fn stall(world: &World) -> Option<Mono> {
+    let is_one = |line: Vec<u8>| line.starts_with(b"Find ");
+    let found = world.told.iter().find(|(_, told)| told.line().is_some_and(|(_, line)| is_one(line)));
+    found.map(|(at, _)| *at)
+}
+
+#[test]
+fn each_alarm_is_told_once_and_so_is_its_end() {
+    for (report, line, end) in [
+        (
+            PortReport { queue: 104, ..WELL },
+            "Socket Backlog Nearly Full: pid = 101 : port = 80 : 104 of 129 wait to be accepted",
+            "Socket Backlog Nearly Full is over: pid = 101 : port = 80 : after ",
+        ),
+        (
+            PortReport { close_wait: Some(64), ..WELL },
+            "Socket CLOSE_WAIT Leak: pid = 101 : port = 80 : 64 connections that the service does not close",
+            "Socket CLOSE_WAIT Leak is over",
+        ),
+        (
+            PortReport { descriptors: Some((922, 1_024)), ..WELL },
+            "Socket Descriptor Shortage: pid = 101 : port = 80 : 922 of 1024 descriptors",
+            "Socket Descriptor Shortage is over",
+        ),
+        (
+            PortReport { half_open: Some(200), ..WELL },
+            "Socket SYN Backlog: pid = 101 : port = 80 : 200 connections half open",
+            "Socket SYN Backlog is over",
+        ),
+        (
+            PortReport { listeners: 0, room: None, ..WELL },
+            "Socket Listener Gone: pid = 101 : port = 80",
+            "Socket Listener Gone is over",
+        ),
+    ] {
+        let mut world = web("");
+        world.ports.reports.insert(80, report);
+        world.pass(Span::of_seconds(300));
+        assert_eq!(world.lines(), [line]);
+        world.ports.reports.insert(80, WELL);
+        world.pass(Span::of_seconds(60));
+        let lines = world.lines();
+        assert!(lines.len() == 1 && lines[0].starts_with(end), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_full_queue_is_told_beside_a_nearly_full_one() {
+    let mut world = web("");
+    world.kernel_tells(80, SocketAlarm::AcceptQueue, true, 104, 129);
+    world.kernel_tells(80, SocketAlarm::AcceptQueue, true, 110, 129);
+    world.kernel_tells(80, SocketAlarm::AcceptFull, true, 129, 129);
+    let alarms = world.view(1).stall_checks.remove(0).alarms;
+    assert_eq!(
+        world.lines(),
+        [
+            "Socket Backlog Nearly Full: pid = 101 : port = 80 : 104 of 129 wait to be accepted",
+            "Socket Backlog Full: pid = 101 : port = 80 : 129 of 129 wait to be accepted",
+        ]
+    );
+    assert_eq!(alarms, [SocketAlarm::AcceptFull, SocketAlarm::AcceptQueue]);
+}
+
+#[test]
+fn a_suspicion_asks_the_service_at_once() {
+    let mut world = web("");
+    world.pass(Span::of_seconds(40));
+    let told = world.now;
+    let asked = |world: &World| world.asked_at.iter().filter(|(at, _)| *at >= told).count();
+    world.services.insert(80, refused());
+    world.ports.reports.insert(80, PortReport { queue: 129, ..WELL });
+    world.kernel_tells(80, SocketAlarm::AcceptQueue, true, 104, 129);
+    world.pass(SECOND);
+    assert_eq!(asked(&world), 1, "not only at its next turn");
+    world.kernel_tells(80, SocketAlarm::Drops, true, 1, 0);
+    world.pass(SECOND);
+    assert_eq!(asked(&world), 1, "but not in a circle");
+    // The verdict is by the rule of the block, only sooner.
+    world.pass(Span::of_seconds(700));
+    let found = stall(&world).expect("a stall").since(told);
+    assert!(found <= Span::of_seconds(601), "{found}");
+}
+
+#[test]
+fn a_drained_queue_is_seen_although_nobody_tells() {
+    let mut world = web("");
+    world.ports.reports.insert(80, PortReport { queue: 129, ..WELL });
+    world.kernel_tells(80, SocketAlarm::AcceptFull, true, 129, 129);
+    world.pass(Span::of_seconds(5));
+    let before = world.ports.looks;
+    world.pass(Span::of_seconds(10));
+    assert!((10..=12).contains(&(world.ports.looks - before)), "a look a second");
+    world.ports.reports.insert(80, WELL);
+    world.pass(Span::of_seconds(2));
+    assert!(world.view(1).stall_checks[0].alarms.is_empty());
+    let before = world.ports.looks;
+    world.pass(Span::of_seconds(50));
+    assert!(world.ports.looks - before <= 1, "then only with the checks");
+}
+
+#[test]
+fn drops_are_those_since_the_last_look() {
+    let mut world = web("");
+    world.ports.reports.insert(80, PortReport { drops: Some(1_000), ..WELL });
+    world.pass(Span::of_seconds(60));
+    assert_eq!(world.lines(), [""; 0], "they were before this watch");
+    world.ports.reports.insert(80, PortReport { drops: Some(1_007), ..WELL });
+    world.pass(Span::of_seconds(120));
+    let lines = world.lines();
+    assert_eq!(lines[0], "Socket Connection Drop: pid = 101 : port = 80 : 7 connections turned away");
+    assert!(lines[1].starts_with("Socket Connection Drop is over"), "{lines:?}");
+}
+
+#[test]
+fn a_grave_alarm_that_lasts_is_a_stall_where_the_rule_says_so() {
+    for (report, is_grave) in [
+        (PortReport { queue: 129, ..WELL }, true),
+        (PortReport { close_wait: Some(100), ..WELL }, true),
+        (PortReport { descriptors: Some((1_024, 1_024)), ..WELL }, true),
+        (PortReport { listeners: 0, room: None, ..WELL }, true),
+        (PortReport { half_open: Some(1_000), ..WELL }, false),
+        (PortReport { queue: 110, ..WELL }, false),
+    ] {
+        let mut world = web("#@ socket_stall=30\n");
+        world.ports.reports.insert(80, report);
+        let since = world.now;
+        world.pass(Span::of_seconds(61 + 29));
+        world.ports.reports.insert(80, WELL);
+        world.pass(Span::of_seconds(20));
+        assert_eq!(stall(&world).is_some(), is_grave, "{report:?}: {:#?}", world.log);
+        if let Some(at) = stall(&world) {
+            assert!(at.since(since) >= Span::of_seconds(30));
+            let lines = world.lines();
+            assert!(lines.iter().any(|line| line == "Find Socket Service Stall: pid = 101 : port = 80"), "{lines:#?}");
+            assert!(lines.iter().any(|line| line == "(/usr/sbin/web ,pid=103) Up"), "{lines:#?}");
+        }
+    }
+}
+
+#[test]
+fn an_alarm_that_is_over_is_no_stall() {
+    let mut world = web("#@ socket_stall=30\n");
+    world.ports.reports.insert(80, PortReport { queue: 129, ..WELL });
+    world.kernel_tells(80, SocketAlarm::AcceptFull, true, 129, 129);
+    world.pass(Span::of_seconds(29));
+    world.ports.reports.insert(80, WELL);
+    world.pass(Span::of_seconds(300));
+    assert_eq!(stall(&world), None, "{:#?}", world.log);
+}
+
+#[test]
+fn who_is_not_there_has_no_ports() {
+    let mut world = web("");
+    assert_eq!(world.ports.watched.len(), 1);
+    world.order(Order::Pause(None));
+    assert_eq!(world.ports.watched.len(), 0);
+    world.order(Order::Resume(None));
+    world.pass(SECOND);
+    assert_eq!(world.ports.watched.len(), 1);
+    let proc = *world.watched.first().unwrap();
+    world.kill(proc);
+    world.pass(Span::of_seconds(5));
+    assert_eq!(world.ports.watched.len(), 1, "of the new one");
+    assert_eq!(world.view(1).stall_checks[0].status, StallStatus::Avail);
+}
+
+#[test]
+fn lost_news_lead_to_a_look() {
+    let mut world = web("");
+    let before = world.ports.looks;
+    world.event(Event::SocketsLost { records: 3 });
+    assert_eq!(world.ports.looks - before, 1);
+}
+
+#[test]
+fn what_a_whole_namespace_lacks_is_told_of_no_entry() {
+    let mut world = web("");
+    world.kernel_tells(0, SocketAlarm::Ephemeral, true, 17, 0);
+    assert_eq!(world.lines(), ["Socket Local Port Shortage in net:[1] : 17 connections found no local port"]);
+}
+
+#[test]
+fn thresholds_are_those_of_the_rules() {
+    let mut world = web("#@ backlog=50 close_wait=10 connections=1000 descriptors=50\n");
+    let (established, descriptors) = (Some(1_000), Some((512, 1_024)));
+    world.ports.reports.insert(80, PortReport { queue: 65, close_wait: Some(10), established, descriptors, ..WELL });
+    world.pass(Span::of_seconds(61));
+    assert_eq!(world.lines().len(), 4);
+}
