@@ -173,8 +173,9 @@ mod tests {
                 | Event::Zombie { proc, .. } => Some(*proc),
                 Event::Deadline | Event::Exec { .. } | Event::Listed { .. } | Event::Lost { .. }
                 | Event::Order { .. } | Event::Rules { .. } | Event::RunEnded { .. }
-                | Event::Probed { .. }
-            | Event::RunStarted { .. } | Event::PortLooked { .. } | Event::PortWatched { .. } | Event::Socket(_) | Event::SocketsLost { .. } | Event::Stop { .. } => None,
+                | Event::PortLooked { .. } | Event::PortWatched { .. } | Event::Probed { .. }
+                | Event::RunStarted { .. } | Event::Socket(_) | Event::SocketsLost { .. }
+                | Event::Stop { .. } => None,
             }).filter(|proc| watched.contains(proc)).collect();
             let mut vigil = Vigil::new(watched);
             let mut reported = Vec::new();
