@@ -78,6 +78,9 @@ pub struct StallLine {
     /// Why the last check failed, or could not be made: it completes the sentence "the service …".
     #[serde(default)]
     pub why: Option<String>,
+    /// What is wrong with the sockets of the port.
+    #[serde(default)]
+    pub alarms: Vec<String>,
 }
 
 /// The parameters in force.
@@ -209,7 +212,7 @@ impl EntryLine {
 
 impl StallLine {
     fn of(view: &StallView, now: Mono) -> Self {
-        let StallView { kind, port, status, failures, failing_since, fault } = view;
+        let StallView { kind, port, status, failures, failing_since, fault, alarms } = view;
         Self {
             kind: kind.short().to_owned(),
             status: status.name().to_owned(),
@@ -217,6 +220,7 @@ impl StallLine {
             failures: *failures,
             failing_s: failing_since.map(|since| now.since(since).seconds()),
             why: fault.as_ref().map(ToString::to_string),
+            alarms: alarms.iter().map(|alarm| alarm.name().to_owned()).collect(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use watcher_core::{
-    Ending, Level, Note, Pid, RunEnd, Span, Subject, Told, Wall,
+    Ending, Level, Note, Pid, RunEnd, SocketAlarm, Span, Subject, Told, Wall,
     pfile::{AbsolutePath, Port},
     probe::Fault,
 };
@@ -99,6 +99,14 @@ details! {
     failures: u32,
     /// For how long.
     after_s: f64,
+    /// What is wrong with sockets.
+    alarm: &'static str,
+    /// How many were found,
+    value: u64,
+    /// and what that is measured by.
+    limit: u64,
+    /// In which network namespace, by its inode.
+    network_namespace: u32,
     /// So many entries fail,
     failing: usize,
     /// of so many that are asked.
@@ -187,6 +195,15 @@ fn details(note: &Note) -> Details {
         Note::NoAnswer { pid, port, fault } | Note::NotAsked { pid, port, fault } => {
             of_fault(fault, of_port(*pid, *port))
         }
+        Note::Shortage { netns, alarm, value, limit } => {
+            Details { network_namespace: Some(netns.0), ..of_alarm(*alarm, *value, *limit) }
+        }
+        Note::SocketAlarm { pid, port, alarm, value, limit } => {
+            Details { pid: Some(pid.number()), port: Some(port.number()), ..of_alarm(*alarm, *value, *limit) }
+        }
+        Note::SocketClear { pid, port, alarm, after } | Note::SocketStall { pid, port, alarm, after } => {
+            Details { alarm: Some(alarm.name()), after_s: Some(after.seconds()), ..of_port(*pid, *port) }
+        }
         Note::Stall { kind, pid, port } => Details { check: Some(kind.short()), ..of_port(*pid, *port) },
         Note::StallsHeld { failing, asked } => Details { failing: Some(*failing), asked: Some(*asked), ..none() },
         Note::Unanswered { pid, port, fault, after, failures } => Details {
@@ -234,6 +251,11 @@ fn of_pid(pid: Pid) -> Details {
 
 fn of_port(pid: Pid, port: Port) -> Details {
     Details { port: Some(port.number()), ..of_pid(pid) }
+}
+
+fn of_alarm(alarm: SocketAlarm, value: u64, limit: u64) -> Details {
+    let limit = (limit > 0).then_some(limit);
+    Details { alarm: Some(alarm.name()), value: Some(value), limit, ..Details::default() }
 }
 
 fn of_fault(fault: &Fault, details: Details) -> Details {

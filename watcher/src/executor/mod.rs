@@ -14,6 +14,7 @@ pub mod lister;
 pub mod log;
 pub mod percent;
 pub mod pidfds;
+pub mod ports;
 pub mod probe;
 pub mod record;
 pub mod replace;

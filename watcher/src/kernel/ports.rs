@@ -346,7 +346,11 @@ const fn level(alarm: SocketAlarm) -> Option<u32> {
         SocketAlarm::CloseWait => Some(alarm::CLOSE_WAIT),
         SocketAlarm::Established => Some(alarm::ESTABLISHED),
         SocketAlarm::ListenerGone => Some(alarm::LISTENER_GONE),
-        SocketAlarm::Ephemeral | SocketAlarm::Memory => None,
+        SocketAlarm::Descriptors
+        | SocketAlarm::Drops
+        | SocketAlarm::Ephemeral
+        | SocketAlarm::HalfOpen
+        | SocketAlarm::Memory => None,
     }
 }
 

@@ -23,4 +23,5 @@ pub mod signals;
 pub mod sock_diag;
 pub mod spawn;
 pub mod tcp;
+pub mod tcp_counters;
 pub mod tcp_limits;

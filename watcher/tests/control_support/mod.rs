@@ -89,6 +89,7 @@ pub(crate) fn entry(index: usize) -> EntryView {
             failures: 0,
             failing_since: None,
             fault: None,
+            alarms: Vec::new(),
         }],
         retry_over: "continue".to_owned(),
         rerun: None,

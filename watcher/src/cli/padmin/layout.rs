@@ -124,6 +124,7 @@ mod tests {
             failures: 0,
             failing_s: None,
             why: None,
+            alarms: Vec::new(),
         };
         let entry = EntryLine { stall_checks: vec![stall], ..plain("/opt/HA/PS/test_pm") };
         let sample = "\

@@ -22,7 +22,7 @@ use watcher_core::{
 use super::{SETTLE, SLOW_SWEEP, Senses, readable, tick, ticks, until};
 use crate::{
     control::{Line, Reply, Server},
-    executor::{hands::Hands, scripts, service, signals},
+    executor::{hands::Hands, ports::PortWatch, scripts, service, signals},
     sources::{os_signals::OsSignals, ring::RingSource},
     sys::{clock, heap},
 };
@@ -58,6 +58,8 @@ pub struct Patrol {
     followers: broadcast::Sender<Line>,
     /// Names of programs whose starts the kernel tells.
     expected: BTreeSet<Bytes>,
+    /// Ports whose sockets are watched.
+    ports: PortWatch,
 }
 
 /// What a patrol is made of.
@@ -105,6 +107,7 @@ impl Patrol {
             passed_over: 0,
             followers: broadcast::Sender::new(FOLLOWED),
             expected: BTreeSet::new(),
+            ports: PortWatch::default(),
         }
     }
 
@@ -219,6 +222,8 @@ impl Patrol {
                     | Event::Gone { .. }
                     | Event::Lost { .. }
                     | Event::Order { .. }
+                    | Event::PortLooked { .. }
+                    | Event::PortWatched { .. }
                     | Event::Probed { .. }
                     | Event::RunEnded { .. }
                     | Event::RunStarted { .. }
@@ -273,6 +278,11 @@ impl Patrol {
                     self.hands.read_rules(request);
                 }
                 Action::ForgetProbe(probe) => self.hands.forget_probe(probe),
+                Action::LookAtPort(watch) => self.ports.look(watch, self.senses.watch.ports(), facts),
+                Action::UnwatchPort(watch) => self.ports.end(watch, self.senses.watch.ports()),
+                Action::WatchPort { watch, proc, port, thresholds } => {
+                    self.ports.begin((watch, proc, port), thresholds, self.senses.watch.ports(), facts);
+                }
                 Action::Probe { probe, ask } => self.hands.probe(probe, ask),
                 Action::Renew(saved) => {
                     self.hands.renew(&saved);

@@ -1,0 +1,213 @@
+//! Watched ports: who wants which, by which name the kernel speaks of it, and looks at what it does not tell unasked.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    io,
+};
+
+use tracing::{debug, warn};
+use watcher_core::{
+    Event, ListenerFacts, NetNs, PortCounts, PortFacts, PortKey, PortReport, PortWatchId, ProcId, StateCounts,
+    Thresholds, pfile::Port,
+};
+
+use crate::{
+    kernel::Ports,
+    sys::{clock, descriptors, netns, sock_diag::SockDiag, tcp, tcp_counters},
+};
+
+/// Sockets come and go while they are counted: it is tried so often to count them exactly.
+const TRIES: usize = 3;
+
+/// The ports that are watched.
+#[derive(Debug, Default)]
+pub struct PortWatch {
+    watched: BTreeMap<PortWatchId, Watched>,
+    /// A way to ask in each namespace; none where there is no sock_diag.
+    diags: BTreeMap<NetNs, Option<SockDiag>>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    key: PortKey,
+    proc: ProcId,
+    /// Connections that were turned away, and overflows of SYN queues in the namespace, at the last look.
+    suspicious: Option<(u64, u64)>,
+}
+
+impl PortWatch {
+    /// Watches a port in the namespace of this process: by the kernel's counters, where there are any. A look tells how it
+    /// stands.
+    pub fn begin(
+        &mut self,
+        (watch, proc, port): (PortWatchId, ProcId, Port),
+        thresholds: Thresholds,
+        kernel: Option<&mut Ports>,
+        events: &mut Vec<Event>,
+    ) {
+        let netns = match netns::of(proc.pid) {
+            Ok(netns) => netns,
+            // It has gone, or is none of ours: whoever watches it will know.
+            Err(error) => return debug!(%error, pid = %proc.pid, "its network namespace is not known"),
+        };
+        let key = PortKey { netns, port: port.number() };
+        if let Entry::Vacant(vacant) = self.diags.entry(netns) {
+            let opened =
+                SockDiag::of(proc.pid).inspect_err(|error| warn!(%error, "no sock_diag: /proc is read instead"));
+            vacant.insert(opened.ok());
+        }
+        self.watched.insert(watch, Watched { key, proc, suspicious: None });
+        events.push(Event::PortWatched { watch, key });
+        if let Some(kernel) = kernel {
+            let whole = PortKey::whole(netns);
+            let thresholds = [(key, thresholds), (whole, Thresholds::default())];
+            for (key, thresholds) in thresholds {
+                if let Err(error) = kernel.watch(key, thresholds) {
+                    warn!(%error, port = key.port, "the kernel does not tell of its sockets: they are looked at");
+                }
+            }
+            self.count(key, proc, kernel, events);
+        }
+        self.look(watch, None, events);
+    }
+
+    /// Watches it no longer.
+    pub fn end(&mut self, watch: PortWatchId, kernel: Option<&mut Ports>) {
+        let Some(Watched { key, .. }) = self.watched.remove(&watch) else { return };
+        let others = |wanted: &dyn Fn(PortKey) -> bool| self.watched.values().any(|other| wanted(other.key));
+        let (is_last, is_last_of_all) = (!others(&|other| other == key), !others(&|other| other.netns == key.netns));
+        if let Some(kernel) = kernel {
+            if is_last {
+                kernel.unwatch(key);
+            }
+            if is_last_of_all {
+                kernel.unwatch(PortKey::whole(key.netns));
+            }
+        }
+        if is_last_of_all {
+            self.diags.remove(&key.netns);
+        }
+    }
+
+    /// Looks at it.
+    pub fn look(&mut self, watch: PortWatchId, kernel: Option<&mut Ports>, events: &mut Vec<Event>) {
+        let Some(watched) = self.watched.get_mut(&watch) else { return };
+        let (key, proc) = (watched.key, watched.proc);
+        let counted = kernel.as_ref().and_then(|kernel| kernel.counts(key));
+        let diag = self.diags.get_mut(&key.netns).and_then(Option::as_mut);
+        let overflows = tcp_counters::syn_overflows(proc.pid).unwrap_or(0);
+        let facts = facts(key, proc, diag, |listeners| {
+            let drops = drops(listeners).unwrap_or(0);
+            let before = watched.suspicious.replace((drops, overflows));
+            // Reading all connections is dear: only when somebody was turned away, or nothing else counts them.
+            counted.is_none() || before.is_some_and(|before| before != (drops, overflows))
+        });
+        let report = match facts {
+            Ok(facts) => Some(report(&facts, counted, descriptors_of(proc))),
+            Err(error) => {
+                debug!(%error, port = key.port, "it cannot be looked at");
+                None
+            }
+        };
+        events.push(Event::PortLooked { watch, report });
+    }
+
+    /// Tells the kernel's counters how many sockets there are.
+    fn count(&mut self, key: PortKey, proc: ProcId, kernel: &mut Ports, events: &mut Vec<Event>) {
+        for _ in 0..TRIES {
+            let Some(before) = kernel.deltas(key) else { return };
+            let diag = self.diags.get_mut(&key.netns).and_then(Option::as_mut);
+            let Ok((listeners, Some(states))) = facts(key, proc, diag, |_| true) else { return };
+            let counted = PortFacts { listeners, states }.counts();
+            let (news, is_exact) = kernel.rebase(key, before, counted, clock::now());
+            events.extend(news.into_iter().map(Event::Socket));
+            if is_exact {
+                return;
+            }
+        }
+    }
+}
+
+/// The listeners of a port, and its connections where they are wanted. `/proc` tells less, and reads all of them.
+fn facts(
+    key: PortKey,
+    proc: ProcId,
+    diag: Option<&mut SockDiag>,
+    wants_states: impl FnOnce(&[ListenerFacts]) -> bool,
+) -> io::Result<(Vec<ListenerFacts>, Option<StateCounts>)> {
+    let Some(diag) = diag else {
+        let facts = tcp::ports(proc.pid)?.remove(&key.port).unwrap_or_default();
+        return Ok((facts.listeners, Some(facts.states)));
+    };
+    let listeners = diag.listeners(Some(key.port))?;
+    let states = if wants_states(&listeners) { Some(diag.states(key.port)?) } else { None };
+    Ok((listeners, states))
+}
+
+fn report(
+    (listeners, states): &(Vec<ListenerFacts>, Option<StateCounts>),
+    counted: Option<PortCounts>,
+    descriptors: Option<(u64, u64)>,
+) -> PortReport {
+    // Of several that share the port, the one that is nearest to its limit.
+    let fill = |listener: &&ListenerFacts| match listener.limit {
+        Some(limit) => u64::from(listener.queue) * 1_000_000 / u64::from(limit).max(1),
+        None => 0,
+    };
+    let fullest = listeners.iter().max_by_key(fill);
+    PortReport {
+        listeners: listeners.len() as u64,
+        queue: fullest.map_or(0, |listener| listener.queue.into()),
+        room: fullest.and_then(|listener| listener.limit).map(u64::from),
+        drops: drops(listeners),
+        established: states.map(|states| states.established).or(counted.map(|counted| counted.established)),
+        close_wait: states.map(|states| states.close_wait).or(counted.map(|counted| counted.close_wait)),
+        half_open: states.map(|states| states.syn_recv),
+        descriptors,
+    }
+}
+
+fn drops(listeners: &[ListenerFacts]) -> Option<u64> {
+    listeners.iter().map(|listener| listener.drops.map(u64::from)).sum()
+}
+
+fn descriptors_of(ProcId { pid, .. }: ProcId) -> Option<(u64, u64)> {
+    Some((descriptors::open(pid).ok()?, descriptors::limit(pid).ok()??))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use super::*;
+
+    fn listener(queue: u32, limit: Option<u32>, drops: Option<u32>) -> ListenerFacts {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
+        ListenerFacts { address, inode: 1, uid: 0, queue, limit, drops }
+    }
+
+    #[test]
+    fn of_several_listeners_the_fullest_counts() {
+        let listeners = vec![listener(10, Some(129), Some(2)), listener(4, Some(5), Some(3))];
+        let counted = Some(PortCounts { listeners: 2, established: 7, close_wait: 8 });
+        let found = report(&(listeners, None), counted, Some((3, 9)));
+        let expected = PortReport {
+            listeners: 2,
+            queue: 4,
+            room: Some(5),
+            drops: Some(5),
+            established: Some(7),
+            close_wait: Some(8),
+            half_open: None,
+            descriptors: Some((3, 9)),
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_proc_does_not_tell_is_not_known() {
+        let states = StateCounts { syn_recv: 4, ..StateCounts::default() };
+        let found = report(&(vec![listener(3, None, None)], Some(states)), None, None);
+        assert_eq!((found.room, found.drops, found.half_open), (None, None, Some(4)));
+    }
+}
