@@ -4,6 +4,8 @@
 mod check;
 mod guard;
 mod probes;
+#[cfg(test)]
+mod tests;
 
 use self::check::{Check, Finding};
 pub(super) use self::{
