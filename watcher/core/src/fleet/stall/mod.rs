@@ -217,6 +217,13 @@ impl Unit {
         cx.tell(member.subject(), note);
     }
 
+    /// Verdicts that were held are let go. What made them be held may not be over for all at the same moment: those that are
+    /// the last to recover are not to be ended for that.
+    pub(super) fn begin_rows_anew(&mut self, now: Mono) {
+        let checks = self.members.iter_mut().flat_map(|member| &mut member.stalls.checks);
+        checks.for_each(|check| check.begin_row_anew(now));
+    }
+
     /// A service has not answered for too long.
     fn stalled(&mut self, asker: Asker, about: About, why: Note, cx: &mut Context<'_>) {
         let until = cx.mono().after(PATIENCE);
