@@ -9,6 +9,7 @@ mod orders;
 mod properties;
 mod scripts;
 mod services;
+mod stall_time;
 mod stalls;
 mod stories;
 mod world;

@@ -51,7 +51,7 @@ fn status(world: &World) -> StallStatus {
 }
 
 /// Lets time pass until a line is told; when that was.
-fn until(world: &mut World, line: &str) -> Mono {
+pub(crate) fn until(world: &mut World, line: &str) -> Mono {
     for _ in 0..100_000 {
         if world.log.iter().any(|told| told.contains(line)) {
             return world.now;

@@ -166,6 +166,13 @@ impl Check {
         Some(Arc::clone(&self.ask))
     }
 
+    /// Verdicts were held until now: what has failed meanwhile is given all of the retry-over time to recover.
+    pub(super) fn begin_row_anew(&mut self, now: Mono) {
+        if let Some(row) = &mut self.row {
+            (row.since, row.failures) = (now, 0);
+        }
+    }
+
     /// Nobody could ask for so long.
     fn forgive_time(&mut self, late: Span) {
         if late > SLACK

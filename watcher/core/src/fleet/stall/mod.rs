@@ -4,6 +4,8 @@
 mod check;
 mod guard;
 mod probes;
+#[cfg(test)]
+mod tests;
 
 use self::check::{Check, Finding};
 pub(super) use self::{
@@ -213,6 +215,13 @@ impl Unit {
             }
         };
         cx.tell(member.subject(), note);
+    }
+
+    /// Verdicts that were held are let go. What made them be held may not be over for all at the same moment: those that are
+    /// the last to recover are not to be ended for that.
+    pub(super) fn begin_rows_anew(&mut self, now: Mono) {
+        let checks = self.members.iter_mut().flat_map(|member| &mut member.stalls.checks);
+        checks.for_each(|check| check.begin_row_anew(now));
     }
 
     /// A service has not answered for too long.
