@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     Ending, Event, Now, Order, Outbox, RequestId, RunEnd, RunId, StartTicks, Wall,
-    fleet::Fleet,
+    fleet::{Fleet, member::Member},
     pfile::{
         EntryNumber, Pfile, UnknownOptions, read,
         select::{Process, Processes},
