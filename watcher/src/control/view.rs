@@ -81,6 +81,12 @@ pub struct StallLine {
     /// What is wrong with the sockets of the port.
     #[serde(default)]
     pub alarms: Vec<String>,
+    /// A stall is not acted on, since too many services fail together.
+    #[serde(default)]
+    pub held: bool,
+    /// The check has ended.
+    #[serde(default)]
+    pub ended: bool,
 }
 
 /// The parameters in force.
@@ -212,7 +218,7 @@ impl EntryLine {
 
 impl StallLine {
     fn of(view: &StallView, now: Mono) -> Self {
-        let StallView { kind, port, status, failures, failing_since, fault, alarms } = view;
+        let StallView { kind, port, status, failures, failing_since, fault, held, ended, alarms } = view;
         Self {
             kind: kind.short().to_owned(),
             status: status.name().to_owned(),
@@ -221,6 +227,8 @@ impl StallLine {
             failing_s: failing_since.map(|since| now.since(since).seconds()),
             why: fault.as_ref().map(ToString::to_string),
             alarms: alarms.iter().map(|alarm| alarm.name().to_owned()).collect(),
+            held: *held,
+            ended: *ended,
         }
     }
 }

@@ -160,8 +160,8 @@ fn report(
         queue: fullest.map_or(0, |listener| listener.queue.into()),
         room: fullest.and_then(|listener| listener.limit).map(u64::from),
         drops: drops(listeners),
-        established: states.map(|states| states.established).or(counted.map(|counted| counted.established)),
-        close_wait: states.map(|states| states.close_wait).or(counted.map(|counted| counted.close_wait)),
+        established: states.map(|states| states.established).or_else(|| counted.map(|counted| counted.established)),
+        close_wait: states.map(|states| states.close_wait).or_else(|| counted.map(|counted| counted.close_wait)),
         half_open: states.map(|states| states.syn_recv),
         descriptors,
     }

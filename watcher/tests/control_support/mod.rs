@@ -90,6 +90,8 @@ pub(crate) fn entry(index: usize) -> EntryView {
             failing_since: None,
             fault: None,
             alarms: Vec::new(),
+            held: false,
+            ended: false,
         }],
         retry_over: "continue".to_owned(),
         rerun: None,

@@ -151,6 +151,10 @@ pub struct StallView {
     pub fault: Option<Fault>,
     /// What is wrong with the sockets of the port.
     pub alarms: Vec<SocketAlarm>,
+    /// A stall is not acted on, since too many services fail together.
+    pub held: bool,
+    /// The check has ended: by the rule after its first stall, or since the process cannot be ended.
+    pub ended: bool,
 }
 
 /// `stall_chk`

@@ -99,10 +99,11 @@ impl Fault {
     /// Whether the fault may be the service's. What is missing on our side, or between it and us, says nothing of it.
     #[must_use]
     pub fn may_be_of_service(&self) -> bool {
-        /// `EADDRNOTAVAIL`: no local port is free. `ENOBUFS`: no memory for a socket.
-        const OURS: [i32; 2] = [99, 105];
+        /// `EADDRNOTAVAIL`, and `EAGAIN` in its place: no local port is free. `ENOMEM`, `ENOBUFS`: no memory for a socket.
+        /// `ENOSPC`: no more sockets may be waited for.
+        const OURS: [i32; 5] = [11, 12, 28, 99, 105];
         match self {
-            Self::Connect { errno } => !OURS.contains(errno),
+            Self::Connect { errno } | Self::Receive { errno } | Self::Send { errno } => !OURS.contains(errno),
             Self::Address { .. }
             | Self::Overrun
             | Self::Socket { .. }
@@ -112,8 +113,6 @@ impl Fault {
             Self::Closed { .. }
             | Self::Foreign { .. }
             | Self::Mismatch { .. }
-            | Self::Receive { .. }
-            | Self::Send { .. }
             | Self::Silent { .. }
             | Self::Status { .. }
             | Self::Tls { .. } => true,
@@ -187,11 +186,13 @@ struct Errno(i32);
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self.0 {
+            11 | 99 => "no local port is free",
+            12 => "out of memory",
             13 => "permission denied",
             23 | 24 => "too many open files",
+            28 => "too many sockets are waited for",
             32 => "broken pipe",
             97 => "address family not supported",
-            99 => "no local port is free",
             101 => "network unreachable",
             103 => "connection aborted",
             104 => "connection reset",
@@ -202,5 +203,32 @@ impl fmt::Display for Errno {
             number => return write!(f, "error {number}"),
         };
         f.write_str(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_host_lacks_is_no_fault_of_the_service() {
+        for errno in [11, 12, 28, 99, 105] {
+            for fault in [Fault::Connect { errno }, Fault::Receive { errno }, Fault::Send { errno }] {
+                assert!(!fault.may_be_of_service(), "{fault}");
+            }
+        }
+        for errno in [13, 32, 101, 103, 104, 110, 111, 113] {
+            for fault in [Fault::Connect { errno }, Fault::Receive { errno }, Fault::Send { errno }] {
+                assert!(fault.may_be_of_service(), "{fault}");
+            }
+        }
+        for fault in [
+            Fault::Trust { why: String::new() },
+            Fault::TlsUnusable { why: String::new() },
+            Fault::Socket { errno: 24 },
+            Fault::Overrun,
+        ] {
+            assert!(!fault.may_be_of_service(), "{fault}");
+        }
     }
 }

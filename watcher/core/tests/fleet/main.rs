@@ -10,6 +10,7 @@ mod properties;
 mod scripts;
 mod services;
 mod sockets;
+mod stall_time;
 mod stalls;
 mod stories;
 mod world;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use watcher_core::Span;
+use watcher_core::{Span, fleet::StallStatus};
 
 use crate::{
     stalls::{entry, refused, up},
-    world::{SECOND, Service},
+    world::{SECOND, Service, World},
 };
 
 #[test]
@@ -29,12 +29,20 @@ fn many_that_fail_together_are_not_killed() {
         let held = format!("{failing} of 10 services do not answer: no stall is acted on while so many fail together");
         let told = world.log.iter().filter(|line| line.starts_with(&held)).count();
         assert_eq!(told, usize::from(killed == 0), "{:#?}", world.log);
+        let held = world.fleet.views().iter().filter(|view| view.stall_checks[0].held).count();
+        assert_eq!(held, if killed == 0 { usize::from(failing) } else { 0 });
         if killed == 0 {
-            // One that recovers sets the verdicts on the others free.
+            assert_eq!(world.view(1).stall_checks[0].status, StallStatus::Detect);
+            // One that recovers sets the verdicts on the others free, but they are given time to follow it.
+            let stalls = |world: &World| world.log.iter().filter(|line| line.contains("Find Web Server Stall")).count();
             world.services.remove(&80);
-            world.pass(Span::of_seconds(25));
+            world.pass(Span::of_seconds(11));
             assert!(world.log.iter().any(|line| line == "Stalls are acted on again"));
-            assert_eq!(world.log.iter().filter(|line| line.contains("Find Web Server Stall")).count(), 5);
+            world.services.remove(&81);
+            world.pass(Span::of_seconds(19));
+            assert_eq!(stalls(&world), 0, "{:#?}", world.log);
+            world.pass(Span::of_seconds(25));
+            assert_eq!(stalls(&world), 4, "{:#?}", world.log);
         }
     }
 }

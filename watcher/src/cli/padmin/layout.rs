@@ -125,6 +125,8 @@ mod tests {
             failing_s: None,
             why: None,
             alarms: Vec::new(),
+            held: false,
+            ended: false,
         };
         let entry = EntryLine { stall_checks: vec![stall], ..plain("/opt/HA/PS/test_pm") };
         let sample = "\
