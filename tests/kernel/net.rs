@@ -1,9 +1,8 @@
 //! Sockets for tests: on loopback, here or in a network namespace that the test makes.
 
 use std::{
-    ffi::CString,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    os::fd::{AsRawFd as _, OwnedFd},
+    os::fd::OwnedFd,
     process::Command,
 };
 
@@ -13,7 +12,7 @@ use watcher::{
     sys::{netns, sock_diag::SockDiag},
 };
 use watcher_core::{Mono, NetNs, Pid, PortCounts, PortKey, Thresholds};
-use watcher_tests::{program::built, victim::Victim, wait};
+use watcher_tests::{netns::loopback_up, program::built, victim::Victim, wait};
 
 pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -99,19 +98,5 @@ impl Namespace {
         let (netns, made) = netns::inside(self.0.id().pid, || Ok(action())).unwrap();
         assert_eq!(netns, self.netns());
         made
-    }
-}
-
-fn loopback_up() {
-    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None).unwrap();
-    // SAFETY: zeros are a valid request; the name fits, and the kernel reads no more than the request.
-    unsafe {
-        let mut request: libc::ifreq = std::mem::zeroed();
-        let name = CString::new("lo").unwrap();
-        for (target, source) in request.ifr_name.iter_mut().zip(name.as_bytes_with_nul()) {
-            *target = *source as libc::c_char;
-        }
-        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
-        assert_eq!(libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request), 0);
     }
 }

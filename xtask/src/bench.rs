@@ -21,6 +21,8 @@ enum What {
     Exit,
     /// From a kill to its restart script, and what pcheck costs
     Restart,
+    /// What the kernel program on TCP sockets costs
+    Sockets,
 }
 
 impl Arguments {
@@ -37,6 +39,7 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
     let binary = match what {
         What::Exit => "bench_exit",
         What::Restart => "bench_restart",
+        What::Sockets => "bench_sockets",
     };
     step("bench");
     cmd!(shell, "cargo build --quiet --release --package watcher-tests --package watcher --bins").quiet().run()?;

@@ -31,6 +31,7 @@ pub(super) enum Command {
     Pcheck(super::pcheck::Pcheck),
     Padmin(Padmin),
     Probe(super::probe::Probe),
+    Sockets(super::sockets::Sockets),
     Watch(Watch),
     Why(Why),
 }

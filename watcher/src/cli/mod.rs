@@ -16,6 +16,7 @@ mod output;
 mod padmin;
 mod pcheck;
 mod probe;
+mod sockets;
 mod watch;
 mod why;
 
@@ -53,6 +54,7 @@ pub fn main() -> ExitCode {
         args::Command::Pcheck(arguments) => pcheck::run(&arguments),
         args::Command::Padmin(arguments) => padmin::run(&arguments),
         args::Command::Probe(arguments) => probe::run(&arguments),
+        args::Command::Sockets(arguments) => sockets::run(&arguments),
         args::Command::Watch(arguments) => watch::run(&arguments),
         args::Command::Why(arguments) => why::run(&arguments),
     }
