@@ -66,7 +66,7 @@ pub struct Listener {
     pub backlog: u32,
     /// How many may; null where the kernel does not tell.
     pub backlog_limit: Option<u32>,
-    /// How many were turned away; null where the kernel does not tell.
+    /// How many were turned away, or had to come again; null where the kernel does not tell.
     pub drops: Option<u32>,
     /// The process that holds it: of several, the one with the lowest pid.
     pub owner: Option<Owner>,
