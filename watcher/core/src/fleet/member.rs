@@ -226,10 +226,21 @@ impl Member {
     }
 
     /// What must survive.
-    pub(super) fn to_save(&self, budget: &Budget, gave_up: bool, script: Option<(ProcId, Mono)>) -> SavedEntry {
+    /// Its text, out of what was saved last. Printing it takes longer than all else that is done for most events.
+    pub(super) fn take_text(&mut self) -> Bytes {
+        let saved = self.saved.as_mut().map(|saved| std::mem::take(&mut saved.text));
+        saved.unwrap_or_else(|| pfile::print_entry(&self.entry))
+    }
+
+    pub(super) fn to_save(
+        &self,
+        text: Bytes,
+        budget: &Budget,
+        gave_up: bool,
+        script: Option<(ProcId, Mono)>,
+    ) -> SavedEntry {
         SavedEntry {
-            // Printing it takes longer than all else that is done for most events.
-            text: self.saved.as_ref().map_or_else(|| pfile::print_entry(&self.entry), |saved| saved.text.clone()),
+            text,
             occurrence: self.occurrence,
             proc: self.last,
             died_at: self.died_at,

@@ -280,6 +280,7 @@ impl Fleet {
         }
         if self.shared.guard.holds && !self.shared.guard.is_too_much() {
             self.shared.guard.holds = false;
+            self.units.values_mut().for_each(|unit| unit.begin_rows_anew(now.mono));
             out.push(Action::Tell(Told { entry: None, note: Note::StallsReleased }));
         }
         if self.shared.looks.begin(now.mono) {
@@ -297,7 +298,8 @@ impl Fleet {
                 let Some(member) = unit.members.get_mut(at).filter(|_| script.is_some()) else { continue };
                 (member.restart_count, member.rerun, member.paused) = (0, None, None);
                 (member.set_retries, member.set_grace) = (None, None);
-                left.push(member.to_save(&unit.budget, false, script));
+                let text = member.take_text();
+                left.push(member.to_save(text, &unit.budget, false, script));
             }
         }
         left

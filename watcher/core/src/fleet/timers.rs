@@ -18,6 +18,10 @@ impl<K: Copy + Ord> Timers<K> {
 
     /// Sets, moves or clears a deadline.
     pub(super) fn set(&mut self, key: K, deadline: Option<Mono>) {
+        // Most of what happens to somebody leaves his deadline where it is.
+        if self.due.get(&key).copied() == deadline {
+            return;
+        }
         if let Some(old) = self.due.remove(&key) {
             self.order.remove(&(old, key));
         }

@@ -1,5 +1,9 @@
 //! `bench`: figures beside peers, in one run on one machine. Ratios count, not absolute times.
 
+mod peers;
+
+use std::ffi::OsStr;
+
 use clap::ValueEnum;
 use xshell::{Shell, cmd};
 
@@ -23,6 +27,8 @@ enum What {
     Restart,
     /// What the kernel program on TCP sockets costs
     Sockets,
+    /// What it costs to ask many endpoints by HTTP and HTTPS, beside monit and blackbox_exporter
+    Probe,
 }
 
 impl Arguments {
@@ -40,10 +46,18 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
         What::Exit => "bench_exit",
         What::Restart => "bench_restart",
         What::Sockets => "bench_sockets",
+        What::Probe => "bench_probe",
+    };
+    let peers = match what {
+        What::Exit | What::Restart | What::Sockets => None,
+        What::Probe => peers::find(shell)?,
     };
     step("bench");
     cmd!(shell, "cargo build --quiet --release --package watcher-tests --package watcher --bins").quiet().run()?;
     let quick = quick.then_some("--quick");
-    cmd!(shell, "cargo run --quiet --release --package watcher-tests --bin {binary} -- {quick...}").quiet().run()?;
+    let peers = peers.iter().flat_map(|folder| [OsStr::new("--peers"), folder.as_os_str()]);
+    cmd!(shell, "cargo run --quiet --release --package watcher-tests --bin {binary} -- {quick...} {peers...}")
+        .quiet()
+        .run()?;
     Ok(())
 }
