@@ -271,6 +271,32 @@ fn healthy_connections_are_counted_and_wake_nobody() {
 }
 
 #[test]
+fn after_much_coming_and_going_the_counters_agree_with_sock_diag() {
+    let (mut probe, mut diag) = (Probe::load(), SockDiag::here().unwrap());
+    let (server, port) = listener(LOOPBACK);
+    let key = watch(&mut probe.ports, &mut diag, port, NEVER);
+    let (server, connections) = (&server, 0..900_usize);
+    // Of each 30 connections the client leaves 2 open, and the service 3.
+    let kept = thread::scope(|scope| {
+        let service = connections.clone().map(|_| server.accept().unwrap().0).enumerate();
+        let service = scope.spawn(move || service.filter(|(number, _)| number % 10 == 0).collect::<Vec<_>>());
+        let clients = connections.map(|_| TcpStream::connect((LOOPBACK.ip(), port)).unwrap()).enumerate();
+        let clients: Vec<_> = clients.filter(|(number, _)| number % 15 == 0).collect();
+        (service.join().unwrap(), clients)
+    });
+    let counts = agree(&probe.ports, &mut diag, key);
+    assert_eq!(
+        (counts.listeners, counts.established, counts.close_wait),
+        (1, 30, 60),
+        "multiples of 30, and of 10 alone"
+    );
+    assert_eq!((kept.0.len(), kept.1.len()), (90, 60));
+    drop(kept);
+    wait::until("all have gone", || agree(&probe.ports, &mut diag, key).close_wait == 0);
+    assert_eq!((probe.record_by_now(), probe.is_readable()), (None, false));
+}
+
+#[test]
 fn a_port_that_is_not_watched_is_not_told_of() {
     let (mut probe, mut diag) = (Probe::load(), SockDiag::here().unwrap());
     let ((watched, port), (_stranger, other)) = (listener(LOOPBACK), listener(LOOPBACK));

@@ -100,8 +100,8 @@ pub struct Namespace {
     pub time_wait: u64,
     /// Memory of TCP on the whole host, in pages.
     pub memory_pages: u64,
-    /// `tcp_mem`: from how many pages on TCP is free, saves, and refuses.
-    pub memory_limits: [u64; 3],
+    /// `tcp_mem`: from how many pages on TCP is free, saves, and refuses; null outside of the initial namespace.
+    pub memory_limits: Option<[u64; 3]>,
 }
 
 impl Report {

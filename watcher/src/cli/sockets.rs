@@ -132,7 +132,8 @@ fn of_listener(listener: &Listener) -> ([String; 4], String) {
 fn of_namespace(namespace: &Namespace) -> String {
     let Namespace { port_range, in_use, orphans, time_wait, memory_pages, memory_limits } = namespace;
     let range = port_range.map_or_else(|| "unknown".to_owned(), |(first, last)| format!("{first} to {last}"));
-    let [_, _, refuses] = memory_limits;
+    let refuses =
+        memory_limits.map_or_else(|| "an unknown number of".to_owned(), |[_, _, refuses]| refuses.to_string());
     format!(
         "\nlocal ports for connections: {range}; sockets: {in_use} in use, {orphans} without a process, {time_wait} in \
          TIME_WAIT\nmemory of TCP on this host: {memory_pages} of {refuses} pages\n"
