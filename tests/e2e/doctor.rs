@@ -10,6 +10,7 @@ fn doctor_finds_that_every_tier_works_here() {
     let report: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!((&report["schema"], &report["auto"]), (&json!(1), &json!("ebpf")));
     assert_eq!((&report["explains"], &report["explains_reason"]), (&json!(true), &Value::Null));
+    assert_eq!((&report["sockets"], &report["sockets_reason"]), (&json!(true), &Value::Null));
     assert_eq!(report["bpf_object"]["missing"], Value::Null);
     assert!(report["bpf_object"]["bytes"].as_u64() > Some(1_000));
     assert_eq!(report["ring_buffer"], json!(true));
@@ -24,7 +25,11 @@ fn doctor_finds_that_every_tier_works_here() {
 fn doctor_in_text_says_which_tier_auto_takes() {
     let ended = run(&mut watcher(["doctor"]));
     assert!(ended.stdout.contains("tier ebpf         yes\n"), "{}", ended.stdout);
-    assert!(ended.stdout.ends_with("explains deaths   yes\nauto takes        ebpf\n"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.ends_with("explains deaths   yes\ntells of sockets  yes\nauto takes        ebpf\n"),
+        "{}",
+        ended.stdout
+    );
 }
 
 #[test]

@@ -8,4 +8,5 @@ mod hostile;
 mod loss;
 mod pcheck;
 mod servers;
+mod sockets;
 mod watch;

@@ -4,6 +4,7 @@ mod blame;
 mod exit;
 mod identity;
 mod net;
+mod ports;
 mod probe;
 mod sockets;
 mod starts;

@@ -1,21 +1,40 @@
 //! Sockets for tests: on loopback, here or in a network namespace that the test makes.
 
 use std::{
-    ffi::CString,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    os::fd::{AsRawFd as _, OwnedFd},
+    os::fd::OwnedFd,
     process::Command,
 };
 
-use rustix::net::{AddressFamily, SocketType, bind, ipproto, listen, socket, sockopt::set_socket_reuseport};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, listen, socket, socket_with,
+    sockopt::set_socket_reuseport,
+};
 use watcher::{
     kernel::Ports,
     sys::{netns, sock_diag::SockDiag},
 };
+use watcher_abi::SocketRecord;
 use watcher_core::{Mono, NetNs, Pid, PortCounts, PortKey, Thresholds};
-use watcher_tests::{program::built, victim::Victim, wait};
+use watcher_tests::{netns::loopback_up, program::built, victim::Victim, wait};
+
+use crate::probe::Probe;
 
 pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+pub(crate) const NEVER: Thresholds = Thresholds { queue_percent: None, close_wait: None, established: None };
+
+/// What a record tells: which alarm, whether it is raised, what was found, by what it was measured.
+pub(crate) fn told(record: &SocketRecord, key: PortKey) -> (u32, bool, u64, u64) {
+    assert_eq!((NetNs(record.key.netns), record.key.port), (key.netns, key.port.into()), "put down to another port");
+    assert!(record.stamp_ns <= watcher::sys::clock::now().0);
+    (record.alarm, record.raised == 1, record.value, record.limit)
+}
+
+pub(crate) fn next(probe: &mut Probe, key: PortKey) -> (u32, bool, u64, u64) {
+    let record = probe.socket();
+    told(&record, key)
+}
 
 /// Watches a port and says how many sockets it has.
 pub(crate) fn watch(ports: &mut Ports, diag: &mut SockDiag, port: u16, thresholds: Thresholds) -> PortKey {
@@ -72,6 +91,15 @@ pub(crate) fn connect_to(diag: &mut SockDiag, port: u16, then_queued: u32) -> Tc
     client
 }
 
+/// Begins to connect, and does not wait for it.
+pub(crate) fn connect_in_vain_or_not(port: u16) -> OwnedFd {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let client = socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP)).unwrap();
+    let begun = connect(&client, &SocketAddr::new(LOOPBACK.ip(), port));
+    assert!(matches!(begun, Ok(()) | Err(rustix::io::Errno::INPROGRESS)), "{begun:?}");
+    client
+}
+
 /// A network namespace, with loopback, for as long as a process lives in it.
 pub(crate) struct Namespace(Victim);
 
@@ -99,19 +127,5 @@ impl Namespace {
         let (netns, made) = netns::inside(self.0.id().pid, || Ok(action())).unwrap();
         assert_eq!(netns, self.netns());
         made
-    }
-}
-
-fn loopback_up() {
-    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None).unwrap();
-    // SAFETY: zeros are a valid request; the name fits, and the kernel reads no more than the request.
-    unsafe {
-        let mut request: libc::ifreq = std::mem::zeroed();
-        let name = CString::new("lo").unwrap();
-        for (target, source) in request.ifr_name.iter_mut().zip(name.as_bytes_with_nul()) {
-            *target = *source as libc::c_char;
-        }
-        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
-        assert_eq!(libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request), 0);
     }
 }

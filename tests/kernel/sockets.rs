@@ -3,37 +3,22 @@
 use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
-    os::fd::AsFd as _,
     thread,
 };
 
 use rustix::net::listen;
-use watcher::{
-    kernel::{Exactness, Record, Sizes},
-    sys::sock_diag::SockDiag,
-};
-use watcher_abi::{SocketRecord, alarm, name};
-use watcher_core::{Band, Mono, NetNs, PortCounts, PortKey, SocketAlarm, Thresholds};
-use watcher_tests::{victim::Victim, wait};
+use watcher::{kernel::Record, sys::sock_diag::SockDiag};
+use watcher_abi::alarm;
+use watcher_core::{Band, Mono, PortCounts, PortKey, SocketAlarm, Thresholds};
+use watcher_tests::wait;
 
 use crate::{
-    net::{LOOPBACK, Namespace, agree, connect_to, listener, rebase, sharing, watch},
+    net::{
+        LOOPBACK, NEVER, Namespace, agree, connect_in_vain_or_not, connect_to, listener, next, rebase, sharing, told,
+        watch,
+    },
     probe::Probe,
 };
-
-const NEVER: Thresholds = Thresholds { queue_percent: None, close_wait: None, established: None };
-
-/// What a record tells: which alarm, whether it is raised, what was found, by what it was measured.
-fn told(record: &SocketRecord, key: PortKey) -> (u32, bool, u64, u64) {
-    assert_eq!((NetNs(record.key.netns), record.key.port), (key.netns, key.port.into()), "put down to another port");
-    assert!(record.stamp_ns <= watcher::sys::clock::now().0);
-    (record.alarm, record.raised == 1, record.value, record.limit)
-}
-
-fn next(probe: &mut Probe, key: PortKey) -> (u32, bool, u64, u64) {
-    let record = probe.socket();
-    told(&record, key)
-}
 
 #[test]
 fn an_accept_queue_is_told_before_the_first_connection_is_turned_away() {
@@ -177,6 +162,30 @@ fn of_several_that_share_a_port_only_the_last_is_missed() {
 }
 
 #[test]
+fn one_that_is_well_beside_a_stuck_one_does_not_clear_its_alarm_at_once() {
+    let (mut probe, mut diag) = (Probe::load(), SockDiag::here().unwrap());
+    let (stuck, port) = sharing(0);
+    listen(&stuck, 1).unwrap();
+    let key = watch(&mut probe.ports, &mut diag, port, Thresholds::default());
+    let _waiting = [1, 2].map(|queued| connect_to(&mut diag, port, queued));
+    let at = probe.socket();
+    assert_eq!(told(&at, key), (alarm::ACCEPT_QUEUE, true, 2, 2));
+    assert_eq!(next(&mut probe, key), (alarm::ACCEPT_FULL, true, 2, 2));
+    let (well, _) = sharing(port);
+    well.set_nonblocking(true).unwrap();
+    // Which of them a connection goes to is the kernel's choice: those to the stuck one do not come through.
+    let cleared = loop {
+        let _client = connect_in_vain_or_not(port);
+        while well.accept().is_ok() {}
+        if let Some(Record::Socket(record)) = probe.record_by_now() {
+            break record;
+        }
+    };
+    assert_eq!((cleared.alarm, cleared.raised), (alarm::ACCEPT_FULL, 0));
+    assert!(cleared.stamp_ns >= at.stamp_ns + watcher_abi::QUEUE_HOLD_NS, "a second of patience");
+}
+
+#[test]
 fn the_same_port_in_two_namespaces_is_two_ports() {
     let mut probe = Probe::load();
     let (namespace, mut here) = (Namespace::make(), SockDiag::here().unwrap());
@@ -262,6 +271,32 @@ fn healthy_connections_are_counted_and_wake_nobody() {
 }
 
 #[test]
+fn after_much_coming_and_going_the_counters_agree_with_sock_diag() {
+    let (mut probe, mut diag) = (Probe::load(), SockDiag::here().unwrap());
+    let (server, port) = listener(LOOPBACK);
+    let key = watch(&mut probe.ports, &mut diag, port, NEVER);
+    let (server, connections) = (&server, 0..900_usize);
+    // Of each 30 connections the client leaves 2 open, and the service 3.
+    let kept = thread::scope(|scope| {
+        let service = connections.clone().map(|_| server.accept().unwrap().0).enumerate();
+        let service = scope.spawn(move || service.filter(|(number, _)| number % 10 == 0).collect::<Vec<_>>());
+        let clients = connections.map(|_| TcpStream::connect((LOOPBACK.ip(), port)).unwrap()).enumerate();
+        let clients: Vec<_> = clients.filter(|(number, _)| number % 15 == 0).collect();
+        (service.join().unwrap(), clients)
+    });
+    let counts = agree(&probe.ports, &mut diag, key);
+    assert_eq!(
+        (counts.listeners, counts.established, counts.close_wait),
+        (1, 30, 60),
+        "multiples of 30, and of 10 alone"
+    );
+    assert_eq!((kept.0.len(), kept.1.len()), (90, 60));
+    drop(kept);
+    wait::until("all have gone", || agree(&probe.ports, &mut diag, key).close_wait == 0);
+    assert_eq!((probe.record_by_now(), probe.is_readable()), (None, false));
+}
+
+#[test]
 fn a_port_that_is_not_watched_is_not_told_of() {
     let (mut probe, mut diag) = (Probe::load(), SockDiag::here().unwrap());
     let ((watched, port), (_stranger, other)) = (listener(LOOPBACK), listener(LOOPBACK));
@@ -275,105 +310,4 @@ fn a_port_that_is_not_watched_is_not_told_of() {
     drop(watched);
     assert_eq!(diag.listeners(Some(port)).unwrap(), []);
     assert_eq!(probe.record_by_now(), None, "no longer watched");
-}
-
-#[test]
-fn the_program_is_attached_only_while_a_port_is_watched() {
-    let mut probe = Probe::load();
-    let key = |port| PortKey { netns: NetNs(1), port };
-    assert_eq!(probe.links(name::ON_STATE), 0);
-    for port in [1, 2, 1] {
-        probe.ports.watch(key(port), NEVER).unwrap();
-        assert_eq!(probe.links(name::ON_STATE), 1);
-    }
-    assert_eq!(probe.links(name::ON_MEMORY), 0);
-    probe.ports.watch(key(0), NEVER).unwrap();
-    assert_eq!(probe.links(name::ON_MEMORY), 1);
-    probe.ports.unwatch(key(0));
-    assert_eq!(probe.links(name::ON_MEMORY), 0);
-    probe.ports.unwatch(key(1));
-    assert_eq!((probe.links(name::ON_STATE), probe.ports.watched().len()), (1, 1));
-    probe.ports.unwatch(key(2));
-    assert_eq!(probe.links(name::ON_STATE), 0);
-}
-
-#[test]
-fn there_is_room_for_so_many_and_what_was_given_back_can_be_used_again() {
-    let mut probe = Probe::load_as(Sizes { ports: 3, ..Sizes::for_processes(64) }, Exactness::AsOffered);
-    let key = |port| PortKey { netns: NetNs(1), port };
-    for port in 1..=3 {
-        probe.ports.watch(key(port), NEVER).unwrap();
-    }
-    assert_eq!(
-        probe.ports.watch(key(4), NEVER).unwrap_err().to_string(),
-        "3 ports are watched, and there is room for no more"
-    );
-    probe.ports.unwatch(key(2));
-    probe.ports.watch(key(4), NEVER).unwrap();
-    assert_eq!(probe.ports.watched().collect::<Vec<_>>(), [key(1), key(3), key(4)]);
-}
-
-#[test]
-fn records_that_do_not_fit_are_counted_apart_and_told_again() {
-    let sizes = Sizes { ring_bytes: 4096, ..Sizes::for_processes(64) };
-    let (mut probe, mut diag) = (Probe::load_as(sizes, Exactness::AsOffered), SockDiag::here().unwrap());
-    let (server, port) = listener(LOOPBACK);
-    let thresholds = Thresholds { established: Some(Band { raise: 1, clear: 0 }), ..NEVER };
-    let key = watch(&mut probe.ports, &mut diag, port, thresholds);
-    let before = probe.counters();
-    let mut came = 0;
-    wait::until("a record does not fit", || {
-        drop(TcpStream::connect((LOOPBACK.ip(), port)).unwrap());
-        drop(server.accept().unwrap());
-        came += 1;
-        probe.counters().lost_sockets > 0
-    });
-    assert!(came > 20, "a page holds more records than {came} connections make");
-    let after = probe.counters();
-    assert_eq!((after.claimed, after.lost, after.lost_execs), (before.claimed, before.lost, before.lost_execs));
-    while probe.record_by_now().is_some() {}
-    // Whatever was lost: what is so now is told as soon as something changes.
-    let _client = TcpStream::connect((LOOPBACK.ip(), port)).unwrap();
-    wait::until("it is told", || probe.ports.alarms(key) == [SocketAlarm::Established]);
-    while probe.record_by_now().is_some() {}
-    probe.ports.unwatch(key);
-    let mut victim = Victim::start("vforks");
-    probe.watch(victim.id());
-    victim.kill();
-    assert_eq!(probe.record().pid, victim.id().pid.number(), "deaths are told as before");
-    assert_eq!((probe.counters().claimed, probe.counters().lost), (before.claimed + 1, before.lost));
-}
-
-#[test]
-fn a_namespace_without_free_ports_is_told_once() {
-    let mut probe = Probe::load();
-    let namespace = Namespace::make();
-    let key = PortKey::whole(namespace.netns());
-    probe.ports.watch(key, NEVER).unwrap();
-    let (fine, refused) = namespace.inside(|| {
-        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "50000 50003").unwrap();
-        let (server, port) = listener(SocketAddr::new(LOOPBACK.ip(), 40_000));
-        let connect = || TcpStream::connect((LOOPBACK.ip(), port));
-        let fine: Vec<_> = std::iter::repeat_with(connect).map_while(Result::ok).collect();
-        let refused: Vec<_> = (0..4).map(|_| connect().unwrap_err().raw_os_error()).collect();
-        ((server, fine), refused)
-    });
-    assert_eq!(refused, [Some(libc::EADDRNOTAVAIL); 4]);
-    assert!((1..=4).contains(&fine.1.len()));
-    assert_eq!(next(&mut probe, key), (alarm::EPHEMERAL, true, 1, 0));
-    assert_eq!(probe.ports.shortages(key), Some((5, 0)));
-    assert_eq!(probe.record_by_now(), None, "once in ten seconds");
-    let limits = watcher::sys::tcp_limits::of(namespace.pid()).unwrap();
-    assert_eq!((limits.port_range, limits.ports()), (Some((50_000, 50_003)), Some(4)));
-    assert_eq!(limits.in_use, 1 + 2 * fine.1.len() as u64);
-}
-
-#[test]
-fn sock_diag_goes_on_to_answer_for_a_namespace_that_nobody_is_in() {
-    let namespace = Namespace::make();
-    let mut diag = namespace.diag();
-    let (_server, port) = namespace.inside(|| listener(LOOPBACK));
-    drop(namespace);
-    assert_eq!(diag.listeners(Some(port)).unwrap().len(), 1);
-    assert!(diag.as_fd().try_clone_to_owned().is_ok());
 }

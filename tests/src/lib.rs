@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod host;
+pub mod netns;
 pub mod pcheck;
 pub mod program;
 pub mod script;

@@ -26,6 +26,7 @@ fn number(name: &str) -> i64 {
     match name {
         "bpf" => libc::SYS_bpf,
         "pidfd_open" => libc::SYS_pidfd_open,
+        "socket" => libc::SYS_socket,
         other => panic!("unknown system call {other}"),
     }
 }

@@ -40,8 +40,7 @@ pub fn on_state(ctx: &RawTracePointContext) {
 #[inline(always)]
 fn without_port(slot: Slot, key: &PortKey) {
     add!(slot, without_port, 1);
-    // SAFETY: the helper has no precondition.
-    let now = unsafe { bpf_ktime_get_ns() };
+    let now = now();
     let told = load!(slot, without_port_told_ns);
     if told != 0 && now.wrapping_sub(told) < NAMESPACE_EVERY_NS {
         return;
@@ -115,29 +114,38 @@ fn queue(slot: Slot, key: &PortKey, Queue { length, limit }: Queue) {
     }
     let (raise, clear) = (load!(slot, queue_raise_percent), load!(slot, queue_clear_percent));
     let is_near = slot.is_raised(alarm::ACCEPT_QUEUE);
-    if raise != 0 && length * 100 >= limit * raise {
-        // SAFETY: the helper has no precondition.
-        store!(slot, queue_high_ns, unsafe { bpf_ktime_get_ns() });
+    let is_full = slot.is_raised(alarm::ACCEPT_FULL);
+    if is_over(length, limit, raise) {
+        store!(slot, queue_high_ns, now());
         if !is_near {
             slot.tell(key, alarm::ACCEPT_QUEUE, true, length, limit);
         }
-        if length >= limit && !slot.is_raised(alarm::ACCEPT_FULL) {
+        if length >= limit && !is_full {
             slot.tell(key, alarm::ACCEPT_FULL, true, length, limit);
         }
-        return;
+    } else if (is_near || is_full) && has_calmed(length, limit, clear, load!(slot, queue_high_ns)) {
+        if is_full {
+            slot.tell(key, alarm::ACCEPT_FULL, false, length, limit);
+        }
+        if is_near {
+            slot.tell(key, alarm::ACCEPT_QUEUE, false, length, limit);
+        }
     }
-    let is_full = slot.is_raised(alarm::ACCEPT_FULL);
-    if !(is_near || is_full) || length * 100 >= limit * clear {
-        return;
-    }
-    // SAFETY: as above.
-    if unsafe { bpf_ktime_get_ns() }.wrapping_sub(load!(slot, queue_high_ns)) < QUEUE_HOLD_NS {
-        return;
-    }
-    if is_full {
-        slot.tell(key, alarm::ACCEPT_FULL, false, length, limit);
-    }
-    if is_near {
-        slot.tell(key, alarm::ACCEPT_QUEUE, false, length, limit);
-    }
+}
+
+#[inline(always)]
+fn is_over(length: u64, limit: u64, percent: u64) -> bool {
+    percent != 0 && length * 100 >= limit * percent
+}
+
+/// Whether it is low enough, and was not high a moment ago.
+#[inline(always)]
+fn has_calmed(length: u64, limit: u64, percent: u64, high_ns: u64) -> bool {
+    length * 100 < limit * percent && now().wrapping_sub(high_ns) >= QUEUE_HOLD_NS
+}
+
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: the helper has no precondition.
+    unsafe { bpf_ktime_get_ns() }
 }

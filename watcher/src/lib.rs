@@ -10,6 +10,7 @@ pub mod executor;
 pub mod explain;
 pub mod kernel;
 pub mod new;
+pub mod sockets;
 pub mod sources;
 pub mod start;
 pub mod sys;

@@ -10,7 +10,7 @@ const PRODUCT: [&str; 5] =
     ["watcher/src", "watcher/core/src", "watcher-ebpf/src", "watcher-ebpf/abi/src", "watcher-ebpf/build/src"];
 
 /// Which rooms of `watcher` may use which: imports point one way.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("sys", &[]),
     ("kernel", &["sys"]),
     ("sources", &["kernel", "sys"]),
@@ -23,6 +23,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("doctor", &["start", "kernel", "sys"]),
     ("explain", &["sys"]),
     ("new", &["executor", "sys"]),
+    ("sockets", &["sys"]),
     (
         "cli",
         &[
@@ -31,6 +32,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
             "doctor",
             "explain",
             "new",
+            "sockets",
             "start",
             "engine",
             "sources",

@@ -226,7 +226,8 @@ pub struct ListenerFacts {
     pub queue: u32,
     /// How many may wait before the next one is turned away: one more than what `listen` was given. `/proc` does not tell.
     pub limit: Option<u32>,
-    /// Connections that were turned away since it began to listen. `/proc` does not tell.
+    /// What was dropped since it began to listen: connections that were turned away, mostly. (A listener with
+    /// `TCP_DEFER_ACCEPT` also drops the last segment of each handshake.) `/proc` does not tell.
     pub drops: Option<u32>,
 }
 

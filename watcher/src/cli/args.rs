@@ -33,6 +33,7 @@ pub(super) enum Command {
     Padmin(Padmin),
     Probe(super::probe::Probe),
     Smtpmon(super::clp::Smtpmon),
+    Sockets(super::sockets::Sockets),
     Watch(Watch),
     Why(Why),
 }
@@ -51,6 +52,7 @@ impl Command {
             | Self::Pcheck(_)
             | Self::Padmin(_)
             | Self::Probe(_)
+            | Self::Sockets(_)
             | Self::Watch(_)
             | Self::Why(_) => false,
         }

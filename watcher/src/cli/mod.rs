@@ -17,6 +17,7 @@ mod output;
 mod padmin;
 mod pcheck;
 mod probe;
+mod sockets;
 mod watch;
 mod why;
 
@@ -57,6 +58,7 @@ pub fn main() -> ExitCode {
         args::Command::Padmin(arguments) => padmin::run(&arguments),
         args::Command::Probe(arguments) => probe::run(&arguments),
         args::Command::Smtpmon(arguments) => arguments.run(),
+        args::Command::Sockets(arguments) => sockets::run(&arguments),
         args::Command::Watch(arguments) => watch::run(&arguments),
         args::Command::Why(arguments) => why::run(&arguments),
     }

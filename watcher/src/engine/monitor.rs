@@ -165,6 +165,8 @@ fn of_signal(event: &watcher_core::Event) -> Option<Event> {
         | watcher_core::Event::Rules { .. }
         | watcher_core::Event::RunEnded { .. }
         | watcher_core::Event::RunStarted { .. }
+        | watcher_core::Event::Socket(_)
+        | watcher_core::Event::SocketsLost { .. }
         | watcher_core::Event::Zombie { .. } => None,
     }
 }

@@ -25,6 +25,8 @@ enum What {
     Exit,
     /// From a kill to its restart script, and what pcheck costs
     Restart,
+    /// What the kernel program on TCP sockets costs
+    Sockets,
     /// What it costs to ask many endpoints by HTTP and HTTPS, beside monit and blackbox_exporter
     Probe,
 }
@@ -43,10 +45,11 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
     let binary = match what {
         What::Exit => "bench_exit",
         What::Restart => "bench_restart",
+        What::Sockets => "bench_sockets",
         What::Probe => "bench_probe",
     };
     let peers = match what {
-        What::Exit | What::Restart => None,
+        What::Exit | What::Restart | What::Sockets => None,
         What::Probe => peers::find(shell)?,
     };
     step("bench");

@@ -13,9 +13,9 @@ use rustix::net::{
     netlink::{SOCK_DIAG, SocketAddrNetlink},
     recv, sendto, socket_with,
 };
-use watcher_core::{ListenerFacts, NetNs, Pid, PortFacts, StateCounts};
+use watcher_core::{ListenerFacts, NetNs, Pid, PortFacts, Span, StateCounts};
 
-use self::wire::{AF_INET, AF_INET6, CONNECTIONS, LISTENERS, Rest, Socket, state};
+use self::wire::{AF_INET, AF_INET6, CONNECTIONS, HALF_CLOSED, LISTENERS, Rest, Socket, state};
 use super::netns;
 
 /// The kernel fills datagrams up to this size when it is offered so much.
@@ -79,6 +79,20 @@ impl SockDiag {
         let mut counts = StateCounts::default();
         self.ask_both(CONNECTIONS, Some(port), |socket| count(&mut counts, socket.state))?;
         Ok(counts)
+    }
+
+    /// How many connections of a local port only their peer has closed, and for how long the oldest of them has been so:
+    /// since the peer was last heard. Costs what [`Self::states`] does.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn close_waits(&mut self, port: u16) -> io::Result<(u64, Span)> {
+        let (mut count, mut oldest) = (0, 0);
+        self.ask_both(HALF_CLOSED, Some(port), |socket| {
+            count += 1;
+            oldest = oldest.max(socket.last_heard_ms.unwrap_or(0));
+        })?;
+        Ok((count, Span::of_millis(oldest)))
     }
 
     /// Every connection, by local port: for who wants to know of all ports.
@@ -150,7 +164,7 @@ fn malformed() -> io::Error {
 }
 
 fn listener(socket: &Socket) -> ListenerFacts {
-    let Socket { state: _, local, receive_queue, send_queue, uid, inode, drops } = *socket;
+    let Socket { local, receive_queue, send_queue, uid, inode, drops, .. } = *socket;
     let limit = Some(send_queue.saturating_add(1));
     ListenerFacts { address: local, inode: inode.into(), uid, queue: receive_queue, limit, drops }
 }
@@ -193,7 +207,13 @@ mod tests {
             drop(client);
             let facts = diag.port(address.port()).unwrap();
             assert_eq!((facts.states.close_wait, facts.listeners[0].queue), (1, 0));
+            let oldest = |diag: &mut SockDiag| diag.close_waits(address.port()).unwrap();
+            assert_eq!(oldest(&mut diag).0, 1);
+            while oldest(&mut diag).1 < Span::of_millis(20) {
+                std::thread::yield_now();
+            }
             drop(accepted);
+            assert_eq!(oldest(&mut diag), (0, Span(0)));
         }
     }
 }

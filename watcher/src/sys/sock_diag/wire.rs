@@ -22,6 +22,8 @@ pub(super) mod state {
 
 /// The set of all states but LISTEN.
 pub(super) const CONNECTIONS: u32 = 0x1fff & !(1 << state::LISTEN);
+/// The set of CLOSE_WAIT alone.
+pub(super) const HALF_CLOSED: u32 = 1 << state::CLOSE_WAIT;
 /// The set of LISTEN alone.
 pub(super) const LISTENERS: u32 = 1 << state::LISTEN;
 
@@ -39,6 +41,10 @@ const NLMSG_DONE: u16 = 3;
 const SKMEMINFO: u16 = 7;
 /// Which of its numbers that is.
 const DROPS: usize = 8;
+/// The attribute that is a `struct tcp_info`.
+const INFO: u16 = 2;
+/// Where in it stands how many milliseconds ago the peer was last heard (`tcpi_last_ack_recv`), as of Linux 2.6.
+const LAST_HEARD: usize = 56;
 
 const HEADER: usize = 16;
 const REQUEST: usize = 56;
@@ -47,7 +53,11 @@ const ANSWER: usize = 72;
 /// Asks for all TCP sockets of a family in these states, with this local port (0: any).
 pub(super) fn request(sequence: u32, family: u8, states: u32, port: u16) -> [u8; HEADER + REQUEST] {
     let mut bytes = [0; HEADER + REQUEST];
-    let extensions = if states == LISTENERS { 1 << (SKMEMINFO - 1) } else { 0 };
+    let extensions = match states {
+        LISTENERS => 1 << (SKMEMINFO - 1),
+        HALF_CLOSED => 1 << (INFO - 1),
+        _ => 0,
+    };
     let length = ((HEADER + REQUEST) as u32).to_ne_bytes();
     let parts: [(usize, &[u8]); 7] = [
         (0, &length),
@@ -79,6 +89,8 @@ pub(super) struct Socket {
     pub uid: u32,
     pub inode: u32,
     pub drops: Option<u32>,
+    /// Milliseconds since the peer was last heard, of a connection in CLOSE_WAIT.
+    pub last_heard_ms: Option<u32>,
 }
 
 /// How an answer goes on.
@@ -141,16 +153,19 @@ fn socket(body: &[u8]) -> Option<Socket> {
         send_queue: u32_at(fixed, 60)?,
         uid: u32_at(fixed, 64)?,
         inode: u32_at(fixed, 68)?,
-        drops: body.get(ANSWER..).and_then(drops),
+        drops: attribute(body, SKMEMINFO).and_then(|numbers| u32_at(numbers, DROPS * 4)),
+        last_heard_ms: attribute(body, INFO).and_then(|info| u32_at(info, LAST_HEARD)),
     })
 }
 
-fn drops(mut attributes: &[u8]) -> Option<u32> {
+/// What an attribute of this kind holds.
+fn attribute(body: &[u8], wanted: u16) -> Option<&[u8]> {
+    let mut attributes = body.get(ANSWER..)?;
     loop {
         let (length, kind) = (u16_at(attributes, 0)?, u16_at(attributes, 2)?);
         let attribute = attributes.get(..usize::from(length)).filter(|attribute| attribute.len() >= 4)?;
-        if kind == SKMEMINFO {
-            return u32_at(attribute, 4 + DROPS * 4);
+        if kind == wanted {
+            return attribute.get(4..);
         }
         attributes = attributes.get(aligned(attribute.len())..)?;
     }
@@ -216,6 +231,7 @@ mod tests {
             uid: 1000,
             inode: 4711,
             drops: Some(17),
+            last_heard_ms: None,
         };
         let mut datagram = listener();
         assert_eq!(all(&datagram), (vec![expected], Rest::Follows));

@@ -1,0 +1,71 @@
+//! `watcher sockets` on this host.
+
+use std::{
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    process,
+};
+
+use serde_json::{Value, json};
+use watcher_tests::program::{run, watcher};
+
+fn listener() -> (TcpListener, String) {
+    let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = server.local_addr().unwrap().port().to_string();
+    (server, port)
+}
+
+#[test]
+fn a_port_is_shown_with_its_owner_and_its_connections() {
+    let (server, port) = listener();
+    let leaked = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+    let _accepted = server.accept().unwrap();
+    drop(leaked);
+    let _waits = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+    let ended = run(&mut watcher(["sockets", &port, "--json"]));
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((&report["schema"], &report["source"]), (&json!(1), &json!("sock_diag")));
+    let shown = &report["ports"][0];
+    assert_eq!((&shown["established"], &shown["close_wait"]), (&json!(1), &json!(1)));
+    let shown = &shown["listeners"][0];
+    assert_eq!((&shown["address"], &shown["backlog"], &shown["drops"]), (&json!("127.0.0.1"), &json!(1), &json!(0)));
+    assert_eq!(shown["owner"]["pid"], json!(process::id()));
+    assert!(shown["owner"]["descriptors"].as_u64() > Some(4));
+    let text = run(&mut watcher(["sockets", &port])).stdout;
+    let row = text.lines().find(|line| line.starts_with(&format!("127.0.0.1:{port} "))).unwrap();
+    assert!(row.contains(&format!(" {}/", process::id())), "{text}");
+}
+
+#[test]
+fn a_port_that_nobody_listens_on_is_said_to_be_so() {
+    let (server, port) = listener();
+    drop(server);
+    let ended = run(&mut watcher(["sockets", &port]));
+    assert_eq!(ended.code, Some(0));
+    assert_eq!(ended.stderr, format!("watcher: nobody listens on port {port}\n"));
+}
+
+#[test]
+fn whoever_is_not_root_is_told_what_is_hidden() {
+    let (_server, port) = listener();
+    let mut command = std::process::Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+    let ended = run(command.arg(watcher_tests::program::built("watcher")).args(["sockets", &port]));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stdout.contains(" ? (uid 0) "), "{}", ended.stdout);
+    assert_eq!(
+        ended.stderr,
+        "watcher: the processes of 1 listener are hidden from this user: run it as root to see them\n"
+    );
+}
+
+#[test]
+fn without_sock_diag_the_tables_of_proc_tell_less_and_that_is_said() {
+    let (_server, port) = listener();
+    let mut command = std::process::Command::new(watcher_tests::program::built("without_syscalls"));
+    command.args(["EPERM", "socket"]).arg(watcher_tests::program::built("watcher"));
+    let ended = run(command.args(["sockets", &port]));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the kernel does not tell by sock_diag: "), "{}", ended.stderr);
+    assert!(ended.stdout.contains(" 0/? "), "{}", ended.stdout);
+}

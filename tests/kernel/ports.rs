@@ -1,0 +1,121 @@
+//! The handle on watched ports: when the programs are attached, how much room there is, what is lost; and what concerns a
+//! network namespace as a whole.
+
+use std::{
+    net::{SocketAddr, TcpStream},
+    os::fd::AsFd as _,
+};
+
+use watcher::{
+    kernel::{Exactness, Sizes},
+    sys::sock_diag::SockDiag,
+};
+use watcher_abi::{alarm, name};
+use watcher_core::{Band, NetNs, PortKey, SocketAlarm, Thresholds};
+use watcher_tests::{victim::Victim, wait};
+
+use crate::{
+    net::{LOOPBACK, NEVER, Namespace, listener, next, watch},
+    probe::Probe,
+};
+
+#[test]
+fn the_program_is_attached_only_while_a_port_is_watched() {
+    let mut probe = Probe::load();
+    let key = |port| PortKey { netns: NetNs(1), port };
+    assert_eq!(probe.links(name::ON_STATE), 0);
+    for port in [1, 2, 1] {
+        probe.ports.watch(key(port), NEVER).unwrap();
+        assert_eq!(probe.links(name::ON_STATE), 1);
+    }
+    assert_eq!(probe.links(name::ON_MEMORY), 0);
+    probe.ports.watch(key(0), NEVER).unwrap();
+    assert_eq!(probe.links(name::ON_MEMORY), 1);
+    probe.ports.unwatch(key(0));
+    assert_eq!(probe.links(name::ON_MEMORY), 0);
+    probe.ports.unwatch(key(1));
+    assert_eq!((probe.links(name::ON_STATE), probe.ports.watched().len()), (1, 1));
+    probe.ports.unwatch(key(2));
+    assert_eq!(probe.links(name::ON_STATE), 0);
+}
+
+#[test]
+fn there_is_room_for_so_many_and_what_was_given_back_can_be_used_again() {
+    let mut probe = Probe::load_as(Sizes { ports: 3, ..Sizes::for_processes(64) }, Exactness::AsOffered);
+    let key = |port| PortKey { netns: NetNs(1), port };
+    for port in 1..=3 {
+        probe.ports.watch(key(port), NEVER).unwrap();
+    }
+    assert_eq!(
+        probe.ports.watch(key(4), NEVER).unwrap_err().to_string(),
+        "3 ports are watched, and there is room for no more"
+    );
+    probe.ports.unwatch(key(2));
+    probe.ports.watch(key(4), NEVER).unwrap();
+    assert_eq!(probe.ports.watched().collect::<Vec<_>>(), [key(1), key(3), key(4)]);
+}
+
+#[test]
+fn records_that_do_not_fit_are_counted_apart_and_told_again() {
+    let sizes = Sizes { ring_bytes: 4096, ..Sizes::for_processes(64) };
+    let (mut probe, mut diag) = (Probe::load_as(sizes, Exactness::AsOffered), SockDiag::here().unwrap());
+    let (server, port) = listener(LOOPBACK);
+    let thresholds = Thresholds { established: Some(Band { raise: 1, clear: 0 }), ..NEVER };
+    let key = watch(&mut probe.ports, &mut diag, port, thresholds);
+    let before = probe.counters();
+    let mut came = 0;
+    wait::until("a record does not fit", || {
+        drop(TcpStream::connect((LOOPBACK.ip(), port)).unwrap());
+        drop(server.accept().unwrap());
+        came += 1;
+        probe.counters().lost_sockets > 0
+    });
+    assert!(came > 20, "a page holds more records than {came} connections make");
+    let after = probe.counters();
+    assert_eq!((after.claimed, after.lost, after.lost_execs), (before.claimed, before.lost, before.lost_execs));
+    while probe.record_by_now().is_some() {}
+    // Whatever was lost: what is so now is told as soon as something changes.
+    let _client = TcpStream::connect((LOOPBACK.ip(), port)).unwrap();
+    wait::until("it is told", || probe.ports.alarms(key) == [SocketAlarm::Established]);
+    while probe.record_by_now().is_some() {}
+    probe.ports.unwatch(key);
+    let mut victim = Victim::start("vforks");
+    probe.watch(victim.id());
+    victim.kill();
+    assert_eq!(probe.record().pid, victim.id().pid.number(), "deaths are told as before");
+    assert_eq!((probe.counters().claimed, probe.counters().lost), (before.claimed + 1, before.lost));
+}
+
+#[test]
+fn a_namespace_without_free_ports_is_told_once() {
+    let mut probe = Probe::load();
+    let namespace = Namespace::make();
+    let key = PortKey::whole(namespace.netns());
+    probe.ports.watch(key, NEVER).unwrap();
+    let (fine, refused) = namespace.inside(|| {
+        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "50000 50003").unwrap();
+        let (server, port) = listener(SocketAddr::new(LOOPBACK.ip(), 40_000));
+        let connect = || TcpStream::connect((LOOPBACK.ip(), port));
+        let fine: Vec<_> = std::iter::repeat_with(connect).map_while(Result::ok).collect();
+        let refused: Vec<_> = (0..4).map(|_| connect().unwrap_err().raw_os_error()).collect();
+        ((server, fine), refused)
+    });
+    assert_eq!(refused, [Some(libc::EADDRNOTAVAIL); 4]);
+    assert!((1..=4).contains(&fine.1.len()));
+    assert_eq!(next(&mut probe, key), (alarm::EPHEMERAL, true, 1, 0));
+    assert_eq!(probe.ports.shortages(key), Some((5, 0)));
+    assert_eq!(probe.record_by_now(), None, "once in ten seconds");
+    let limits = watcher::sys::tcp_limits::of(namespace.pid()).unwrap();
+    assert_eq!((limits.port_range, limits.ports()), (Some((50_000, 50_003)), Some(4)));
+    assert_eq!(limits.in_use, 1 + 2 * fine.1.len() as u64);
+}
+
+#[test]
+fn sock_diag_goes_on_to_answer_for_a_namespace_that_nobody_is_in() {
+    let namespace = Namespace::make();
+    let mut diag = namespace.diag();
+    let (_server, port) = namespace.inside(|| listener(LOOPBACK));
+    drop(namespace);
+    assert_eq!(diag.listeners(Some(port)).unwrap().len(), 1);
+    assert!(diag.as_fd().try_clone_to_owned().is_ok());
+}

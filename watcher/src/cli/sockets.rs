@@ -1,0 +1,145 @@
+//! `watcher sockets`: listening ports as a table or JSON.
+
+use std::{collections::BTreeSet, fmt::Write as _, process::ExitCode};
+
+use clap::Args;
+use unicode_width::UnicodeWidthStr as _;
+
+use super::{
+    exit,
+    output::{self, harmless},
+};
+use crate::sockets::{Listener, Namespace, Owner, Port, Report};
+
+/// Show the listening TCP ports of this network namespace: whose they are, and how near they are to their limits
+///
+/// backlog: connections that wait to be accepted, and how many may; drops: how many were turned away since the port is
+/// listened on; descriptors: of the process that has the fewest left, if several hold the socket. The numbers of
+/// connections are those of the port, whatever the address. Exit code 0: shown. 1: the kernel does not tell. 2: the command line is
+/// wrong.
+#[derive(Args, Debug)]
+pub(super) struct Sockets {
+    /// Only these; by default all that somebody listens on
+    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    ports: Vec<u16>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &Sockets) -> ExitCode {
+    let wanted = arguments.ports.iter().copied().collect();
+    let report = match Report::make(&wanted) {
+        Ok(report) => report,
+        Err(error) => return exit::trouble(&format!("the sockets of this host cannot be read: {error}")),
+    };
+    let printed = if arguments.json { output::json(&report) } else { output::line(&text(&report)) };
+    if let Err(error) = printed {
+        return exit::trouble(&error.to_string());
+    }
+    if !arguments.json {
+        say_what_is_missing(&report, &wanted);
+    }
+    ExitCode::from(exit::DONE)
+}
+
+fn say_what_is_missing(report: &Report, wanted: &BTreeSet<u16>) {
+    if let Some(reason) = &report.source_reason {
+        output::say(&format!("{reason}; /proc/net/tcp tells neither the limit of a backlog nor drops"));
+    }
+    let is_root = rustix::process::geteuid().is_root();
+    if report.without_owner > 0 && !is_root {
+        output::say(&format!(
+            "the processes of {} are hidden from this user: run it as root to see them",
+            counted(report.without_owner, "listener")
+        ));
+    }
+    for port in report.ports.iter().filter(|port| wanted.contains(&port.port) && port.listeners.is_empty()) {
+        output::say(&format!("nobody listens on port {}", port.port));
+    }
+}
+
+const HEAD: [&str; 9] =
+    ["address", "owner", "backlog", "drops", "estab", "close_wait", "syn_recv", "time_wait", "descriptors"];
+/// The first columns are text, which begins at the left.
+const LEFT: usize = 2;
+
+fn text(report: &Report) -> String {
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    for port in &report.ports {
+        rows.extend(of_port(port));
+    }
+    let mut widths = [0; HEAD.len()];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.width());
+        }
+    }
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (index, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let padding = " ".repeat(width - cell.width());
+            let (before, after) = if index < LEFT { ("", padding.as_str()) } else { (padding.as_str(), "") };
+            line = format!("{line}{before}{cell}{after}  ");
+        }
+        // Writing to a string cannot fail.
+        let _written = writeln!(text, "{}", line.trim_end());
+    }
+    if let Some(namespace) = &report.namespace {
+        text.push_str(&of_namespace(namespace));
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// One line for each socket that listens. What is counted for the port stands in the first.
+fn of_port(port: &Port) -> Vec<[String; HEAD.len()]> {
+    let counts = [port.established, port.close_wait, port.syn_recv, port.time_wait];
+    let nobody = || ["*", "-", "-", "-"].map(str::to_owned);
+    let mut heads: Vec<_> = port.listeners.iter().map(of_listener).collect();
+    if heads.is_empty() {
+        heads.push((nobody(), "-".to_owned()));
+    }
+    let mut rows = Vec::new();
+    for (index, ([address, owner, backlog, drops], descriptors)) in heads.into_iter().enumerate() {
+        let [estab, close_wait, syn_recv, time_wait] =
+            counts.map(|count| if index == 0 { count.to_string() } else { String::new() });
+        let address = format!("{address}:{}", port.port);
+        rows.push([address, owner, backlog, drops, estab, close_wait, syn_recv, time_wait, descriptors]);
+    }
+    rows
+}
+
+fn of_listener(listener: &Listener) -> ([String; 4], String) {
+    let Listener { address, inode: _, uid, backlog, backlog_limit, drops, owner, holders } = listener;
+    let known = |value: Option<String>| value.unwrap_or_else(|| "?".to_owned());
+    let address = if address.contains(':') { format!("[{address}]") } else { address.clone() };
+    let others = if *holders > 1 { format!(" +{}", holders - 1) } else { String::new() };
+    let name = match owner {
+        Some(Owner { pid, comm, .. }) => format!("{pid}/{}{others}", harmless(comm)),
+        None => format!("? (uid {uid})"),
+    };
+    let descriptors = owner.as_ref().and_then(|owner| {
+        let limit = owner.descriptor_limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string());
+        owner.descriptors.map(|open| format!("{open}/{limit}"))
+    });
+    let backlog = format!("{backlog}/{}", known(backlog_limit.map(|limit| limit.to_string())));
+    ([address, name, backlog, known(drops.map(|drops| drops.to_string()))], known(descriptors))
+}
+
+fn of_namespace(namespace: &Namespace) -> String {
+    let Namespace { port_range, in_use, orphans, time_wait, memory_pages, memory_limits } = namespace;
+    let range = port_range.map_or_else(|| "unknown".to_owned(), |(first, last)| format!("{first} to {last}"));
+    let refuses =
+        memory_limits.map_or_else(|| "an unknown number of".to_owned(), |[_, _, refuses]| refuses.to_string());
+    format!(
+        "\nlocal ports for connections: {range}; sockets: {in_use} in use, {orphans} without a process, {time_wait} in \
+         TIME_WAIT\nmemory of TCP on this host: {memory_pages} of {refuses} pages\n"
+    )
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
