@@ -224,7 +224,7 @@ mod tests {
         }
         for fault in [
             Fault::Trust { why: String::new() },
-            Fault::TlsTooOld { why: String::new() },
+            Fault::TlsUnusable { why: String::new() },
             Fault::Socket { errno: 24 },
             Fault::Overrun,
         ] {
