@@ -64,10 +64,10 @@ impl Log {
         Self::with(to, ident, SYSLOG.into(), Stderr::of_this_process())
     }
 
-    /// Opens it for a program that tells something and ends: it does not wait for a syslog that is not there.
+    /// For a program that tells something and ends: it does not wait for a syslog that is not there.
     #[must_use]
-    pub fn open_for_once(to: LogTo, ident: &'static str) -> Self {
-        Self { fate: "messages are lost", ..Self::open(to, ident) }
+    pub fn for_once(self) -> Self {
+        Self { fate: "messages are lost", ..self }
     }
 
     fn with(to: LogTo, ident: &'static str, syslog: PathBuf, stderr: Stderr) -> Self {

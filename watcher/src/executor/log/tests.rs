@@ -98,8 +98,15 @@ async fn without_a_reader_lines_wait_with_their_time_and_the_operator_is_told_on
 
 #[test]
 fn who_ends_at_once_does_not_promise_to_wait() {
-    let once = Log::open_for_once(LogTo::Syslog, "padmin");
-    assert_eq!((once.fate, Log::open(LogTo::Syslog, "pcheck").fate), ("messages are lost", "messages wait for it"));
+    let folder = tempfile::tempdir().unwrap();
+    let (mut said, stderr) = pipe().unwrap();
+    let log = Log::with(LogTo::Syslog, "padmin", folder.path().join("log"), Stderr::at(stderr));
+    let mut log = log.for_once();
+    log.tell(Level::Notice, b"one");
+    drop(log);
+    let mut text = String::new();
+    said.read_to_string(&mut text).unwrap();
+    assert!(text.ends_with("(os error 2)): messages are lost; --log stderr shows them here\n"), "{text}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub fn ca_files(pfile: &Pfile) -> BTreeSet<AbsolutePath> {
 #[must_use]
 pub fn ca(pfile: &Pfile, unusable: &BTreeMap<AbsolutePath, String>) -> Vec<Problem> {
     let problem = |(number, place, path): (EntryNumber, Place, &AbsolutePath)| {
-        let message = format!("{}: no certificate can be checked against it", unusable.get(path)?);
+        let message = format!("{}, so no certificate can be checked against it", unusable.get(path)?);
         let hint = "name a file of certificates in PEM; until then, checks with `verify=on` say nothing";
         Some(Problem::new(Check::CaUnusable, place, message).hint(hint).of(number))
     };
@@ -44,6 +44,6 @@ mod tests {
         let [problem] = problems.as_slice() else { panic!("one is wanted: {problems:?}") };
         assert_eq!(problem.check, Check::CaUnusable);
         assert_eq!(problem.entry.map(EntryNumber::number), Some(2));
-        assert!(problem.message.starts_with("/y.pem cannot be read: it is not there: no"), "{}", problem.message);
+        assert!(problem.message.starts_with("/y.pem cannot be read: it is not there, so no"), "{}", problem.message);
     }
 }
