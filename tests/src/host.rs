@@ -21,6 +21,8 @@ use watcher_core::Pid;
 use crate::{
     pcheck::die_with_the_test,
     program::{Ended, built, run, watcher},
+    story,
+    wait::until,
 };
 
 /// The tiers that are as different as can be. What is published must be the same on both.
@@ -39,17 +41,12 @@ impl Tier {
     }
 }
 
+/// Both of them.
+pub const EACH_TIER: &[Tier] = &[Tier::Ebpf, Tier::Poll];
+
 /// Tells a story on each tier, at the same time.
 pub fn on_each_tier(story: impl Fn(Tier) + Sync) {
-    thread::scope(|scope| {
-        let story = &story;
-        let told = [Tier::Ebpf, Tier::Poll].map(|tier| {
-            let name = format!("tier {}", tier.name());
-            thread::Builder::new().name(name).spawn_scoped(scope, move || story(tier)).expect("a thread")
-        });
-        let failed: Vec<_> = told.into_iter().filter_map(|story| story.join().err()).collect();
-        assert!(failed.is_empty(), "{} of 2 tiers failed", failed.len());
-    });
+    story::at_the_same_time(&[("this story", EACH_TIER, &story)]);
 }
 
 /// The host. Its services end when it is dropped.
@@ -131,6 +128,12 @@ impl Host {
         format!("{} {words}", self.svc())
     }
 
+    /// A FIFO: a script that reads a line of it waits for the test.
+    pub fn gate(&self, name: &str) -> String {
+        mknodat(CWD, self.path(name), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+        self.path(name)
+    }
+
     /// Writes the pfile: the usual parameters and these entries.
     pub fn rules(&self, entries: &str) {
         self.write("pfile", &format!("{PARAM}SHM_DUMP_FILE {}\n{entries}\n", self.path("dump")));
@@ -186,6 +189,16 @@ impl Host {
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");
         report["entries"][0].clone()
+    }
+
+    /// What is known of the service that the first stall check of an entry asks.
+    pub fn stall_check(&self, number: usize) -> Value {
+        self.entry(number)["stall_checks"][0].clone()
+    }
+
+    /// Waits until the first stall check of an entry has this value.
+    pub fn stall_chk(&self, number: usize, value: &str) {
+        until(&format!("stall_chk of entry {number} is {value}"), || self.stall_check(number)["status"] == value);
     }
 
     /// The process of an entry.

@@ -1,8 +1,11 @@
 //! Harness: victims that do as they are told, the program under test, and waiting with a deadline.
 
+pub mod block;
 pub mod host;
 pub mod pcheck;
 pub mod program;
 pub mod script;
+pub mod server;
+pub mod story;
 pub mod victim;
 pub mod wait;

@@ -156,5 +156,7 @@ impl Drop for Pcheck {
 
 /// Whether this line is the same on every tier.
 pub fn is_published(line: &str) -> bool {
-    !line.starts_with("Process [") || line.ends_with("] Down") || line.contains(" wanted are ")
+    !line.starts_with("Process [")
+        || line.ends_with("] Down")
+        || [" wanted are ", ": the service "].iter().any(|same| line.contains(same))
 }

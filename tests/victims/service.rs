@@ -1,4 +1,5 @@
-//! Stands for the services of a host: plain ones, and those that die early, do not want to end, fork, or answer badly.
+//! Stands for the services of a host: plain ones, and those that die early, do not want to end, fork, or answer badly, late
+//! or no more.
 //!
 //! Words that are not understood are only there to be seen in the command line. Whatever it does, it ends when nobody holds
 //! the FIFO `life` beside it open for writing any more: no test leaves one behind.
@@ -41,13 +42,9 @@ fn main() {
         exit(0);
     }
     if let Some(port) = value("port") {
-        let listener =
-            TcpListener::bind(("127.0.0.1", u16::try_from(port).expect("a port"))).unwrap_or_else(|_| exit(9));
-        thread::spawn(move || {
-            for connection in listener.incoming().flatten() {
-                let _gone = (&connection).write_all(b"HTTP/1.0 200 OK\r\n\r\n");
-            }
-        });
+        let port = u16::try_from(port).expect("a port");
+        let asked = has("tells").then(|| own.with_file_name("asked"));
+        serve(port, asked, value("slow").map(Duration::from_millis), has("closes"));
     }
     if has("chatter") {
         thread::spawn(|| {
@@ -59,6 +56,48 @@ fn main() {
         });
     }
     life.wait(value("for").map(Duration::from_millis));
+}
+
+/// Answers on a port: after a while, if so wished. Each connection is told of in a file, before it is answered. One that
+/// `closes` does so when it gets SIGUSR1, and goes on living.
+fn serve(port: u16, asked: Option<PathBuf>, slow: Option<Duration>, closes: bool) {
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap_or_else(|_| exit(9));
+    if closes {
+        close_on_signal(listener.as_raw_fd());
+    }
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let Ok(connection) = connection else { return };
+            if let Some(asked) = &asked {
+                let file = OpenOptions::new().create(true).append(true).open(asked);
+                file.and_then(|mut file| file.write_all(b"asked\n")).expect("the test reads it");
+            }
+            thread::sleep(slow.unwrap_or_default());
+            // What was not read would end the connection by a reset.
+            let _request = (&connection).read(&mut [0; 4096]);
+            let _gone = (&connection).write_all(b"HTTP/1.0 200 OK\r\n\r\n");
+        }
+    });
+}
+
+fn close_on_signal(listener: i32) {
+    // SAFETY: the set is ours, and outlives the calls.
+    let set = unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGUSR1);
+        // There is one thread, and all others will have its mask.
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+        set
+    };
+    thread::spawn(move || {
+        let mut signal = 0;
+        // SAFETY: the set is ours; a listener that is shut down listens no more, and whoever waits for it is told.
+        unsafe {
+            libc::sigwait(&raw const set, &raw mut signal);
+            libc::shutdown(listener, libc::SHUT_RDWR);
+        }
+    });
 }
 
 /// As daemons do it: its starter does not wait for it, and it has no terminal.

@@ -14,11 +14,19 @@ use pfile_support::{Folder, shown, watcher};
 
 const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../rules");
 
-/// Files in the folders of `rules/` whose names end so.
+/// Files in `rules/`, however deep, whose names end so.
 fn files(ending: &str) -> Vec<PathBuf> {
-    let folders = fs::read_dir(RULES).unwrap().map(|item| item.unwrap().path()).filter(|path| path.is_dir());
-    let files = folders.flat_map(|folder| fs::read_dir(folder).unwrap()).map(|item| item.unwrap().path());
-    let mut files: Vec<_> = files.filter(|path| shown(path).ends_with(ending)).collect();
+    let mut files = Vec::new();
+    let mut left = vec![PathBuf::from(RULES)];
+    while let Some(folder) = left.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|item| item.unwrap().path()) {
+            if path.is_dir() {
+                left.push(path);
+            } else if shown(&path).ends_with(ending) {
+                files.push(path);
+            }
+        }
+    }
     files.sort();
     files
 }

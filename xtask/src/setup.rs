@@ -17,7 +17,7 @@ const COMPILER: [&str; 3] = ["rustc-web", "libstd-rust-web-dev-bpf", "rust-web-c
 const SERVERS: [&str; 4] = ["nginx-light", "apache2", "tomcat10-common", "postfix"];
 
 /// Tools that the tests and the fuzzer call.
-const TOOLS: [&str; 4] = ["g++", "libcap2-bin", "shellcheck", "util-linux"];
+const TOOLS: [&str; 5] = ["g++", "libcap2-bin", "openssl", "shellcheck", "util-linux"];
 
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -216,7 +216,7 @@ fn instructions() -> String {
          \x20       --no-default-features --features llvm-{BPF_LINKER_LLVM}\n\
          \x20   cargo install --locked cargo-deny --version {CARGO_DENY_VERSION}\n\
          \x20   cargo install --locked cargo-fuzz --version {CARGO_FUZZ_VERSION}\n\
-         \x20   # for the tests also: a C++ compiler, nginx, apache2, Tomcat 10, postfix, shellcheck, setpriv and unshare\n\n\
+         \x20   # for the tests also: a C++ compiler, nginx, apache2, Tomcat 10, postfix, openssl, shellcheck, setpriv and unshare\n\n\
          (The compiler's LLVM must not be newer than the linker's: `rustc +nightly -vV` tells.)"
     )
 }

@@ -148,12 +148,14 @@ fn documents_are_finished() {
         "README.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
+        "docs/clp.md",
         "docs/json.md",
         "docs/padmin.md",
         "docs/pcheck.md",
         "docs/pfile.md",
         "docs/probe.md",
         "rules/README.md",
+        "rules/cluster/README.md",
     ] {
         let text = fs::read_to_string(root().join(document)).expect("the document is there");
         for placeholder in ["BENCH", "TODO", "TBD", "XXX"] {

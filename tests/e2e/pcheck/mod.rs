@@ -11,6 +11,7 @@ mod places;
 mod restarts;
 mod scripts;
 mod signals;
+mod stalls;
 mod stopped;
 mod syslog;
 mod systemd;

@@ -13,31 +13,20 @@ use super::{
 };
 
 /// A httpd with a program path and a configuration of its own.
-struct Httpd {
-    site: Site,
+pub(super) struct Httpd {
+    pub(super) site: Site,
     program: String,
     configuration: String,
 }
 
 impl Httpd {
-    fn install() -> Self {
+    pub(super) fn install() -> Self {
         let site = Site::new();
-        symlink("/usr/sbin/apache2", site.path("httpd")).unwrap();
-        site.write("www/index.html", "It works");
-        let (folder, address) = (site.at(""), site.address);
-        let modules = ["mpm_event", "authz_core", "dir"];
-        let load =
-            modules.map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n")).concat();
-        let configuration = format!(
-            "{load}ServerRoot {folder}\nDefaultRuntimeDir {folder}\nServerName localhost\nPidFile {folder}httpd.pid\n\
-             ErrorLog {folder}error.log\nMutex file:{folder}\nUser www-data\nGroup www-data\nListen {address}\n\
-             DocumentRoot {folder}www\nDirectoryIndex index.html\nStartServers 2\n"
-        );
-        let configuration = site.write("httpd.conf", &configuration);
-        Self { program: site.at("httpd"), configuration, site }
+        let (program, configuration) = configure(&site);
+        Self { site, program, configuration }
     }
 
-    fn script(&self) -> String {
+    pub(super) fn script(&self) -> String {
         let program = format!("program={}", self.program);
         let start = format!("exec \"$program\" -f {} -k start", self.configuration);
         let changes = [("program=/usr/sbin/httpd", program.as_str()), (r#"exec "$program" -k start"#, start.as_str())];
@@ -45,13 +34,35 @@ impl Httpd {
     }
 
     fn watched(&self, script: &str) -> Kept {
-        let entry = format!("{}:{script}:86400:3:exit", self.program);
+        self.watched_with(script, "")
+    }
+
+    /// With these lines below its entry.
+    pub(super) fn watched_with(&self, script: &str, below: &str) -> Kept {
+        let entry = format!("{}:{script}:86400:3:exit\n{below}", self.program);
         Kept::start_after(script, &self.site, &entry, &["--tier", "ebpf"])
     }
 
     fn answers(&self) {
         until("httpd answers", || self.site.answers());
     }
+}
+
+/// A program path, and a configuration.
+pub(super) fn configure(site: &Site) -> (String, String) {
+    symlink("/usr/sbin/apache2", site.path("httpd")).unwrap();
+    site.write("www/index.html", "It works");
+    let (folder, address) = (site.at(""), site.address);
+    let modules = ["mpm_event", "authz_core", "dir"];
+    let load =
+        modules.map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n")).concat();
+    let configuration = format!(
+        "{load}ServerRoot {folder}\nDefaultRuntimeDir {folder}\nServerName localhost\nPidFile {folder}httpd.pid\n\
+         ErrorLog {folder}error.log\nMutex file:{folder}\nUser www-data\nGroup www-data\nListen {address}\n\
+         DocumentRoot {folder}www\nDirectoryIndex index.html\nStartServers 2\n"
+    );
+    let configuration = site.write("httpd.conf", &configuration);
+    (site.at("httpd"), configuration)
 }
 
 /// Processes that another one has started and that live.

@@ -3,6 +3,8 @@
 mod httpd;
 mod kept;
 mod nginx;
+mod probed;
 mod site;
+mod stalled;
 mod thousand;
 mod tomcat;

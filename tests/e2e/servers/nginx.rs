@@ -14,14 +14,23 @@ use super::{
 };
 
 /// An nginx with a program path and a configuration of its own.
-struct Nginx {
-    site: Site,
+pub(super) struct Nginx {
+    pub(super) site: Site,
     program: String,
 }
 
 impl Nginx {
     fn install() -> Self {
-        let site = Site::new();
+        Self::install_on(Site::new(), "")
+    }
+
+    /// The same over TLS, with the certificate `cert.pem` and its key, `key.pem`.
+    pub(super) fn install_with_tls(site: Site) -> Self {
+        let (certificate, key) = (site.at("cert.pem"), site.at("key.pem"));
+        Self::install_on(site, &format!(" ssl; ssl_certificate {certificate}; ssl_certificate_key {key}"))
+    }
+
+    fn install_on(site: Site, tls: &str) -> Self {
         symlink("/usr/sbin/nginx", site.path("nginx")).unwrap();
         let (folder, address) = (site.at(""), site.address);
         site.write("www/index.html", "It works");
@@ -29,7 +38,7 @@ impl Nginx {
         let temporary = temporary.map(|name| format!("{name}_temp_path {folder}{name};")).concat();
         let configuration = format!(
             "worker_processes 2; pid {folder}nginx.pid; error_log {folder}error.log; events {{}}\n\
-             http {{ access_log off; {temporary} server {{ listen {address}; root {folder}www; }} }}\n"
+             http {{ access_log off; {temporary} server {{ listen {address}{tls}; root {folder}www; }} }}\n"
         );
         site.write("nginx.conf", &configuration);
         Self { program: site.at("nginx"), site }
@@ -49,9 +58,15 @@ impl Nginx {
     }
 
     fn watched(&self) -> Kept {
+        self.watched_with("")
+    }
+
+    /// With these lines below its entry.
+    pub(super) fn watched_with(&self, below: &str) -> Kept {
         let script = self.script();
         // Its title is not its program; which of several it is, the path in the title says.
-        let entry = format!("/usr/sbin/nginx:{script}:86400:3:exit:include_strings=master process {}", self.program);
+        let entry =
+            format!("/usr/sbin/nginx:{script}:86400:3:exit:include_strings=master process {}\n{below}", self.program);
         Kept::start_after(&script, &self.site, &entry, &["--tier", "ebpf"])
     }
 

@@ -74,7 +74,7 @@ fn jre() -> PathBuf {
 }
 
 /// A Java and a Tomcat with places of their own, as the guide unpacks them: no other one on this host is meant.
-fn install(site: &Site) -> String {
+pub(super) fn install(site: &Site) -> String {
     assert!(Path::new(HOME).exists(), "`cargo xtask setup` installs Tomcat");
     symlink(HOME, site.path("home")).unwrap();
     symlink(jre(), site.path("jre")).unwrap();

@@ -22,6 +22,7 @@ mod ending;
 mod event;
 pub mod fleet;
 mod id;
+pub mod monitor;
 mod note;
 mod order;
 pub mod pfile;

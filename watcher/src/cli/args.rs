@@ -27,12 +27,34 @@ pub(super) enum Command {
     Doctor(Doctor),
     Events(Events),
     Explain(Explain),
+    Httpmon(super::clp::Httpmon),
     New(New),
     Pcheck(super::pcheck::Pcheck),
     Padmin(Padmin),
     Probe(super::probe::Probe),
+    Smtpmon(super::clp::Smtpmon),
     Watch(Watch),
     Why(Why),
+}
+
+impl Command {
+    /// Whether diagnostics are wanted, by a command that reads its words by itself.
+    pub(super) fn is_verbose(&self) -> bool {
+        match self {
+            Self::Httpmon(arguments) => arguments.is_verbose(),
+            Self::Smtpmon(arguments) => arguments.is_verbose(),
+            Self::Check(_)
+            | Self::Doctor(_)
+            | Self::Events(_)
+            | Self::Explain(_)
+            | Self::New(_)
+            | Self::Pcheck(_)
+            | Self::Padmin(_)
+            | Self::Probe(_)
+            | Self::Watch(_)
+            | Self::Why(_) => false,
+        }
+    }
 }
 
 /// Find what is wrong with pfiles: mistakes, and what will hurt on this host

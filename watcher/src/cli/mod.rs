@@ -3,6 +3,7 @@
 mod args;
 mod ask_args;
 mod check;
+mod clp;
 mod diagnostic;
 mod doctor;
 mod events;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return exit::not_parsed(&error, names::usage_code(&words)),
     };
+    let verbose = verbose || command.is_verbose();
     if let Err(error) = telemetry::init(verbose) {
         return exit::usage(&error);
     }
@@ -49,10 +51,12 @@ pub fn main() -> ExitCode {
         args::Command::Doctor(arguments) => doctor::run(&arguments),
         args::Command::Events(arguments) => events::run(&arguments),
         args::Command::Explain(arguments) => explain::run(&arguments),
+        args::Command::Httpmon(arguments) => arguments.run(),
         args::Command::New(arguments) => new::run(&arguments),
         args::Command::Pcheck(arguments) => pcheck::run(&arguments),
         args::Command::Padmin(arguments) => padmin::run(&arguments),
         args::Command::Probe(arguments) => probe::run(&arguments),
+        args::Command::Smtpmon(arguments) => arguments.run(),
         args::Command::Watch(arguments) => watch::run(&arguments),
         args::Command::Why(arguments) => why::run(&arguments),
     }

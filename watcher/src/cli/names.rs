@@ -4,15 +4,18 @@ use std::{ffi::OsString, path::Path};
 
 use super::exit;
 
-/// The original's commands. Each is also a sub-command of the same name.
-const STAND_INS: [&str; 2] = ["padmin", "pcheck"];
+/// The original's commands, and the sub-command that each is.
+const STAND_INS: [(&str, &str); 4] =
+    [("clp_httpmon", "httpmon"), ("clp_smtpmon", "smtpmon"), ("padmin", "padmin"), ("pcheck", "pcheck")];
+/// Those whose codes for a wrong command line are their own.
+const OWN_CODES: [&str; 2] = ["padmin", "pcheck"];
 
 /// The command line, with the sub-command that the program's own name stands for.
 pub(super) fn arguments(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut given = given.into_iter();
     let own = given.next().unwrap_or_default();
     let called = Path::new(&own).file_name().unwrap_or_default();
-    let stands_for = STAND_INS.into_iter().find(|name| called == *name).map(OsString::from);
+    let stands_for = STAND_INS.into_iter().find(|(name, _)| called == *name).map(|(_, sub)| OsString::from(sub));
     std::iter::once(own).chain(stands_for).chain(given).collect()
 }
 
@@ -21,7 +24,7 @@ pub(super) fn usage_code(arguments: &[OsString]) -> u8 {
     let is_option = |word: &&OsString| word.as_encoded_bytes().starts_with(b"-");
     let command = arguments.iter().skip(1).find(|word| !is_option(word));
     match command {
-        Some(command) if STAND_INS.into_iter().any(|name| command == name) => exit::STAND_IN_USAGE,
+        Some(command) if OWN_CODES.into_iter().any(|name| command == name) => exit::STAND_IN_USAGE,
         Some(_) | None => exit::USAGE,
     }
 }
@@ -39,6 +42,8 @@ mod tests {
     fn the_name_stands_for_a_sub_command() {
         assert_eq!(of("/opt/HA/PS/bin/padmin -l"), ["/opt/HA/PS/bin/padmin", "padmin", "-l"]);
         assert_eq!(of("pcheck -f a"), ["pcheck", "pcheck", "-f", "a"]);
+        assert_eq!(of("/usr/sbin/clp_httpmon web"), ["/usr/sbin/clp_httpmon", "httpmon", "web"]);
+        assert_eq!(of("clp_smtpmon"), ["clp_smtpmon", "smtpmon"]);
         assert_eq!(of("watcher padmin -l"), ["watcher", "padmin", "-l"]);
         assert_eq!(of("/usr/bin/watcher-1.2 doctor"), ["/usr/bin/watcher-1.2", "doctor"]);
         assert_eq!(arguments([]), [""]);

@@ -5,13 +5,14 @@ use tokio::sync::broadcast;
 use watcher_core::{
     Answer, Mono, Pid, Wall,
     fleet::{EntryView, FleetView},
+    monitor::Standing,
     pfile::AbsolutePath,
 };
 
 use super::{
     Line,
     protocol::VERSION,
-    view::{ParamLine, WhoLine},
+    view::{MonitorLine, ParamLine, WhoLine},
 };
 
 /// What the engine answers.
@@ -30,6 +31,8 @@ pub enum Reply {
     },
     /// To `Why`.
     Lines(Vec<Line>),
+    /// To `Monitor`.
+    Monitor(Standing),
     /// To `ShowParam`.
     Param(FleetView),
     /// To `Ping`.
@@ -70,6 +73,7 @@ pub(super) enum Head {
     Lines {
         count: Option<usize>,
     },
+    Monitor(MonitorLine),
     Param(ParamLine),
     Refused {
         why: String,

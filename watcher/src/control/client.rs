@@ -11,7 +11,7 @@ use super::{
     answer::Head,
     is_absent,
     protocol::{self, Command, VERSION, Version},
-    view::{EntryLine, ParamLine, WhoLine},
+    view::{EntryLine, MonitorLine, ParamLine, WhoLine},
 };
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
@@ -30,6 +30,8 @@ pub enum Answer {
     Entries(Vec<EntryLine>),
     /// To `Events` and `Why`.
     Lines(Vec<String>),
+    /// To `Monitor`.
+    Monitor(MonitorLine),
     /// To `ShowParam`.
     Param(ParamLine),
     /// To `Ping`.
@@ -76,6 +78,7 @@ pub fn ask(socket: &Path, command: &Command, limit: Duration) -> Result<Answer, 
         Head::Lines { count: None } => {
             return Err(Failure::Strange("it has no end, and none was asked for that has not".to_owned()));
         }
+        Head::Monitor(standing) => Answer::Monitor(standing),
         Head::Param(param) => Answer::Param(param),
         Head::Refused { why } => return Err(Failure::Refused(why)),
         Head::Who(who) => Answer::Who(who),
@@ -103,7 +106,7 @@ pub fn follow(socket: &Path, command: &Command, limit: Duration) -> Result<Strea
             Ok(Stream { begun, rest: connection.reader.into_inner().stream })
         }
         Head::Refused { why } => Err(Failure::Refused(why)),
-        Head::Done | Head::Entries { .. } | Head::Param(_) | Head::Who(_) => {
+        Head::Done | Head::Entries { .. } | Head::Monitor(_) | Head::Param(_) | Head::Who(_) => {
             Err(Failure::Strange("it holds no events".to_owned()))
         }
     }

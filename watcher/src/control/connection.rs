@@ -23,8 +23,8 @@ use super::{
     Line,
     answer::{Head, Reply},
     protocol,
-    server::Request,
-    view::{EntryLine, ParamLine, WhoLine},
+    server::{Bounds, Request},
+    view::{EntryLine, MonitorLine, ParamLine, WhoLine},
 };
 
 /// How long the engine may take. It answers at once, or when an order is done, which may be to read a large file.
@@ -34,11 +34,12 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 const PIECE: usize = 16 << 10;
 
 /// Serves a connection to its end.
-pub(super) async fn serve(stream: UnixStream, requests: mpsc::Sender<Request>, patience: Duration) {
+pub(super) async fn serve(stream: UnixStream, requests: mpsc::Sender<Request>, bounds: Bounds) {
+    let Bounds { name, connections: _, patience } = bounds;
     let mut client = Client { stream, patience };
     let reply = match timeout(patience, client.request()).await {
         Ok(Ok(line)) => match protocol::read(&line) {
-            Ok(command) => ask(command, requests).await,
+            Ok(command) => ask(command, requests, name).await,
             Err(why) => Reply::refused(why),
         },
         Ok(Err(error)) if error.kind() == io::ErrorKind::FileTooLarge => Reply::refused(error.to_string()),
@@ -51,18 +52,18 @@ pub(super) async fn serve(stream: UnixStream, requests: mpsc::Sender<Request>, p
     }
 }
 
-async fn ask(command: protocol::Command, requests: mpsc::Sender<Request>) -> Reply {
+async fn ask(command: protocol::Command, requests: mpsc::Sender<Request>, name: &str) -> Reply {
     let (answer, answered) = oneshot::channel();
     let asked = requests.send(Request { command, answer }).await;
     // Whoever waits must not keep the channel open.
     drop(requests);
     if asked.is_err() {
-        return Reply::refused("this pcheck is ending");
+        return Reply::refused(format!("this {name} is ending"));
     }
     match timeout(ANSWER_LIMIT, answered).await {
         Ok(Ok(reply)) => reply,
-        Ok(Err(_)) => Reply::refused("this pcheck is ending"),
-        Err(_) => Reply::refused(format!("this pcheck has not done it within {} s", ANSWER_LIMIT.as_secs())),
+        Ok(Err(_)) => Reply::refused(format!("this {name} is ending")),
+        Err(_) => Reply::refused(format!("this {name} has not done it within {} s", ANSWER_LIMIT.as_secs())),
     }
 }
 
@@ -109,6 +110,7 @@ impl Client {
                 self.lines(&last).await?;
                 self.follow(live).await
             }
+            Reply::Monitor(standing) => self.head(&Head::Monitor(MonitorLine::of(&standing))).await,
             Reply::Param(view) => self.head(&Head::Param(ParamLine::of(&view))).await,
             Reply::Who(who) => self.head(&Head::Who(WhoLine::of(&who))).await,
         }

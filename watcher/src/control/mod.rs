@@ -17,7 +17,7 @@ use std::{
 pub use answer::{Reply, Who};
 pub use protocol::Command;
 pub use server::{Bounds, Request, Server};
-pub use view::{EntryLine, ParamLine, StallLine, WhoLine};
+pub use view::{EntryLine, MonitorLine, ParamLine, StallLine, WhoLine};
 
 /// A line of JSON that was made once, for whoever wants it; without its line feed.
 pub type Line = Arc<str>;

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 use watcher_core::{
-    Order, Setting,
+    Order, Setting, monitor,
     pfile::{EntryNumber, Interval, Seconds},
 };
 
@@ -25,6 +25,8 @@ pub enum Command {
         /// At most so many of those that are remembered; all of them where none is given.
         last: Option<u32>,
     },
+    /// To a `clp_httpmon` or `clp_smtpmon`.
+    Monitor(monitor::Order),
     /// Do something.
     Order(Order),
     /// Who are you?
@@ -86,6 +88,9 @@ struct Versioned {
 enum Wire {
     Dump,
     Events { follow: bool, last: Option<u32> },
+    MonitorPause,
+    MonitorResume,
+    MonitorShow,
     Pause { entry: Option<NonZeroU32> },
     Ping,
     Reload,
@@ -103,6 +108,9 @@ impl Wire {
     fn of(command: &Command) -> Self {
         match command {
             Command::Events { follow, last } => Self::Events { follow: *follow, last: *last },
+            Command::Monitor(monitor::Order::Pause) => Self::MonitorPause,
+            Command::Monitor(monitor::Order::Resume) => Self::MonitorResume,
+            Command::Monitor(monitor::Order::Show) => Self::MonitorShow,
             Command::Order(Order::Dump) => Self::Dump,
             Command::Order(Order::Pause(entry)) => Self::Pause { entry: entry.map(number) },
             Command::Order(Order::Reload) => Self::Reload,
@@ -128,6 +136,9 @@ impl Wire {
         Ok(match self {
             Self::Dump => Command::Order(Order::Dump),
             Self::Events { follow, last } => Command::Events { follow, last },
+            Self::MonitorPause => Command::Monitor(monitor::Order::Pause),
+            Self::MonitorResume => Command::Monitor(monitor::Order::Resume),
+            Self::MonitorShow => Command::Monitor(monitor::Order::Show),
             Self::Pause { entry } => Command::Order(Order::Pause(entry.map(entry_number))),
             Self::Ping => Command::Ping,
             Self::Reload => Command::Order(Order::Reload),
@@ -185,6 +196,9 @@ mod tests {
         ];
         prop_oneof![
             order.prop_map(Command::Order),
+            Just(Command::Monitor(monitor::Order::Pause)),
+            Just(Command::Monitor(monitor::Order::Resume)),
+            Just(Command::Monitor(monitor::Order::Show)),
             Just(Command::Ping),
             Just(Command::ShowParam),
             entry().prop_map(|entry| Command::ShowEntries { entry }),
@@ -212,6 +226,9 @@ mod tests {
         ) {
             let mut line = line(&command).unwrap();
             *at.get_mut(&mut line) = byte;
+            if let Ok(Command::Monitor(read)) = read(&line) {
+                prop_assert!(matches!(&command, Command::Monitor(order) if *order == read));
+            }
             if let Ok(Command::Order(read)) = read(&line) {
                 let same = |order: &Order| std::mem::discriminant(order) == std::mem::discriminant(&read);
                 prop_assert!(matches!(&command, Command::Order(order) if same(order)));

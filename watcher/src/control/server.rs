@@ -22,6 +22,8 @@ use super::{answer::Head, connection, is_absent, protocol::Command};
 /// What clients may use up.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
+    /// Who serves, as refusals name it.
+    pub name: &'static str,
     /// Connections at once; more are told so and closed.
     pub connections: usize,
     /// How long a client may take to send its request, and to read a piece of its answer.
@@ -30,7 +32,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { connections: 64, patience: Duration::from_secs(5) }
+        Self { name: "pcheck", connections: 64, patience: Duration::from_secs(5) }
     }
 }
 
@@ -117,16 +119,16 @@ impl Server {
 
     fn admit(&mut self, stream: UnixStream) {
         while self.connections.try_join_next().is_some() {}
-        let Bounds { connections: most, patience } = self.bounds;
-        let welcome = may_ask(&stream).and_then(|()| match self.connections.len() {
+        let Bounds { name, connections: most, patience: _ } = self.bounds;
+        let welcome = may_ask(&stream, name).and_then(|()| match self.connections.len() {
             busy if busy < most => Ok(()),
             busy => {
-                Err(format!("{busy} others are asking this pcheck right now, and more cannot be served: try again"))
+                Err(format!("{busy} others are asking this {name} right now, and more cannot be served: try again"))
             }
         });
         match welcome {
             Ok(()) => {
-                let _task = self.connections.spawn(connection::serve(stream, self.sender.clone(), patience));
+                let _task = self.connections.spawn(connection::serve(stream, self.sender.clone(), self.bounds));
             }
             Err(why) => turn_away(stream, why),
         }
@@ -141,7 +143,7 @@ async fn pause(until: Option<Instant>) {
 }
 
 /// Root, and whom this process runs as.
-fn may_ask(stream: &UnixStream) -> Result<(), String> {
+fn may_ask(stream: &UnixStream, name: &str) -> Result<(), String> {
     let peer = stream.peer_cred().map_err(|error| format!("who asks cannot be found out: {error}"))?.uid();
     let own = rustix::process::geteuid().as_raw();
     if peer == 0 || peer == own {
@@ -149,8 +151,8 @@ fn may_ask(stream: &UnixStream) -> Result<(), String> {
     }
     debug!(peer, "a stranger asked");
     Err(match own {
-        0 => format!("only root may ask this pcheck, and user {peer} is not root"),
-        own => format!("only root and user {own} may ask this pcheck, and this is user {peer}"),
+        0 => format!("only root may ask this {name}, and user {peer} is not root"),
+        own => format!("only root and user {own} may ask this {name}, and this is user {peer}"),
     })
 }
 

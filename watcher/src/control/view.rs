@@ -3,8 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 use watcher_core::{
-    Mono, Pid, Wall,
+    Mono, Pid, Span, Wall,
     fleet::{EntryView, FleetView, StallView},
+    monitor::{Standing, Symptom},
     pfile::Strings,
 };
 
@@ -77,6 +78,12 @@ pub struct StallLine {
     /// Why the last check failed, or could not be made: it completes the sentence "the service …".
     #[serde(default)]
     pub why: Option<String>,
+    /// A stall is not acted on, since too many services fail together.
+    #[serde(default)]
+    pub held: bool,
+    /// The check has ended.
+    #[serde(default)]
+    pub ended: bool,
 }
 
 /// The parameters in force.
@@ -97,6 +104,25 @@ pub struct ParamLine {
     pub entries: usize,
     /// How deaths are learned of.
     pub tier: String,
+}
+
+/// How a `clp_httpmon` or `clp_smtpmon` stands.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct MonitorLine {
+    /// Whether the order that this answers has changed anything.
+    pub changed: bool,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Checks that were begun.
+    pub checks: u64,
+    /// Checks that failed, one after the other, up to now.
+    pub faults: u32,
+    /// Number of the message of the last fault.
+    pub last_fault: Option<u8>,
+    /// The number in that message.
+    pub last_error: Option<i32>,
+    /// Seconds until the next check, where one is waited for.
+    pub next_check_s: Option<f64>,
 }
 
 /// A running pcheck.
@@ -189,7 +215,7 @@ impl EntryLine {
 
 impl StallLine {
     fn of(view: &StallView, now: Mono) -> Self {
-        let StallView { kind, port, status, failures, failing_since, fault } = view;
+        let StallView { kind, port, status, failures, failing_since, fault, held, ended } = view;
         Self {
             kind: kind.short().to_owned(),
             status: status.name().to_owned(),
@@ -197,6 +223,8 @@ impl StallLine {
             failures: *failures,
             failing_s: failing_since.map(|since| now.since(since).seconds()),
             why: fault.as_ref().map(ToString::to_string),
+            held: *held,
+            ended: *ended,
         }
     }
 }
@@ -220,6 +248,21 @@ impl ParamLine {
     #[must_use]
     pub fn shm_dump_file(&self) -> Option<Vec<u8>> {
         self.shm_dump_file.as_ref().map(|path| bytes(path, self.shm_dump_file_hex.as_deref()))
+    }
+}
+
+impl MonitorLine {
+    pub(super) fn of(standing: &Standing) -> Self {
+        let Standing { changed, paused, checks, faults, last, next_in } = *standing;
+        Self {
+            changed,
+            paused,
+            checks,
+            faults,
+            last_fault: last.map(Symptom::number),
+            last_error: last.and_then(Symptom::error),
+            next_check_s: next_in.map(Span::seconds),
+        }
     }
 }
 

@@ -1,14 +1,16 @@
 //! The loops: one select over all sources, one look at the clock a turn, sole owners of the state machines.
 
+pub mod monitor;
 pub mod patrol;
 mod vigil;
 
 use std::{io, time::Duration};
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
 pub use self::vigil::{Engine, Outcome};
-use crate::{executor::watch::Watch, sources::ring::RingSource};
+use crate::{executor::watch::Watch, sources::ring::RingSource, sys::clock};
+use watcher_core::Mono;
 
 /// When to look again at a ring whose counters do not add up yet.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -35,6 +37,20 @@ fn ticks(period: Duration) -> Interval {
 async fn readable(ring: Option<&RingSource>) -> io::Result<()> {
     match ring {
         Some(ring) => ring.readable().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(deadline: Option<Mono>) {
+    let left = deadline.map_or(0, |deadline| deadline.since(clock::now()).0);
+    sleep_until(Instant::now() + Duration::from_nanos(left)).await;
+}
+
+async fn tick(ticks: Option<&mut Interval>) {
+    match ticks {
+        Some(ticks) => {
+            ticks.tick().await;
+        }
         None => std::future::pending().await,
     }
 }

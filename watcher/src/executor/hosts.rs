@@ -31,15 +31,16 @@ pub fn nameless(hosts: &BTreeSet<Bytes>) -> BTreeMap<Bytes, Nameless> {
     let (found, answers) = sync_channel(names.len());
     for share in names.chunks(names.len().div_ceil(THREADS)) {
         let (share, found) = (share.to_vec(), found.clone());
-        // Not waited for: it ends when the resolver gives up.
-        thread::spawn(move || {
+        let look_up = move || {
             for name in share {
                 let answer = resolver::addresses(name.as_slice());
                 if found.send((name, answer)).is_err() {
                     return;
                 }
             }
-        });
+        };
+        // Not waited for: it ends when the resolver gives up. Where no thread can be had, nobody answers.
+        let _thread = thread::Builder::new().name("names".to_owned()).spawn(look_up);
     }
     drop(found);
     let until = Instant::now() + LIMIT;

@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod dump;
 pub mod event_line;
+mod folder;
 pub mod hands;
 pub mod harmless;
 pub mod hosts;
@@ -14,6 +15,7 @@ pub mod log;
 pub mod percent;
 pub mod pidfds;
 pub mod probe;
+pub mod record;
 pub mod replace;
 pub mod rules;
 pub mod rundir;

@@ -3,15 +3,13 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
     os::unix::{
         ffi::{OsStrExt as _, OsStringExt as _},
-        fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+        fs::{MetadataExt as _, OpenOptionsExt as _},
     },
     path::{Path, PathBuf},
-    thread::sleep,
-    time::Duration,
 };
 
 use rustix::fs::{FlockOperation, flock};
@@ -19,7 +17,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use watcher_core::{EntryId, Pid};
 
-use super::percent;
+use super::{
+    folder::{check_own, check_root, lock, make},
+    percent,
+};
 use crate::sys::own;
 
 /// A claimed folder. It is ours until this is dropped.
@@ -191,65 +192,6 @@ fn holder(file: &mut File, dir: &Path, ipc_key: u32) -> Option<Running> {
     let Holder { pid, pfile, device, inode } = serde_json::from_slice(&text).ok()?;
     let pfile = OsString::from_vec(percent::decode(&pfile)?).into();
     Some(Running { pid: Pid::new(pid)?, pfile, ipc_key, dir: dir.to_owned(), device, inode })
-}
-
-/// Takes a lock, within this many tries of 20 ms. It goes with the descriptor.
-fn lock(file: &File, tries: u32) -> io::Result<bool> {
-    for _ in 0..tries {
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) => sleep(Duration::from_millis(20)),
-            taken => return Ok(taken.map(|()| true)?),
-        }
-    }
-    Ok(false)
-}
-
-fn make(folder: &Path, mode: u32) -> io::Result<()> {
-    if fs::symlink_metadata(folder).is_ok() {
-        return Ok(());
-    }
-    match DirBuilder::new().recursive(true).mode(mode).create(folder) {
-        // As it was meant, whatever the umask says.
-        Ok(()) => fs::set_permissions(folder, Permissions::from_mode(mode)),
-        // Somebody else was faster.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-fn check_root(root: &Path) -> io::Result<()> {
-    const BY_OTHERS: u32 = 0o022;
-    const STICKY: u32 = 0o1000;
-    let data = folder(root)?;
-    if data.uid() != 0 && data.uid() != rustix::process::geteuid().as_raw() {
-        return Err(io::Error::other(format!("it belongs to user {}", data.uid())));
-    }
-    if data.mode() & BY_OTHERS != 0 && data.mode() & STICKY == 0 {
-        return Err(io::Error::other("others may write it"));
-    }
-    Ok(())
-}
-
-fn check_own(dir: &Path) -> io::Result<()> {
-    let data = folder(dir)?;
-    if data.uid() != rustix::process::geteuid().as_raw() {
-        return Err(io::Error::other(format!("it belongs to user {}", data.uid())));
-    }
-    if data.mode() & 0o777 != 0o700 {
-        fs::set_permissions(dir, Permissions::from_mode(0o700))?;
-    }
-    Ok(())
-}
-
-fn folder(path: &Path) -> io::Result<fs::Metadata> {
-    let data = fs::symlink_metadata(path)?;
-    if data.is_symlink() {
-        Err(io::Error::other("it is a symbolic link"))
-    } else if !data.is_dir() {
-        Err(io::Error::other("it is not a folder"))
-    } else {
-        Ok(data)
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! Signals to processes: by a pidfd that was checked against the start time, so that nobody else gets them.
 
-use std::io;
+use std::{
+    io,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use watcher_core::{ProcId, Signal};
 
@@ -37,6 +41,51 @@ pub fn send_to_group(leader: ProcId, Signal(number): Signal) -> io::Result<()> {
     }
 }
 
+/// Why a process that was to end has not.
+#[derive(Debug)]
+pub enum NotEnded {
+    /// It lives on.
+    Alive,
+    /// Who has this pid is another process, or that of another user.
+    Another,
+    /// It may not be asked.
+    Refused(io::Error),
+}
+
+impl From<io::Error> for NotEnded {
+    fn from(error: io::Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Asks exactly this process, of this user, to end by SIGTERM, and waits until it has gone.
+///
+/// # Errors
+/// When it may not be asked, is another one, or has not gone within this time.
+pub fn end(proc: ProcId, user: u32, limit: Duration) -> Result<(), NotEnded> {
+    /// How often to look where there are no pidfds.
+    const LOOK: Duration = Duration::from_millis(50);
+    let lives = || proc::facts(proc.pid).map(|facts| facts.is_some_and(|facts| facts.proc == proc));
+    let pidfd = pidfd::open(proc.pid).ok();
+    // What was opened is the one that is meant if that one is still there now.
+    if !lives()? || proc::owner(proc.pid)? != Some(user) {
+        return Err(NotEnded::Another);
+    }
+    let Some(pidfd) = pidfd else {
+        send(proc, Signal::TERM)?;
+        let end = Instant::now() + limit;
+        while lives()? {
+            if Instant::now() >= end {
+                return Err(NotEnded::Alive);
+            }
+            sleep(LOOK);
+        }
+        return Ok(());
+    };
+    pidfd::send(&pidfd, Signal::TERM.0)?;
+    if pidfd::wait(&pidfd, limit)? { Ok(()) } else { Err(NotEnded::Alive) }
+}
+
 #[cfg(test)]
 mod tests {
     use watcher_core::StartTicks;
@@ -62,6 +111,21 @@ mod tests {
         while !pidfd::has_gone(&pidfd) {
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_process_is_asked_to_end_and_waited_for_if_it_is_the_one() {
+        let own = rustix::process::geteuid().as_raw();
+        let child = WaitingChild::fork(0).unwrap();
+        let proc = proc::facts(child.pid()).unwrap().unwrap().proc;
+        let earlier = ProcId { start: StartTicks(proc.start.0 - 1), ..proc };
+        let limit = Duration::from_secs(20);
+        assert!(matches!(end(earlier, own, limit), Err(NotEnded::Another)));
+        assert!(matches!(end(proc, own + 1, limit), Err(NotEnded::Another)));
+        let pidfd = pidfd::open(child.pid()).unwrap();
+        assert!(!pidfd::has_gone(&pidfd) && !pidfd::wait(&pidfd, Duration::ZERO).unwrap());
+        end(proc, own, limit).unwrap();
+        assert!(pidfd::has_gone(&pidfd));
     }
 
     #[test]

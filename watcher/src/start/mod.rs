@@ -1,5 +1,6 @@
 //! Wiring, once: which tier, then its sources and its executor.
 
+pub mod monitor;
 pub mod pcheck;
 
 use std::io;

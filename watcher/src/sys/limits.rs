@@ -22,6 +22,12 @@ pub fn raise_descriptors() -> Option<u64> {
     }
 }
 
+/// The limit on open descriptors as it is now (`None`: no limit).
+#[must_use]
+pub fn descriptors() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
 /// The limit on descriptors that this process was started with, if it has raised it.
 pub(super) fn descriptors_at_start() -> Option<libc::rlimit> {
     AT_START.get().copied()

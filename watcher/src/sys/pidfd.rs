@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -27,6 +28,22 @@ pub fn has_gone(pidfd: &impl AsFd) -> bool {
     let mut polled = [PollFd::new(pidfd, PollFlags::IN)];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     matches!(poll(&mut polled, Some(&at_once)), Ok(1))
+}
+
+/// Waits until the whole process has gone; says whether it has, within this time.
+///
+/// # Errors
+/// When it cannot be waited for.
+pub fn wait(pidfd: &impl AsFd, limit: Duration) -> io::Result<bool> {
+    let end = Instant::now() + limit;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&left)) {
+            Err(rustix::io::Errno::INTR) => {}
+            polled => return Ok(polled? == 1),
+        }
+    }
 }
 
 /// Sends a signal to exactly the process that it was opened for.

@@ -1,6 +1,6 @@
 //! `/proc/PID`: one process, as text.
 
-use std::{fs, io, io::Read as _};
+use std::{fs, io, io::Read as _, os::unix::fs::MetadataExt as _};
 
 use procfs_core::{FromRead as _, process::Stat};
 use watcher_core::{Ending, Pid, ProcId, StartTicks};
@@ -72,6 +72,18 @@ pub fn process_of_thread(tid: Pid) -> Option<Pid> {
     let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
     line.trim().parse().ok().and_then(Pid::new)
+}
+
+/// The user that a process runs as; `None` when there is no such process.
+///
+/// # Errors
+/// When that cannot be found out.
+pub fn owner(pid: Pid) -> io::Result<Option<u32>> {
+    match fs::metadata(format!("/proc/{pid}")) {
+        Ok(data) => Ok(Some(data.uid())),
+        Err(error) if no_such_process(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether a thread of this process lives that is not its leader.

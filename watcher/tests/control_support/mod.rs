@@ -89,6 +89,8 @@ pub(crate) fn entry(index: usize) -> EntryView {
             failures: 0,
             failing_since: None,
             fault: None,
+            held: false,
+            ended: false,
         }],
         retry_over: "continue".to_owned(),
         rerun: None,
@@ -199,6 +201,7 @@ fn reply(canned: &Canned, events: &broadcast::Sender<Line>, command: Command) ->
             let live = follow.then(|| events.subscribe());
             Reply::Events { last: lines[skipped..].to_vec(), live }
         }
+        Command::Monitor(_) => Reply::refused("no monitor"),
         Command::Order(Order::Pause(Some(entry)) | Order::Resume(Some(entry))) if entry.number() > entries.len() => {
             Reply::Answer(Answer::Refused(no_such_entry(entry, entries.len())))
         }

@@ -80,6 +80,7 @@ impl Unit {
         let is_ours = self.is_stopping(at);
         let Some(member) = self.member(at) else { return };
         let subject = member.subject();
+        let was_up = matches!(member.presence, Presence::Up(_));
         match &mut member.presence {
             Presence::Up(proc) if *proc == gone => {
                 let death = Leaving { proc: gone, since: now, ending, notice: None, reason, gone: true };
@@ -98,7 +99,8 @@ impl Unit {
             }
         }
         match self.phase.clone() {
-            Phase::Failed { fault, .. } if fault.culprit == at => self.proceed(cx),
+            // Of one that was up the death has just been acted on.
+            Phase::Failed { fault, .. } if fault.culprit == at && !was_up => self.proceed(cx),
             Phase::Stopping { fault, at: stopping, .. } if stopping == at => self.stop_before(fault, at, cx),
             Phase::Appearing { .. }
             | Phase::Failed { .. }

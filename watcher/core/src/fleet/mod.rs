@@ -278,6 +278,7 @@ impl Fleet {
         }
         if self.shared.guard.holds && !self.shared.guard.is_too_much() {
             self.shared.guard.holds = false;
+            self.units.values_mut().for_each(|unit| unit.begin_rows_anew(now.mono));
             out.push(Action::Tell(Told { entry: None, note: Note::StallsReleased }));
         }
         if self.shared.looks.begin(now.mono) {

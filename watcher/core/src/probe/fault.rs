@@ -88,8 +88,8 @@ pub enum Fault {
         /// Why.
         why: String,
     },
-    /// The server speaks only such TLS as we do not.
-    TlsTooOld {
+    /// The server lives, but speaks only such TLS as we do not: an older one, or one with certificates or names of ours.
+    TlsUnusable {
         /// What it said.
         why: String,
     },
@@ -99,21 +99,20 @@ impl Fault {
     /// Whether the fault may be the service's. What is missing on our side, or between it and us, says nothing of it.
     #[must_use]
     pub fn may_be_of_service(&self) -> bool {
-        /// `EADDRNOTAVAIL`: no local port is free. `ENOBUFS`: no memory for a socket.
-        const OURS: [i32; 2] = [99, 105];
+        /// `EADDRNOTAVAIL`, and `EAGAIN` in its place: no local port is free. `ENOMEM`, `ENOBUFS`: no memory for a socket.
+        /// `ENOSPC`: no more sockets may be waited for.
+        const OURS: [i32; 5] = [11, 12, 28, 99, 105];
         match self {
-            Self::Connect { errno } => !OURS.contains(errno),
+            Self::Connect { errno } | Self::Receive { errno } | Self::Send { errno } => !OURS.contains(errno),
             Self::Address { .. }
             | Self::Overrun
             | Self::Socket { .. }
-            | Self::TlsTooOld { .. }
+            | Self::TlsUnusable { .. }
             | Self::Trust { .. }
             | Self::Silent { step: Step::Resolve, .. } => false,
             Self::Closed { .. }
             | Self::Foreign { .. }
             | Self::Mismatch { .. }
-            | Self::Receive { .. }
-            | Self::Send { .. }
             | Self::Silent { .. }
             | Self::Status { .. }
             | Self::Tls { .. } => true,
@@ -136,7 +135,7 @@ impl Fault {
             Self::Socket { .. } => "socket",
             Self::Status { .. } => "status",
             Self::Tls { .. } => "tls",
-            Self::TlsTooOld { .. } => "tls_too_old",
+            Self::TlsUnusable { .. } => "tls_unusable",
             Self::Trust { .. } => "trust",
         }
     }
@@ -175,7 +174,7 @@ impl fmt::Display for Fault {
             Self::Status { code: 400.., line } => write!(f, "answers with an error: {line}"),
             Self::Status { line, .. } => write!(f, "answers what does not count as an answer: {line}"),
             Self::Tls { why } => write!(f, "fails in TLS: {why}"),
-            Self::TlsTooOld { why } => write!(f, "speaks no TLS that watcher speaks (1.2, 1.3): {why}"),
+            Self::TlsUnusable { why } => write!(f, "cannot be asked by TLS 1.2 or 1.3 as it is spoken here: {why}"),
             Self::Trust { why } => write!(f, "cannot be verified: {why}"),
         }
     }
@@ -187,11 +186,13 @@ struct Errno(i32);
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self.0 {
+            11 | 99 => "no local port is free",
+            12 => "out of memory",
             13 => "permission denied",
             23 | 24 => "too many open files",
+            28 => "too many sockets are waited for",
             32 => "broken pipe",
             97 => "address family not supported",
-            99 => "no local port is free",
             101 => "network unreachable",
             103 => "connection aborted",
             104 => "connection reset",
@@ -202,5 +203,32 @@ impl fmt::Display for Errno {
             number => return write!(f, "error {number}"),
         };
         f.write_str(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_host_lacks_is_no_fault_of_the_service() {
+        for errno in [11, 12, 28, 99, 105] {
+            for fault in [Fault::Connect { errno }, Fault::Receive { errno }, Fault::Send { errno }] {
+                assert!(!fault.may_be_of_service(), "{fault}");
+            }
+        }
+        for errno in [13, 32, 101, 103, 104, 110, 111, 113] {
+            for fault in [Fault::Connect { errno }, Fault::Receive { errno }, Fault::Send { errno }] {
+                assert!(fault.may_be_of_service(), "{fault}");
+            }
+        }
+        for fault in [
+            Fault::Trust { why: String::new() },
+            Fault::TlsUnusable { why: String::new() },
+            Fault::Socket { errno: 24 },
+            Fault::Overrun,
+        ] {
+            assert!(!fault.may_be_of_service(), "{fault}");
+        }
     }
 }

@@ -188,3 +188,22 @@ fn a_member_that_was_dying_already_is_waited_for_before_its_group_is_started() {
     assert_eq!([world.view(1).doing, world.view(2).doing], [Doing::Watching; 2]);
     assert_eq!(world.ran.len(), 2);
 }
+
+#[test]
+fn the_end_of_all_retries_is_told_once_whoever_tells_of_the_death() {
+    for tells_deaths in [true, false] {
+        let mut world = World::new("/bin/svc:/start.sh:86400:0:exit");
+        world.tells_deaths = tells_deaths;
+        let proc = world.start("/bin/svc");
+        world.begin();
+        world.lines();
+        world.kill(proc);
+        world.pass(SECOND);
+        let over = world.lines().into_iter().filter(|line| line.starts_with('(')).collect::<Vec<_>>();
+        assert_eq!(
+            over,
+            ["(/bin/svc) RETRY_OVER:EXIT", "(/bin/svc) FATAL"],
+            "the kernel tells of deaths: {tells_deaths}"
+        );
+    }
+}

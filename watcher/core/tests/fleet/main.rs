@@ -4,9 +4,12 @@
 mod background;
 mod edges;
 mod late;
+mod many_stalls;
 mod orders;
 mod properties;
 mod scripts;
+mod services;
+mod stall_time;
 mod stalls;
 mod stories;
 mod world;

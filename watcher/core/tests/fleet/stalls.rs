@@ -10,7 +10,14 @@ use watcher_core::{
 use crate::world::{SECOND, Script, Service, World};
 
 /// An entry with a check of its own port.
-fn entry(name: &str, action: &str, port: u16, interval: u32, retry_over: u32, (exec, act): (&str, u32)) -> String {
+pub(crate) fn entry(
+    name: &str,
+    action: &str,
+    port: u16,
+    interval: u32,
+    retry_over: u32,
+    (exec, act): (&str, u32),
+) -> String {
     format!(
         "/usr/sbin/{name}:/s:86400:3:{action}\n_bi_webserv {{\n\
          PS_INIT DLL:/l/lib_bi_webserv.so:DIRECT:-:-:-:0\n\
@@ -25,7 +32,7 @@ fn web(action: &str, rules: (&str, u32)) -> String {
 }
 
 /// A world with one process for each of these entries.
-fn up(text: &str, names: &[&str]) -> World {
+pub(crate) fn up(text: &str, names: &[&str]) -> World {
     let mut world = World::new(text);
     for name in names {
         world.start(&format!("/usr/sbin/{name}"));
@@ -35,7 +42,7 @@ fn up(text: &str, names: &[&str]) -> World {
     world
 }
 
-fn refused() -> Service {
+pub(crate) fn refused() -> Service {
     Service::Fails(Fault::Connect { errno: 111 })
 }
 
@@ -44,7 +51,7 @@ fn status(world: &World) -> StallStatus {
 }
 
 /// Lets time pass until a line is told; when that was.
-fn until(world: &mut World, line: &str) -> Mono {
+pub(crate) fn until(world: &mut World, line: &str) -> Mono {
     for _ in 0..100_000 {
         if world.log.iter().any(|told| told.contains(line)) {
             return world.now;
@@ -94,6 +101,18 @@ fn the_default_is_eleven_failures_in_a_row() {
     let before = world.asked_at.len();
     until(&mut world, "Find Web Server Stall");
     assert_eq!(world.asked_at.len() - before, 11);
+}
+
+#[test]
+fn a_timer_that_goes_off_a_little_late_costs_no_interval() {
+    let mut world = up(&web("continue", ("0", 1)), &["web"]);
+    world.services.insert(80, refused());
+    let due = world.fleet.next_deadline().unwrap();
+    world.sleep_through(due.after(Span::of_millis(500)).since(world.now));
+    assert_eq!(world.asked_at.len(), 1);
+    // If the others were in time, they would be too soon after the first one.
+    until(&mut world, "Find Web Server Stall");
+    assert_eq!(world.asked_at.len(), 4, "30 s are four checks");
 }
 
 #[test]
@@ -147,6 +166,10 @@ fn one_stall_is_enough_where_the_rule_says_so() {
     let mut world = up(&web("continue", ("1", 1)), &["web"]);
     world.services.insert(80, refused());
     until(&mut world, "(/usr/sbin/web ,pid=103) Up");
+    assert!(world.view(1).stall_checks[0].ended);
+    let ends =
+        "Process [/usr/sbin/web] port 80: no more stalls are looked for (EXEC error 1); padmin start begins anew";
+    assert!(world.log.iter().any(|line| line == ends), "{:#?}", world.log);
     assert_eq!(status(&world), StallStatus::Detect);
     let asked = world.asked_at.len();
     world.pass(Span::of_seconds(1_000));
@@ -273,86 +296,6 @@ fn what_is_not_the_services_fault_is_not_held_against_it() {
         world.pass(Span::of_seconds(11));
         assert_eq!(status(&world), StallStatus::Avail);
     }
-}
-
-#[test]
-fn many_that_fail_together_are_not_killed() {
-    let names: Vec<_> = (0..10).map(|number| format!("web{number}")).collect();
-    let entries = |guard: &str| {
-        let each = (80_u16..).zip(&names).map(|(port, name)| entry(name, "continue", port, 10, 30, ("0", 1)));
-        format!("{guard}{}", each.collect::<String>())
-    };
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    for (guard, failing, killed) in
-        [("", 6, 0), ("", 5, 5), ("#@ stall_guard=off\n", 10, 10), ("#@ stall_guard=90\n", 9, 9)]
-    {
-        let mut world = up(&entries(guard), &names);
-        world.pass(Span::of_seconds(10));
-        world.services.extend((80..80 + failing).map(|port| (port, refused())));
-        world.pass(Span::of_seconds(55));
-        let stalls = world.log.iter().filter(|line| line.contains("Find Web Server Stall")).count();
-        assert_eq!(stalls, killed, "{guard}{failing} fail: {:#?}", world.log);
-        let held = format!("{failing} of 10 services do not answer: no stall is acted on while so many fail together");
-        let told = world.log.iter().filter(|line| line.starts_with(&held)).count();
-        assert_eq!(told, usize::from(killed == 0), "{:#?}", world.log);
-        if killed == 0 {
-            // One that recovers sets the verdicts on the others free.
-            world.services.remove(&80);
-            world.pass(Span::of_seconds(25));
-            assert!(world.log.iter().any(|line| line == "Stalls are acted on again"));
-            assert_eq!(world.log.iter().filter(|line| line.contains("Find Web Server Stall")).count(), 5);
-        }
-    }
-}
-
-#[test]
-fn checks_are_spread_and_stay_so() {
-    let count = 600_u16;
-    let names: Vec<_> = (0..count).map(|number| format!("web{number}")).collect();
-    let text = (1..).zip(&names).map(|(port, name)| entry(name, "continue", port, 60, 600, ("0", 1)));
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let mut world = up(&text.collect::<String>(), &names);
-    let began = world.now;
-    world.pass(Span::of_seconds(600));
-    let mut second = vec![0; 600];
-    for (at, _) in &world.asked_at {
-        second[usize::try_from(at.since(began).0 / SECOND.0).unwrap()] += 1;
-    }
-    assert!(second[60..].iter().all(|asked| (8..=12).contains(asked)), "ten in each second: {second:?}");
-    assert!(second[..60].iter().all(|asked| *asked <= 30), "not in step at the beginning: {second:?}");
-}
-
-#[test]
-fn no_two_of_many_checks_of_an_entry_and_its_neighbours_come_together() {
-    let names: Vec<_> = (0..10).map(|number| format!("web{number}")).collect();
-    let text = (0_u16..).zip(&names).map(|(number, name)| {
-        let one = |place: u16| entry(name, "continue", number * 10 + place, 10, 600, ("0", 1));
-        let block = |place| one(place).split_once('\n').unwrap().1.to_owned();
-        one(1) + &(2..=10).map(block).collect::<String>()
-    });
-    let text: String = text.collect();
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let mut world = up(&text, &names);
-    world.pass(Span::of_seconds(10));
-    let times: std::collections::BTreeSet<_> = world.asked_at.iter().map(|(at, _)| *at).collect();
-    assert_eq!((times.len(), world.asked_at.len()), (100, 100));
-}
-
-#[test]
-fn not_too_many_are_asked_at_once() {
-    let names: Vec<_> = (0..1_000).map(|number| format!("web{number}")).collect();
-    let text = (1..).zip(&names).map(|(port, name)| entry(name, "continue", port, 10, 600, ("0", 1)));
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let mut world = up(&text.collect::<String>(), &names);
-    world.services.extend((1..=1_000).map(|port| (port, Service::Silent)));
-    let mut most = 0;
-    for _ in 0..60 {
-        world.pass(SECOND);
-        most = most.max(world.asking.len());
-    }
-    assert_eq!(most, 256);
-    let asked: std::collections::BTreeSet<_> = world.asked_at.iter().map(|(_, port)| *port).collect();
-    assert_eq!(asked.len(), 1_000, "each has its turn");
 }
 
 #[test]

@@ -11,10 +11,10 @@ use watcher_core::{
         EntryNumber, Pfile, UnknownOptions, read,
         select::{Process, Processes},
     },
-    probe::{Fault, Step, Verdict},
+    probe::Verdict,
 };
 
-pub(crate) use crate::scripts::Script;
+pub(crate) use crate::{scripts::Script, services::Service};
 
 pub(crate) const SECOND: Span = Span::of_seconds(1);
 
@@ -75,14 +75,6 @@ pub(crate) struct World {
     /// Told to be dying, and awaited: only then is it told that they have gone.
     announced: BTreeSet<ProcId>,
     awaited: BTreeSet<ProcId>,
-}
-
-/// What a service does when it is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Service {
-    Answers { certificate_days: Option<i64> },
-    Fails(Fault),
-    Silent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -333,28 +325,8 @@ impl World {
                 }
                 Action::Expect(name) => assert!(self.expected.insert(name.to_string()), "expected twice"),
                 Action::ExpectNoMore(name) => assert!(self.expected.remove(&name.to_string()), "not expected"),
-                Action::ForgetProbe(probe) => {
-                    // It may have its verdict already: that is told, and means nothing any more.
-                    let is_told = |event: &Event| matches!(event, Event::Probed { probe: told, .. } if *told == probe);
-                    let was_asked = self.asking.remove(&probe).is_some() || self.pending.iter().any(is_told);
-                    assert!(was_asked, "it was not asked");
-                }
-                Action::Probe { probe, ask } => {
-                    let port = ask.port.number();
-                    self.asked_at.push((self.now, port));
-                    assert!(self.asking.insert(probe, port).is_none(), "each attempt has a name of its own");
-                    let (takes, verdict) = match self.services.get(&port) {
-                        None => (Span::of_millis(1), Verdict::Good { certificate_days: None }),
-                        Some(Service::Answers { certificate_days }) => {
-                            (Span::of_millis(1), Verdict::Good { certificate_days: *certificate_days })
-                        }
-                        Some(Service::Fails(fault)) => (Span::of_millis(1), Verdict::Bad(fault.clone())),
-                        Some(Service::Silent) => {
-                            (ask.limit, Verdict::Bad(Fault::Silent { step: Step::Answer, got: 0 }))
-                        }
-                    };
-                    self.later(takes, Happening::Probed(probe, verdict));
-                }
+                Action::ForgetProbe(probe) => self.forget_probe(probe),
+                Action::Probe { probe, ask } => self.probe(probe, &ask),
                 Action::Finish(finish) => assert!(self.finish.replace(finish).is_none(), "it ends once"),
                 Action::List => {
                     let alive = self.processes.values().filter(|(_, life)| *life == Life::Alive);

@@ -91,7 +91,7 @@ fn of_one(arguments: &ask_args::Padmin, command: &control::Command, words: &str)
             output::json(&Report { command: words, param: Some(&param), ..Report::of(&who) })
         }
         Answer::Param(param) => output::bytes(&layout::param(&param)),
-        Answer::Lines(_) | Answer::Who(_) => return Err(strange()),
+        Answer::Lines(_) | Answer::Monitor(_) | Answer::Who(_) => return Err(strange()),
     })
 }
 
@@ -102,6 +102,7 @@ const fn is_logged(command: &control::Command) -> bool {
             Order::Dump | Order::Pause(_) | Order::Reload | Order::Resume(_) | Order::Set(_) | Order::Shutdown,
         ) => true,
         control::Command::Events { .. }
+        | control::Command::Monitor(_)
         | control::Command::Ping
         | control::Command::ShowEntries { .. }
         | control::Command::ShowParam

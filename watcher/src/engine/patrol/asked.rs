@@ -31,6 +31,7 @@ impl Patrol {
                 events.push(Event::Order { request: Some(request), order });
                 return;
             }
+            Command::Monitor(_) => Reply::refused("this is a pcheck, and no clp_httpmon or clp_smtpmon"),
             Command::Events { follow, last } => self.events(follow, last),
             Command::Ping => Reply::Who(Box::new(Who {
                 pid: own::pid(),

@@ -10,16 +10,16 @@ use std::{
 
 use tokio::{
     sync::{broadcast, oneshot},
-    time::{Instant, Interval, sleep, sleep_until},
+    time::{Interval, sleep},
 };
 use tracing::{debug, warn};
 use watcher_core::{
-    Action, Answer, Event, Finish, Level, Mono, Now, Outbox, RequestId, Wall,
+    Action, Answer, Event, Finish, Level, Now, Outbox, RequestId, Wall,
     fleet::Fleet,
     pfile::{AbsolutePath, Bytes},
 };
 
-use super::{SETTLE, SLOW_SWEEP, Senses, readable, ticks};
+use super::{SETTLE, SLOW_SWEEP, Senses, readable, tick, ticks, until};
 use crate::{
     control::{Line, Reply, Server},
     executor::{hands::Hands, scripts, service, signals},
@@ -317,20 +317,6 @@ fn hidden_programs(count: usize) -> Option<String> {
 
 fn now() -> Now {
     Now { mono: clock::now(), wall: clock::wall() }
-}
-
-async fn until(deadline: Option<Mono>) {
-    let left = deadline.map_or(0, |deadline| deadline.since(clock::now()).0);
-    sleep_until(Instant::now() + Duration::from_nanos(left)).await;
-}
-
-async fn tick(ticks: Option<&mut Interval>) {
-    match ticks {
-        Some(ticks) => {
-            ticks.tick().await;
-        }
-        None => std::future::pending().await,
-    }
 }
 
 #[cfg(test)]

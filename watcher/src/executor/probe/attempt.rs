@@ -175,3 +175,39 @@ fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
     address.set_port(port);
     address
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn addresses(number: u8) -> Addresses {
+        Arc::new([SocketAddr::from((Ipv4Addr::new(127, 0, 0, number), 0))])
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
+    #[test]
+    fn a_resolver_that_hangs_leaves_time_for_what_it_said_before() {
+        runtime().block_on(async {
+            let soon = || Instant::now() + Duration::from_millis(40);
+            let (_hangs, answer) = oneshot::channel();
+            let found = Found::Coming { last: Some(addresses(1)), answer };
+            assert_eq!(addresses_of(found, soon()).await, Ok(addresses(1)));
+
+            let (_hangs, answer) = oneshot::channel();
+            let silent = addresses_of(Found::Coming { last: None, answer }, soon()).await;
+            assert_eq!(silent, Err(Fault::Silent { step: Step::Resolve, got: 0 }));
+
+            let (says, answer) = oneshot::channel();
+            says.send(Ok(addresses(2))).unwrap();
+            let found = Found::Coming { last: Some(addresses(1)), answer };
+            assert_eq!(addresses_of(found, soon()).await, Ok(addresses(2)));
+        });
+    }
+}

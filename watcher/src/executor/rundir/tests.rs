@@ -1,9 +1,11 @@
 //! Claims of this process, and of others.
 
 use std::{
-    os::unix::fs::symlink,
+    fs::Permissions,
+    os::unix::fs::{PermissionsExt as _, symlink},
     process::{Child, Command, Stdio},
-    time::Instant,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use super::*;

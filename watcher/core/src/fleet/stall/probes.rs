@@ -50,4 +50,10 @@ impl Probes {
     pub(in crate::fleet) fn end(&mut self, probe: ProbeId) -> Option<Asker> {
         self.under_way.remove(&probe)
     }
+
+    /// Attempts that are under way.
+    #[cfg(test)]
+    pub(super) fn names(&self) -> impl Iterator<Item = ProbeId> {
+        self.under_way.keys().copied()
+    }
 }

@@ -49,18 +49,11 @@ fn rustls_error(error: &io::Error) -> Option<&Error> {
 fn of(error: &Error) -> Fault {
     let tls = |why: &str| Fault::Tls { why: why.to_owned() };
     match error {
-        Error::PeerIncompatible(why) => Fault::TlsTooOld { why: in_words(why) },
-        // Whoever sends these has understood what we offer, and has nothing of it.
-        Error::AlertReceived(
-            alert @ (AlertDescription::ProtocolVersion
-            | AlertDescription::HandshakeFailure
-            | AlertDescription::InsufficientSecurity),
-        ) => Fault::TlsTooOld { why: format!("it refuses what is offered (alert `{}`)", in_words(alert)) },
-        Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            tls("the server wants a certificate of the client")
-        }
-        Error::AlertReceived(AlertDescription::UnrecognisedName) => tls("the server does not know itself by this name"),
-        Error::AlertReceived(alert) => tls(&format!("the server refuses it (alert `{}`)", in_words(alert))),
+        Error::PeerIncompatible(why) => Fault::TlsUnusable { why: in_words(why) },
+        Error::AlertReceived(alert) => unsuited(*alert).map_or_else(
+            || tls(&format!("the server refuses it (alert `{}`)", in_words(alert))),
+            |why| Fault::TlsUnusable { why },
+        ),
         Error::InvalidCertificate(CertificateError::BadSignature) => {
             tls("the server does not have the key that belongs to its certificate")
         }
@@ -68,6 +61,24 @@ fn of(error: &Error) -> Fault {
         Error::InvalidMessage(_) => tls("the server breaks the rules of TLS: what it sends cannot be read"),
         Error::PeerMisbehaved(why) => tls(&format!("the server breaks the rules of TLS: {}", in_words(why))),
         other => tls(&other.to_string()),
+    }
+}
+
+/// What a server says that lives and has understood us, but does not want to be asked as we ask: that is no fault of its.
+#[expect(clippy::wildcard_enum_match_arm, reason = "rustls names scores of alerts, and adds more")]
+fn unsuited(alert: AlertDescription) -> Option<String> {
+    match alert {
+        AlertDescription::ProtocolVersion
+        | AlertDescription::HandshakeFailure
+        | AlertDescription::InsufficientSecurity => {
+            Some(format!("it refuses what is offered (alert `{}`)", in_words(&alert)))
+        }
+        // We send none, so the second cannot be about one of ours.
+        AlertDescription::CertificateRequired | AlertDescription::BadCertificate => {
+            Some("it wants a certificate of the client".to_owned())
+        }
+        AlertDescription::UnrecognisedName => Some("it is not known by this name: name its host".to_owned()),
+        _ => None,
     }
 }
 

@@ -1,0 +1,74 @@
+//! Folders that are ours, and locks in them.
+
+use std::{
+    fs::{self, DirBuilder, File, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
+    path::Path,
+    thread::sleep,
+    time::Duration,
+};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// Takes a lock, within this many tries of 20 ms. It goes with the descriptor.
+pub(super) fn lock(file: &File, tries: u32) -> io::Result<bool> {
+    for _ in 0..tries {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => sleep(Duration::from_millis(20)),
+            taken => return Ok(taken.map(|()| true)?),
+        }
+    }
+    Ok(false)
+}
+
+/// Makes a folder where there is nothing, with this mode.
+pub(super) fn make(folder: &Path, mode: u32) -> io::Result<()> {
+    if fs::symlink_metadata(folder).is_ok() {
+        return Ok(());
+    }
+    match DirBuilder::new().recursive(true).mode(mode).create(folder) {
+        // As it was meant, whatever the umask says.
+        Ok(()) => fs::set_permissions(folder, Permissions::from_mode(mode)),
+        // Somebody else was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// That a folder in which others of ours stand is changed by nobody else.
+pub(super) fn check_root(root: &Path) -> io::Result<()> {
+    const BY_OTHERS: u32 = 0o022;
+    const STICKY: u32 = 0o1000;
+    let data = folder(root)?;
+    if data.uid() != 0 && data.uid() != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::other(format!("it belongs to user {}", data.uid())));
+    }
+    if data.mode() & BY_OTHERS != 0 && data.mode() & STICKY == 0 {
+        return Err(io::Error::other("others may write it"));
+    }
+    Ok(())
+}
+
+/// That a folder is ours alone.
+pub(super) fn check_own(dir: &Path) -> io::Result<()> {
+    let data = folder(dir)?;
+    if data.uid() != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::other(format!("it belongs to user {}", data.uid())));
+    }
+    if data.mode() & 0o777 != 0o700 {
+        fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+fn folder(path: &Path) -> io::Result<fs::Metadata> {
+    let data = fs::symlink_metadata(path)?;
+    if data.is_symlink() {
+        Err(io::Error::other("it is a symbolic link"))
+    } else if !data.is_dir() {
+        Err(io::Error::other("it is not a folder"))
+    } else {
+        Ok(data)
+    }
+}
