@@ -75,7 +75,12 @@ const ENTRIES: &[(&str, &[&str])] = &[
 const AFTER_ENTRY: &[(&str, &[&str])] = &[
     ("#@ allow=no-match,script-missing verify=on", &[]),
     ("#@(#) what(1) finds this; it was there first", &[]),
-    ("#@verify=on", &[]),
+    ("#@verify=on", &["3:1 glued-extension"]),
+    ("  #@path=x y", &["3:3 glued-extension"]),
+    ("#@ allow=glued-extension\n#@path=x", &[]),
+    ("#@author=me", &[]),
+    ("#@version=1.2", &[]),
+    ("#@ verify", &["3:4 malformed-extension"]),
     ("#@ verify=maybe", &["3:11 invalid-value"]),
     ("#@ verifi=on", &["3:4 unknown-extension"]),
     ("#@ verify", &["3:4 malformed-extension"]),

@@ -97,6 +97,12 @@ async fn without_a_reader_lines_wait_with_their_time_and_the_operator_is_told_on
 }
 
 #[test]
+fn who_ends_at_once_does_not_promise_to_wait() {
+    let once = Log::open_for_once(LogTo::Syslog, "padmin");
+    assert_eq!((once.fate, Log::open(LogTo::Syslog, "pcheck").fate), ("messages are lost", "messages wait for it"));
+}
+
+#[test]
 fn a_reader_that_does_not_read_blocks_nobody_and_losses_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("log");

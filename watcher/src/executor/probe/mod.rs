@@ -33,7 +33,7 @@ pub use attempt::{Attempt, Timings};
 use lookup::{Found, Keep, Lookups};
 pub use names::needs_resolver;
 use names::{Addresses, NoAddress, Target};
-pub use tls::{Agreed, Certificate};
+pub use tls::{Agreed, Certificate, unusable_ca};
 
 /// So many names are looked up at once. A resolver may hang for as long as it likes, and no thread can be told to give up.
 const RESOLVERS: usize = 8;
