@@ -94,9 +94,9 @@ fn table(plan: &Plan, arguments: &Arguments) {
     let Plan { endpoints, interval, .. } = plan;
     println!("## {endpoints}, each asked every {interval} s\n");
     println!(
-        "| | CPU a probe, µs | at 60 s, % of one core | wake-ups a probe | RSS, MiB | PSS, MiB | peak, MiB | arrived | apart, s | not good | resumed | others, % |"
+        "| | CPU a probe, µs | at 60 s, % of one core | wake-ups a probe | RSS, MiB | PSS, MiB | peak, MiB | arrived | apart, s | not good | TLS | resumed | others, % |"
     );
-    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: | ---: |");
     for tool in Tool::ALL {
         if arguments.only.as_deref().is_some_and(|only| only != tool.name()) {
             continue;

@@ -48,7 +48,7 @@ pub(crate) fn pcheck(plan: &Plan) {
     let measured = measure(plan, &server, &pcheck.kept);
     row(plan, &format!("{}, tier {}", Tool::Pcheck.name(), pcheck.tier()), &measured, pcheck.failures());
     let Memory { rss, pss, peak } = memory;
-    println!("| the same entries without checks | | | | {rss:.1} | {pss:.1} | {peak:.1} | | | | | |");
+    println!("| the same entries without checks | | | | {rss:.1} | {pss:.1} | {peak:.1} | | | | | | |");
 }
 
 pub(crate) fn monit(plan: &Plan, peers: &Path) {
@@ -66,7 +66,7 @@ pub(crate) fn blackbox(plan: &Plan, peers: &Path) {
     let measured = measure(plan, &server, &blackbox.kept);
     row(plan, Tool::Blackbox.name(), &measured, blackbox.failures());
     let scraper = per_probe(measured.bench, &measured.seen);
-    println!("| whoever asks it, not counted | {scraper:.0} | | | | | | | | | | |");
+    println!("| whoever asks it, not counted | {scraper:.0} | | | | | | | | | | | |");
 }
 
 fn measure(plan: &Plan, server: &Server, tool: &Kept) -> Measured {
@@ -89,7 +89,7 @@ fn row(plan: &Plan, name: &str, measured: &Measured, failures: usize) {
     let wanted = count * plan.intervals as f64;
     let seconds = (plan.interval * plan.intervals) as f64;
     println!(
-        "| {name} | {cpu:.0} ({:.0} %) | {:.2} | {:.1} | {rss:.1} | {pss:.1} | {peak:.1} | {} ({:.0} %) | {} | {} | {} | {:.0} |",
+        "| {name} | {cpu:.0} ({:.0} %) | {:.2} | {:.1} | {rss:.1} | {pss:.1} | {peak:.1} | {} ({:.0} %) | {} | {} | {} | {} | {:.0} |",
         cost.system_share(),
         cpu * count / 60.0 / 1e4,
         cost.wake_ups as f64 / seen.requests.max(1) as f64,
@@ -97,6 +97,7 @@ fn row(plan: &Plan, name: &str, measured: &Measured, failures: usize) {
         seen.requests as f64 * 100.0 / wanted,
         seen.apart.map_or_else(|| "–".to_owned(), |apart| format!("{apart:.1}")),
         failures + seen.odd,
+        seen.protocol,
         seen.resumed,
         *others as f64 / seconds / 1e7,
     );

@@ -22,13 +22,15 @@ pub(crate) struct Server {
 }
 
 /// What the server saw in some time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) requests: usize,
     /// Answered otherwise than by 200, or not asked by HEAD.
     pub(crate) odd: usize,
     /// Over sessions of TLS that were known already.
     pub(crate) resumed: usize,
+    /// The version of TLS of the last one.
+    pub(crate) protocol: String,
     /// Median time between two questions to the same endpoint.
     pub(crate) apart: Option<f64>,
 }
@@ -51,7 +53,7 @@ impl Server {
             "daemon off; worker_processes 1; worker_rlimit_nofile 40000; pid {}; error_log {} warn;\n\
              events {{ worker_connections 30000; }}\n\
              http {{\n\
-             log_format bench '$msec $server_addr:$server_port $request_method $status $ssl_session_reused';\n\
+             log_format bench '$msec $server_addr:$server_port $request_method $status $ssl_session_reused $ssl_protocol';\n\
              access_log {} bench;\n{certificate}\
              server {{\nlocation / {{ return 200 'as it should be'; }}\n",
             at("nginx.pid"),
@@ -89,11 +91,11 @@ impl Server {
     pub(crate) fn seen(&self, from: Duration, to: Duration) -> Seen {
         let text = fs::read_to_string(&self.log).expect("nginx writes it");
         let (from, to) = (from.as_secs_f64(), to.as_secs_f64());
-        let mut seen = Seen { requests: 0, odd: 0, resumed: 0, apart: None };
+        let mut seen = Seen { requests: 0, odd: 0, resumed: 0, protocol: String::new(), apart: None };
         let (mut last, mut gaps) = (BTreeMap::new(), Vec::new());
         for line in text.lines() {
             let words: Vec<_> = line.split(' ').collect();
-            let [stamp, endpoint, method, status, session] = words[..] else { panic!("{line}") };
+            let [stamp, endpoint, method, status, session, protocol] = words[..] else { panic!("{line}") };
             let stamp: f64 = stamp.parse().expect("a number");
             if stamp < from || stamp >= to {
                 continue;
@@ -101,6 +103,7 @@ impl Server {
             seen.requests += 1;
             seen.odd += usize::from((method, status) != ("HEAD", "200"));
             seen.resumed += usize::from(session == "r");
+            seen.protocol = protocol.to_owned();
             gaps.extend(last.insert(endpoint.to_owned(), stamp).map(|before| stamp - before));
         }
         gaps.sort_by(f64::total_cmp);

@@ -78,6 +78,12 @@ pub struct StallLine {
     /// Why the last check failed, or could not be made: it completes the sentence "the service …".
     #[serde(default)]
     pub why: Option<String>,
+    /// A stall is not acted on, since too many services fail together.
+    #[serde(default)]
+    pub held: bool,
+    /// The check has ended.
+    #[serde(default)]
+    pub ended: bool,
 }
 
 /// The parameters in force.
@@ -209,7 +215,7 @@ impl EntryLine {
 
 impl StallLine {
     fn of(view: &StallView, now: Mono) -> Self {
-        let StallView { kind, port, status, failures, failing_since, fault } = view;
+        let StallView { kind, port, status, failures, failing_since, fault, held, ended } = view;
         Self {
             kind: kind.short().to_owned(),
             status: status.name().to_owned(),
@@ -217,6 +223,8 @@ impl StallLine {
             failures: *failures,
             failing_s: failing_since.map(|since| now.since(since).seconds()),
             why: fault.as_ref().map(ToString::to_string),
+            held: *held,
+            ended: *ended,
         }
     }
 }

@@ -173,6 +173,7 @@ fn details(note: &Note) -> Details {
             latency_us: latency.map(Span::micros),
             ..of_ending(*ending)
         },
+        Note::CheckEnds { port } => Details { port: Some(port.number()), ..none() },
         Note::CountWrong { have, min, max } => Details { have: Some(*have), min: Some(*min), max: *max, ..none() },
         Note::Down { pid } => Details { pid: pid.map(Pid::number), ..none() },
         Note::Gone { pid, took } => Details { took_ms: Some(took.micros() / 1e3), ..of_pid(*pid) },

@@ -89,6 +89,8 @@ pub(crate) fn entry(index: usize) -> EntryView {
             failures: 0,
             failing_since: None,
             fault: None,
+            held: false,
+            ended: false,
         }],
         retry_over: "continue".to_owned(),
         rerun: None,

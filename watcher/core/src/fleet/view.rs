@@ -149,6 +149,10 @@ pub struct StallView {
     pub failing_since: Option<Mono>,
     /// Why the last one failed, or could not be made.
     pub fault: Option<Fault>,
+    /// A stall is not acted on, since too many services fail together.
+    pub held: bool,
+    /// The check has ended: by the rule after its first stall, or since the process cannot be ended.
+    pub ended: bool,
 }
 
 /// `stall_chk`

@@ -66,6 +66,11 @@ impl Told {
                 (Level::Notice, around("Process [", text))
             }
             Note::Cause { pid, cause, .. } => (Level::Notice, around("Process [", format!(",pid={pid}] {cause}"))),
+            Note::CheckEnds { port } => {
+                let text =
+                    format!("] port {port}: no more stalls are looked for (EXEC error 1); padmin start begins anew");
+                (Level::Notice, around("Process [", text))
+            }
             Note::CountWrong { have, min, max } => {
                 let wanted = match max {
                     Some(max) => format!("{min} to {max}"),

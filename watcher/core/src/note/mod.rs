@@ -78,6 +78,11 @@ pub enum Note {
         /// In so many days.
         days: i64,
     },
+    /// A stall check ends after its first stall, as the rule wants it.
+    CheckEnds {
+        /// On which port.
+        port: Port,
+    },
     /// There are too few or too many processes.
     CountWrong {
         /// So many there are.
@@ -264,6 +269,7 @@ impl Note {
             Self::CannotKill { .. } => "cannot_kill",
             Self::Cause { .. } => "cause",
             Self::CertificateEnds { .. } => "certificate_ends",
+            Self::CheckEnds { .. } => "check_ends",
             Self::CountWrong { .. } => "count_wrong",
             Self::Down { .. } => "down",
             Self::Fatal => "fatal",

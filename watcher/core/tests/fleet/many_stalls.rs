@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use watcher_core::Span;
+use watcher_core::{Span, fleet::StallStatus};
 
 use crate::{
     stalls::{entry, refused, up},
@@ -29,7 +29,10 @@ fn many_that_fail_together_are_not_killed() {
         let held = format!("{failing} of 10 services do not answer: no stall is acted on while so many fail together");
         let told = world.log.iter().filter(|line| line.starts_with(&held)).count();
         assert_eq!(told, usize::from(killed == 0), "{:#?}", world.log);
+        let held = world.fleet.views().iter().filter(|view| view.stall_checks[0].held).count();
+        assert_eq!(held, if killed == 0 { usize::from(failing) } else { 0 });
         if killed == 0 {
+            assert_eq!(world.view(1).stall_checks[0].status, StallStatus::Detect);
             // One that recovers sets the verdicts on the others free, but they are given time to follow it.
             let stalls = |world: &World| world.log.iter().filter(|line| line.contains("Find Web Server Stall")).count();
             world.services.remove(&80);

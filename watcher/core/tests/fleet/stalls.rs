@@ -166,6 +166,10 @@ fn one_stall_is_enough_where_the_rule_says_so() {
     let mut world = up(&web("continue", ("1", 1)), &["web"]);
     world.services.insert(80, refused());
     until(&mut world, "(/usr/sbin/web ,pid=103) Up");
+    assert!(world.view(1).stall_checks[0].ended);
+    let ends =
+        "Process [/usr/sbin/web] port 80: no more stalls are looked for (EXEC error 1); padmin start begins anew";
+    assert!(world.log.iter().any(|line| line == ends), "{:#?}", world.log);
     assert_eq!(status(&world), StallStatus::Detect);
     let asked = world.asked_at.len();
     world.pass(Span::of_seconds(1_000));

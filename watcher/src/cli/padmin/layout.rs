@@ -124,6 +124,8 @@ mod tests {
             failures: 0,
             failing_s: None,
             why: None,
+            held: false,
+            ended: false,
         };
         let entry = EntryLine { stall_checks: vec![stall], ..plain("/opt/HA/PS/test_pm") };
         let sample = "\

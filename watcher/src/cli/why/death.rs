@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use watcher_core::Span;
 
 use super::line::Line;
 
@@ -21,6 +22,9 @@ pub(super) struct Entry {
     script: Option<String>,
     #[serde(skip)]
     retries: Option<u64>,
+    /// Whose process is about to be ended by force, and why.
+    #[serde(skip)]
+    stall: Option<(Option<u64>, String)>,
 }
 
 /// A death, and what came of it.
@@ -31,6 +35,8 @@ pub(super) struct Death {
     pub(super) unix_time: Option<f64>,
     /// What follows "process 4711 …".
     pub(super) cause: Option<String>,
+    /// That it was ended by force, and why: a sentence without its subject.
+    pub(super) stall: Option<String>,
     pub(super) exit_code: Option<u64>,
     pub(super) signal_name: Option<String>,
     /// From the kernel's stamp to knowing it.
@@ -89,13 +95,18 @@ impl Entry {
     fn event(&mut self, event: &str, line: &Line) {
         let time = line.number("unix_time");
         match event {
+            "unanswered" => {
+                self.stall = stall(line).map(|stall| (line.count("pid"), stall));
+            }
             "down" | "set_pid_fail" => {
                 // Between two tries it is the same failure, still.
                 if self.open().is_some_and(|death| death.pid == line.count("pid") || event == "set_pid_fail") {
                     return;
                 }
                 let missing = event == "set_pid_fail";
-                self.deaths.push(Death { pid: line.count("pid"), unix_time: time, missing, ..Death::default() });
+                let pid = line.count("pid");
+                let stall = self.stall.take().filter(|(of, _)| *of == pid).map(|(_, stall)| stall);
+                self.deaths.push(Death { pid, unix_time: time, missing, stall, ..Death::default() });
             }
             "cause" => {
                 let pid = line.count("pid");
@@ -171,6 +182,18 @@ impl Entry {
 fn since(earlier: Option<f64>, later: Option<f64>) -> Option<f64> {
     // The clock may have been set back meanwhile.
     Some((later? - earlier?).max(0.0))
+}
+
+/// Why a process was ended by force.
+fn stall(line: &Line) -> Option<String> {
+    let (port, why) = (line.count("port")?, line.text("why")?);
+    let checks = match (line.count("failures"), line.number("after_s")) {
+        (Some(failures), Some(after)) => {
+            format!("; {failures} checks failed within {}", Span((after.max(0.0) * 1e9) as u64))
+        }
+        (_, _) => String::new(),
+    };
+    Some(format!("ended by pcheck, since the service on port {port} {why}{checks}"))
 }
 
 fn script_failed(event: &str, line: &Line) -> Option<String> {

@@ -31,6 +31,7 @@ fn sentence(death: &Death, show_time: &dyn Fn(f64) -> String) -> String {
         pid,
         unix_time,
         cause,
+        stall,
         exit_code,
         signal_name,
         latency_us,
@@ -42,7 +43,7 @@ fn sentence(death: &Death, show_time: &dyn Fn(f64) -> String) -> String {
         missing,
     } = death;
     let who = pid.map_or_else(|| "the process".to_owned(), |pid| format!("process {pid}"));
-    let how = match (cause, signal_name, exit_code) {
+    let how = match (stall.as_ref().or(cause.as_ref()), signal_name, exit_code) {
         (Some(cause), _, _) => cause.clone(),
         (None, Some(signal), _) => format!("was killed by {signal}"),
         (None, None, Some(code)) => format!("exited with code {code}"),
@@ -125,6 +126,18 @@ mod tests {
                  100.0 us later, gone after 30.0 ms; restarted by /opt/start.sh (retry 1 of 3), back after 5.02 s as 4750."
             ]
         );
+    }
+
+    #[test]
+    fn who_was_ended_for_a_stall_is_told_so() {
+        let stall = r#"{"event":"unanswered","entry":1,"pid":4711,"port":8080,"why":"does not answer in time","failures":3,
+            "after_s":30.01}"#;
+        let told = tale(&[stall, DOWN, CAUSE]).remove(0);
+        let expected = "process 4711 ended by pcheck, since the service on port 8080 does not answer in time; 3 checks failed \
+                        within 30.01 s, at 100; ";
+        assert!(told.contains(expected), "{told}");
+        let another = DOWN.replace("4711", "4712");
+        assert!(!tale(&[stall, &another]).remove(0).contains("port"), "that was another process");
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(in crate::fleet) struct Check {
     off: Option<Off>,
     /// A stall was found, and no check has succeeded since.
     detected: bool,
+    /// A stall was found, and is not acted on since too much else fails.
+    held: bool,
     /// By what was last heard of this process.
     last: Option<Last>,
     /// A check of this process has succeeded.
@@ -105,6 +107,7 @@ impl Check {
             stage: Stage::Resting,
             off: None,
             detected: false,
+            held: false,
             last: None,
             was_good: false,
             row: None,
@@ -122,7 +125,7 @@ impl Check {
 
     /// There is a process to ask, from this time on.
     pub(super) fn begin(&mut self, at: Mono) {
-        (self.last, self.row, self.was_good) = (None, None, false);
+        (self.last, self.row, self.was_good, self.held) = (None, None, false, false);
         self.stage = if self.off.is_some() { Stage::Resting } else { Stage::Due(at) };
     }
 
@@ -171,6 +174,7 @@ impl Check {
         if let Some(row) = &mut self.row {
             (row.since, row.failures) = (now, 0);
         }
+        self.held = false;
     }
 
     /// Nobody could ask for so long.
@@ -228,7 +232,7 @@ impl Check {
     }
 
     fn good(&mut self, certificate_days: Option<i64>, now: Mono) -> Finding {
-        (self.last, self.was_good, self.detected) = (Some(Last::Good), true, false);
+        (self.last, self.was_good, self.detected, self.held) = (Some(Last::Good), true, false, false);
         match self.row.take() {
             Some(Row { since, failures, told: Some(_) }) => Finding::Again { after: now.since(since), failures },
             Some(_) | None => match (certificate_days, self.expiry_warn) {
@@ -258,13 +262,20 @@ impl Check {
         Finding::Nothing
     }
 
-    /// The stall is acted on.
-    pub(super) fn detect(&mut self) {
+    /// The stall is acted on. Whether the check ends by that.
+    pub(super) fn detect(&mut self) -> bool {
         self.detected = true;
-        if self.rule.after_stall() == AfterStall::Stop {
+        let ends = self.rule.after_stall() == AfterStall::Stop;
+        if ends {
             self.off = Some(Off::AfterStall);
             self.stage = Stage::Resting;
         }
+        ends
+    }
+
+    /// The stall is not acted on, for the time being.
+    pub(super) const fn hold(&mut self) {
+        self.held = true;
     }
 
     /// The process cannot be ended: it is asked no more.
@@ -288,10 +299,10 @@ impl Check {
 
     pub(super) fn view(&self, is_asked: bool, paused: bool) -> StallView {
         let status = match (self.off, &self.last) {
+            _ if paused => StallStatus::Unknown,
             (Some(Off::NotEnded), _) => StallStatus::Unavail,
             (Some(Off::AfterStall), _) => StallStatus::Detect,
-            (None, _) if paused => StallStatus::Unknown,
-            (None, _) if self.detected => StallStatus::Detect,
+            (None, _) if self.detected || self.held => StallStatus::Detect,
             (None, _) if !is_asked => StallStatus::Unknown,
             (None, Some(Last::Hindered(_))) => StallStatus::Unavail,
             (None, _) if self.was_good => StallStatus::Avail,
@@ -308,6 +319,8 @@ impl Check {
             failures: self.row.as_ref().map_or(0, |row| row.failures),
             failing_since: self.row.as_ref().map(|row| row.since),
             fault,
+            held: self.held,
+            ended: self.off.is_some(),
         }
     }
 

@@ -14,12 +14,12 @@ pub(super) use self::{
 };
 use super::{
     StallStatus, StallView,
-    member::{Member, Presence},
+    member::Presence,
     shared::Context,
     unit::{Phase, Unit},
 };
 use crate::{
-    Action, EntryId, Mono, Note, ProbeId, ProcId, Signal, Span,
+    Action, EntryId, Mono, Note, ProbeId, ProcId, Signal, Span, Told,
     pfile::{Entry, Port, StallKind},
     probe::Verdict,
 };
@@ -232,17 +232,20 @@ impl Unit {
         let Some(member) = self.member(asker.member).filter(|member| is_free && member.stalls.forced.is_none()) else {
             return;
         };
+        let Some(check) = member.stalls.checks.get_mut(asker.check) else { return };
         if cx.shared.guard.is_too_much() {
-            return hold(member, cx);
+            check.hold();
+            return hold(cx);
         }
         let About { proc, port, kind } = about;
-        if let Some(check) = member.stalls.checks.get_mut(asker.check) {
-            check.detect();
-        }
+        let ends = check.detect();
         member.stalls.forced = Some(Forced { proc, until, by: asker.check });
         let subject = member.subject();
         cx.tell(subject.clone(), Note::Stall { kind, pid: proc.pid, port });
-        cx.tell(subject, why);
+        cx.tell(subject.clone(), why);
+        if ends {
+            cx.tell(subject, Note::CheckEnds { port });
+        }
         if cx.shared.dumps {
             cx.out.push(Action::Snapshot { entry: member.id, proc });
         }
@@ -266,9 +269,9 @@ impl Unit {
 }
 
 /// Too many do not answer.
-fn hold(member: &Member, cx: &mut Context<'_>) {
+fn hold(cx: &mut Context<'_>) {
     let Tally { asked, failing } = cx.shared.guard.tally();
     if !std::mem::replace(&mut cx.shared.guard.holds, true) {
-        cx.tell(member.subject(), Note::StallsHeld { failing, asked });
+        cx.out.push(Action::Tell(Told { entry: None, note: Note::StallsHeld { failing, asked } }));
     }
 }
