@@ -26,8 +26,8 @@ use crate::executor::probe::{Attempt, Prober};
 /// Exit code 0: the service answers as it should. 1: it does not. 2: the command line is wrong.
 #[derive(Args, Debug)]
 pub(super) struct Probe {
-    /// http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, smtp://HOST[:PORT], or HOST:PORT for a mere TCP connection; an IPv6
-    /// address stands in brackets
+    /// `http://HOST[:PORT]/PATH`, `https://HOST[:PORT]/PATH`, `smtp://HOST[:PORT]`, or HOST:PORT for a mere TCP connection;
+    /// an IPv6 address stands in brackets
     #[arg(value_name = "TARGET")]
     target: String,
     /// HEAD or GET; HEAD by default, and GET where --match is given
