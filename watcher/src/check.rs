@@ -78,7 +78,10 @@ pub fn together(files: &mut [Checked], ask_host: bool) -> io::Result<()> {
         note(index, problem);
     }
     for (index, file) in named.iter().enumerate() {
-        let of_host = |host| [lint::host(file.pfile, host), lint::names(file.pfile, &host.nameless)].concat();
+        let of_host = |host: &lint::Host| {
+            let names = lint::names(file.pfile, &host.nameless);
+            [lint::host(file.pfile, host), names, lint::ca(file.pfile, &host.unusable_cas)].concat()
+        };
         let problems = host.as_ref().map(of_host).unwrap_or_default();
         problems.into_iter().for_each(|problem| note(index, problem));
     }

@@ -1,12 +1,16 @@
 //! Which running processes the entries of a pfile mean, and why the others that look like them are not meant.
 
+mod asked;
+
 use std::io;
 
 use serde::Serialize;
 use watcher_core::pfile::{
-    AfterFailedKill, AfterStall, Bytes, Entry, EntryNumber, Pfile, Seconds, StallCheck, StallTarget, Strings,
+    Entry, EntryNumber, Pfile, Strings,
     select::{NamedBy, Obstacle, Process, Processes, Verdict, judge},
 };
+
+pub use asked::{HttpReport, StallReport};
 
 use crate::sys::proc_table;
 
@@ -50,53 +54,6 @@ pub struct EntryReport {
     pub matches: Vec<Match>,
     /// Those that nearly match, oldest first.
     pub nearly: Vec<Near>,
-}
-
-/// A stall check.
-#[derive(Debug, Serialize)]
-pub struct StallReport {
-    /// Name of the block.
-    pub block: &'static str,
-    /// From one check to the next, in seconds.
-    pub interval_s: u32,
-    /// It is a stall when no check has succeeded for so long, in seconds.
-    pub retry_over_s: u32,
-    /// Who is asked.
-    pub port: u16,
-    /// Where; null: this host.
-    pub host: Option<String>,
-    /// Time limit of one check, where one is given, in seconds.
-    pub timeout_s: Option<u32>,
-    /// What is asked for, where it is given.
-    pub path: Option<String>,
-    /// The error rule of `PS_EXEC`: 0: checking goes on after a stall. 1: it ends.
-    pub exec_error: u8,
-    /// The error rule of `PS_ACTION`: 0: nothing more when the process cannot be ended. 1: the retry-over action.
-    pub action_error: u8,
-}
-
-impl StallReport {
-    fn of(check: &StallCheck) -> Self {
-        let StallTarget { port, host, timeout, path } = check.target();
-        let text = |bytes: &Option<Bytes>| bytes.as_ref().map(Bytes::to_string);
-        Self {
-            block: check.kind().block(),
-            interval_s: check.timing().interval().0,
-            retry_over_s: check.timing().retry_over().0,
-            port: port.number(),
-            host: host.as_ref().map(|host| host.value.to_string()),
-            timeout_s: timeout.map(|Seconds(seconds)| seconds),
-            path: text(path),
-            exec_error: match check.after_stall() {
-                AfterStall::GoOn => 0,
-                AfterStall::Stop => 1,
-            },
-            action_error: match check.after_failed_kill() {
-                AfterFailedKill::Nothing => 0,
-                AfterFailedKill::RetryOver => 1,
-            },
-        }
-    }
 }
 
 /// A process that matches.
@@ -188,7 +145,7 @@ impl EntryReport {
             grace_s: entry.grace.value.0,
             retries: entry.retries.value,
             retry_over_act: entry.retry_over.value.written().to_string(),
-            stall_checks: entry.stall_checks.iter().map(|check| StallReport::of(&check.value)).collect(),
+            stall_checks: entry.stall_checks.iter().map(|check| StallReport::of(entry, &check.value)).collect(),
             include_strings: written(include),
             exclude_strings: written(exclude),
             watched: Processes::chosen(&matching).map(|process| process.proc.pid.number()),

@@ -201,3 +201,20 @@ fn a_host_that_has_no_address_is_refused_where_it_stands() {
     let by_text = watcher(["check", "--no-host", &file]);
     assert_eq!(by_text.code, Some(0), "{by_text:?}");
 }
+
+#[test]
+fn a_file_of_authorities_must_hold_certificates() {
+    let folder = Folder::new();
+    let ca = folder.file("ca.pem", "nothing of the kind\n");
+    let check = |extensions: &str| {
+        let text = format!("IPCKEY 0x1\n/bin/sh:/bin/sh:0:3:continue\n#@ ca={ca} verify=on {extensions}\n");
+        let file = folder.file("a.pfile", text);
+        (watcher(["check", "--json", &file]), watcher(["check", "--no-host", "--json", &file]))
+    };
+    let told = |ran: &Ran| names(ran).contains(&"ca-unusable".to_owned());
+    let (by_host, by_text) = check("");
+    assert!(told(&by_host) && !told(&by_text), "{by_host:?} {by_text:?}");
+    assert!(by_host.out.contains("ca.pem has no certificate in it"), "{by_host:?}");
+    assert!(!told(&check("allow=ca-unusable").0));
+    assert!(watcher(["check", "--list"]).out.contains("\nca-unusable "));
+}

@@ -63,16 +63,20 @@ fn the_values_of_the_published_samples_are_those_of_the_manual() {
         let report = watcher(["explain", "--json", &sample(name)]).json();
         report["entries"][0]["stall_checks"].as_array().unwrap().clone()
     };
-    let wanted = |block: &str, port: u16| {
+    let wanted = |block: &str, path: Option<&str>, method: Option<&str>| {
         serde_json::json!([{
-            "block": block, "interval_s": 60, "retry_over_s": 600, "port": port, "host": null, "timeout_s": null,
-            "path": null, "exec_error": 0, "action_error": 1,
+            "block": block, "interval_s": 60, "retry_over_s": 600, "port": 8080, "host": null, "timeout_s": 10,
+            "path": path, "method": method, "headers": [], "status": null, "match": null, "match_header": null,
+            "verify": null, "ca": null, "exec_error": 0, "action_error": 1,
         }])
     };
-    assert_eq!(serde_json::json!(values("sample_web.pfile")), wanted("_bi_webserv", 8080));
-    assert_eq!(serde_json::json!(values("sample_socket.pfile")), wanted("_bi_socket", 8080));
+    assert_eq!(serde_json::json!(values("sample_web.pfile")), wanted("_bi_webserv", Some("/"), Some("HEAD")));
+    assert_eq!(serde_json::json!(values("sample_socket.pfile")), wanted("_bi_socket", None, None));
     let text = watcher(["explain", &sample("sample_web.pfile")]).out;
-    assert!(text.contains("600 s in vain: a stall\n"), "{text}");
+    let asked = "600 s in vain: a stall\n      HEAD / within 10 s; any status; EXEC error 0, ACTION error 1\n";
+    assert!(text.contains(asked), "{text}");
+    let text = watcher(["explain", &sample("sample_socket.pfile")]).out;
+    assert!(text.contains("\n      a connection within 10 s; EXEC error 0, ACTION error 1\n"), "{text}");
     let https = values("sample_https.pfile");
     let told = [&https[0]["port"], &https[0]["host"], &https[0]["timeout_s"], &https[0]["path"]];
     assert_eq!(serde_json::json!(told), serde_json::json!([433, "localhost", 5, "/"]));
@@ -80,4 +84,27 @@ fn the_values_of_the_published_samples_are_those_of_the_manual() {
     let entry = &report["entries"][0];
     let told = [&entry["process"], &entry["grace_s"], &entry["retries"], &entry["retry_over_act"]];
     assert_eq!(serde_json::json!(told), serde_json::json!(["/usr/bin/java", 86400, 3, "exit"]));
+}
+
+#[test]
+fn what_is_really_asked_is_shown() {
+    let folder = Folder::new();
+    let library = "DLL:/x/lib_bi_webservs.so:DIRECT:-";
+    let block = format!(
+        "_bi_webservs {{\nPS_INIT {library}:-:-:0\nPS_EXEC {library}:30:1:5:600:443:example.org:5:/block\n\
+         PS_ACTION {library}:-:0:0\nPS_QUIT {library}:-:-:0\n}}\n"
+    );
+    let extensions = "#@ path=/health timeout=7 status=200-399,401 match=ready header=\"X: y\" verify=on ca=/x.pem";
+    let file = folder.file("a.pfile", format!("IPCKEY 0x1\n/a:/b:0:3:exit\n{extensions}\n{block}"));
+    let asked = "      GET /health within 7 s; 1 more header; status 200-399,401; `ready` in the body; certificate checked \
+                 against /x.pem; EXEC error 1, ACTION error 0\n";
+    let text = watcher(["explain", &file]).out;
+    assert!(text.contains(asked), "{text}");
+    let check = watcher(["explain", "--json", &file]).json()["entries"][0]["stall_checks"][0].clone();
+    let wanted = serde_json::json!({
+        "block": "_bi_webservs", "interval_s": 30, "retry_over_s": 600, "port": 443, "host": "example.org",
+        "timeout_s": 7, "path": "/health", "method": "GET", "headers": ["X: y"], "status": "200-399,401",
+        "match": "ready", "match_header": null, "verify": true, "ca": "/x.pem", "exec_error": 1, "action_error": 0,
+    });
+    assert_eq!(check, wanted);
 }

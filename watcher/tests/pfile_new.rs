@@ -74,7 +74,8 @@ fn in_a_pid_namespace_whose_sessions_began_outside_of_it() {
     let folder = Folder::new();
     let (daemon, output) = (shown(&folder.path("daemon")), folder.path("daemon.pfile"));
     std::os::unix::fs::symlink("/bin/sleep", &daemon).unwrap();
-    let script = r#""$0" 600 & "$1" new --pid $! -o "$2"; status=$?; kill $!; exit $status"#;
+    let script = r#""$0" 600 & until grep -q "^$0" "/proc/$!/cmdline"; do :; done
+                    "$1" new --pid $! -o "$2"; status=$?; kill $!; exit $status"#;
     let mut command = Command::new("unshare");
     command.args(["--pid", "--fork", "--mount-proc", "sh", "-c", script, &daemon, env!("CARGO_BIN_EXE_watcher")]);
     let ran = command.arg(&output).output().unwrap();

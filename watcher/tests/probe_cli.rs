@@ -74,7 +74,10 @@ fn every_kind_of_service_has_its_block_or_none() {
     gone.end();
     for (target, options, block) in [
         (format!("https://localhost:{port}/a"), &["--verify", "--timeout", "5"][..], Some("_bi_webservs {")),
-        (format!("https://[::1]:{port}/a"), &[][..], Some("_bi_webservs {")),
+        (format!("https://[::1]:{port}/a"), &[][..], None),
+        (format!("[::1]:{port}"), &[], None),
+        (format!("127.0.0.2:{port}"), &[], None),
+        (format!("127.0.0.1:{port}"), &[], Some("_bi_socket {")),
         (format!("http://127.0.0.1:{port}"), &["--match", "two words", "--method", "GET"], Some("_bi_webserv {")),
         (format!("http://127.0.0.1:{port}"), &["--http", "1.0"], None),
         (format!("smtp://127.0.0.1:{port}"), &[], None),
@@ -82,11 +85,25 @@ fn every_kind_of_service_has_its_block_or_none() {
         let ran = watcher(["probe", &target].iter().chain(options));
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert!(ran.out.contains("bad: the service lets no connection be made: connection refused"), "{}", ran.out);
+        let local = target.contains("localhost");
+        assert_eq!(ran.out.contains("(127.0.0.1 and ::1 were tried)"), local, "{}", ran.out);
         let (_, shown) = ran.out.split_once("\n\n").unwrap();
         match block {
             Some(block) => assert!(shown.contains(block) && loads(shown), "{shown}"),
             None => assert_eq!(shown, "# no block of a pfile asks this\n"),
         }
+    }
+}
+
+#[test]
+fn an_error_that_counts_as_an_answer_is_told_as_such() {
+    let remark = "(any status counts; see --status)";
+    let gone = "HTTP/1.1 404 Gone\r\n\r\n";
+    for (answer, options, told) in [(gone, &[][..], true), (gone, &["--status", "400-404"], false), (OK, &[], false)] {
+        let peer = answers(answer);
+        let target = format!("http://127.0.0.1:{}", port(&peer));
+        let ran = watcher(["probe", target.as_str()].iter().chain(options));
+        assert_eq!((ran.code, ran.out.contains(remark)), (Some(0), told), "{ran:?}");
     }
 }
 
@@ -105,6 +122,7 @@ fn a_wrong_command_line_is_refused_with_its_place() {
         (&["http://a:0/"], "watcher: http://a:0/: column 10: `0` is no port"),
         (&["http://a/", "--status", "2xx"], "watcher: --status: `2xx` is not possible here; status codes are"),
         (&["http://a/", "--method", "PUT"], "watcher: --method: "),
+        (&["http://a/", "--method", "HEAD", "--match", "x"], "watcher: --match wants the body of the answer"),
         (&["http://a/", "--header", "nonsense"], "watcher: --header: "),
         (&["http://a/", "--timeout", "0"], "watcher: --timeout: "),
         (&["http://a/", "--verify"], "watcher: --verify is for https:// only"),

@@ -75,7 +75,12 @@ const ENTRIES: &[(&str, &[&str])] = &[
 const AFTER_ENTRY: &[(&str, &[&str])] = &[
     ("#@ allow=no-match,script-missing verify=on", &[]),
     ("#@(#) what(1) finds this; it was there first", &[]),
-    ("#@verify=on", &[]),
+    ("#@verify=on", &["3:1 glued-extension"]),
+    ("  #@path=x y", &["3:3 glued-extension"]),
+    ("#@ allow=glued-extension\n#@path=x", &[]),
+    ("#@author=me", &[]),
+    ("#@version=1.2", &[]),
+    ("#@ verify", &["3:4 malformed-extension"]),
     ("#@ verify=maybe", &["3:11 invalid-value"]),
     ("#@ verifi=on", &["3:4 unknown-extension"]),
     ("#@ verify", &["3:4 malformed-extension"]),
@@ -211,4 +216,25 @@ fn options_that_are_not_known_can_be_kept() {
     assert_eq!(severities, [(Check::UnknownOption, Severity::Warning)]);
     let printed = watcher_core::pfile::print(&pfile.unwrap());
     assert!(String::from_utf8(printed).unwrap().contains(":exit:new_option=a\n"));
+}
+
+#[test]
+fn an_ipv6_address_in_place_of_the_host_is_told_as_such() {
+    let library = "DLL:/x/lib_bi_webserv.so:DIRECT:-";
+    for (count, host, told) in [
+        (3, "::1", true),
+        (5, "::1", true),
+        (6, "2001:db8::1", true),
+        (3, "[::1]", true),
+        (2, "localhost", false),
+        (3, "", false),
+    ] {
+        let text = format!(
+            "IPCKEY 0x1\n/a:/b:0:3:exit\n_bi_webserv {{\nPS_INIT {library}:-:-:0\nPS_EXEC \
+             {library}:60:0:{count}:600:80:{host}\nPS_ACTION {library}:-:1:0\nPS_QUIT {library}:-:-:0\n}}\n"
+        );
+        let reading = read(text.as_bytes(), UnknownOptions::Refuse);
+        let hint = reading.problems.iter().find_map(|problem| problem.hint.as_ref()).unwrap();
+        assert_eq!(hint.starts_with("an IPv6 address cannot stand here"), told, "{host}: {hint}");
+    }
 }

@@ -124,7 +124,7 @@ pub(super) struct Explain {
 ///
 /// Each entry gets the include_strings that tell its process from the others, and from its own workers where anything does,
 /// and a block for each port that the process listens on: of the kind that fits the answer to one request for a web page,
-/// `GET /`, sent to each of these ports, once. (pcheck does not ask these ports yet.) A restart script ends what is left of
+/// `GET /`, sent to each of these ports, once. A restart script ends what is left of
 /// its process, then starts it again, writing to the same files; it says so if it cannot know by which command.
 /// On a terminal it asks what is not said. What it writes passes `watcher check --deny-warnings`. Exit code 0:
 /// written, and in order. 1: not written, or not in order. 2: the command line is wrong.

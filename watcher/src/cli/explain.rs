@@ -90,11 +90,13 @@ fn rules(report: &EntryReport) -> Vec<String> {
     let tries = if *retries == 1 { "1 restart".to_owned() } else { format!("{retries} restarts") };
     let within = if *grace_s == 0 { "ever".to_owned() } else { format!("within {grace_s} s") };
     let mut lines = vec![format!("  {script} brings it back; after {tries} {within}: {retry_over_act}")];
-    for StallReport { block, interval_s, retry_over_s, port, host, .. } in stall_checks {
+    for check in stall_checks {
+        let StallReport { block, interval_s, retry_over_s, port, host, .. } = check;
         let host = host.as_deref().unwrap_or("this host");
         lines.push(format!(
             "  {block} asks port {port} of {host} every {interval_s} s; {retry_over_s} s in vain: a stall"
         ));
+        lines.push(format!("      {}", diagnostic::visible(check.asked().as_bytes())));
     }
     lines
 }

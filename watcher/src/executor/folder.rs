@@ -22,6 +22,18 @@ pub(super) fn lock(file: &File, tries: u32) -> io::Result<bool> {
     Ok(false)
 }
 
+/// Makes a folder where there is nothing, with this mode, but not those above it.
+pub(super) fn make_last(folder: &Path, mode: u32) -> io::Result<()> {
+    let above = folder.parent().filter(|above| !above.as_os_str().is_empty());
+    match above.map(fs::metadata) {
+        Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+            let above = above.unwrap_or(folder).display();
+            Err(io::Error::new(error.kind(), format!("{above} does not exist, and is not made")))
+        }
+        Some(Ok(_) | Err(_)) | None => make(folder, mode),
+    }
+}
+
 /// Makes a folder where there is nothing, with this mode.
 pub(super) fn make(folder: &Path, mode: u32) -> io::Result<()> {
     if fs::symlink_metadata(folder).is_ok() {

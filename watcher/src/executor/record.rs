@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use watcher_core::{Pid, ProcId, StartTicks, monitor::Id};
 
-use super::folder::{check_own, check_root, lock, make};
+use super::folder::{check_own, check_root, lock, make, make_last};
 use crate::sys::{own, proc};
 
 /// Where folders of records are unless another place is named.
@@ -117,7 +117,7 @@ impl Claimed {
             let folder = folder.to_owned();
             move |why| RecordError::Unusable { folder, call, why }
         };
-        make(root, 0o755).map_err(unusable_at(root, "mkdir"))?;
+        make_last(root, 0o755).map_err(unusable_at(root, "mkdir"))?;
         check_root(root).map_err(unusable_at(root, "stat"))?;
         let unusable = |call| unusable_at(&root.join(command), call);
         make(&path, 0o700).map_err(unusable("mkdir"))?;

@@ -14,7 +14,7 @@ use watcher_core::{
     pfile::{Lines, Pfile, Problem, Reading, Severity, UnknownOptions, lint, read},
 };
 
-use super::hosts;
+use super::{hosts, survey};
 
 /// Largest file that is taken for a pfile, in bytes.
 const LARGEST: u64 = 256 << 20;
@@ -60,7 +60,8 @@ pub fn rules(path: &Path, unknown_options: UnknownOptions) -> Result<Rules, Stri
     let lines = Lines::of(&text);
     let told = |problem: &Problem| {
         let at = lines.position(problem.place.start);
-        format!("{name}:{}:{}: {}", at.line, at.column, problem.message)
+        let hint = problem.hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
+        format!("{name}:{}:{}: {}{hint}", at.line, at.column, problem.message)
     };
     if let Some(pfile) = &pfile {
         problems.extend(lint::names(pfile, &hosts::nameless(&lint::hosts(pfile))));
@@ -76,6 +77,7 @@ pub fn rules(path: &Path, unknown_options: UnknownOptions) -> Result<Rules, Stri
         return Err(format!("{first}{more}"));
     };
     problems.extend(lint::text(&pfile));
+    problems.extend(lint::ca(&pfile, &survey::unusable_cas(&lint::ca_files(&pfile))));
     problems.retain(|problem| allowed.tells(problem));
     problems.sort_by_key(|problem| problem.place);
     let mut warnings: Vec<_> = problems.iter().take(WARNINGS).map(told).collect();
@@ -172,6 +174,23 @@ mod tests {
         assert_eq!(many.len(), 6);
         assert_eq!(many[5], "and 4 more; `watcher check PFILE` shows all");
         assert!(of("/a:/b:30:3:exitt\n/c\n").unwrap_err().starts_with("PFILE:1:"));
+        let error = of("IPCKEY 0x1\n/a:/b:0:3:exitt\n").unwrap_err();
+        assert_eq!(error, "PFILE:2:11: `exitt` is not a retry-over action; did you mean `exit`?");
+    }
+
+    #[test]
+    fn a_file_of_authorities_that_is_none_is_told() {
+        let ca = tempfile::NamedTempFile::new().unwrap();
+        let (name, text) = (ca.path().display(), |name: &str| format!("IPCKEY 0x1\n/a:/b:0:3:exit\n#@ ca={name}\n"));
+        let about =
+            |warnings: &[String]| warnings.iter().filter(|line| line.contains("no certificate can be checked")).count();
+        let empty = of(&text(&name.to_string())).unwrap();
+        assert!(empty.iter().any(|line| line.contains("has no certificate in it")), "{empty:?}");
+        assert_eq!(about(&empty), 1, "{empty:?}");
+        let missing = of(&text("/nonexistent.pem")).unwrap();
+        assert!(missing.iter().any(|line| line.contains("/nonexistent.pem cannot be read: ")), "{missing:?}");
+        let pipe = of(&text("/dev/null")).unwrap();
+        assert!(pipe.iter().any(|line| line.contains("/dev/null is not a file")), "{pipe:?}");
     }
 
     #[tokio::test]

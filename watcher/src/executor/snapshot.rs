@@ -224,6 +224,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (_pipe, _other) = std::io::pipe().unwrap();
+        let _file = tempfile::tempfile().unwrap();
         let seen = Snapshot::take(proc_of(own::pid())).unwrap();
         assert!(seen.status.unwrap().contains("VmRSS:"));
         assert!(seen.limits.unwrap().starts_with("Limit"));

@@ -1,7 +1,7 @@
 //! A look at the host: the facts by which the core judges what a pfile means here.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     fs, io,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
@@ -15,7 +15,7 @@ use watcher_core::pfile::{
     select::Processes,
 };
 
-use super::{hosts, interpreter, trust};
+use super::{hosts, interpreter, probe::unusable_ca, trust};
 use crate::sys::{proc_table, tcp};
 
 /// Facts about all that these files name. What cannot be found out is left open.
@@ -25,9 +25,10 @@ use crate::sys::{proc_table, tcp};
 pub fn host<'a>(pfiles: impl IntoIterator<Item = &'a Pfile>) -> io::Result<Host> {
     let mut host = Host { processes: Processes::new(proc_table::processes()?), ..Host::default() };
     host.listening = listening_ports().ok();
-    let mut named = BTreeSet::new();
+    let (mut named, mut authorities) = (BTreeSet::new(), BTreeSet::new());
     for pfile in pfiles {
         named.extend(lint::hosts(pfile));
+        authorities.extend(lint::ca_files(pfile));
         if let Some(dump) = pfile.param.dump_file.as_ref().map(|dump| &dump.value) {
             host.real_paths.extend(real_path(as_path(dump)).map(|real| (dump.clone(), real)));
         }
@@ -49,7 +50,14 @@ pub fn host<'a>(pfiles: impl IntoIterator<Item = &'a Pfile>) -> io::Result<Host>
         }
     }
     host.nameless = hosts::nameless(&named);
+    host.unusable_cas = unusable_cas(&authorities);
     Ok(host)
+}
+
+/// Those of these files of authorities that checks could make nothing of, and why.
+#[must_use]
+pub fn unusable_cas(files: &BTreeSet<AbsolutePath>) -> BTreeMap<AbsolutePath, String> {
+    files.iter().filter_map(|file| Some((file.clone(), unusable_ca(file)?))).collect()
 }
 
 /// TCP ports on which somebody listens, in this network namespace.

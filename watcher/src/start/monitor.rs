@@ -54,7 +54,8 @@ impl Failed {
     }
 
     fn of_call(call: &'static str, error: &io::Error, sentence: String) -> Self {
-        let errno = error.raw_os_error().unwrap_or(libc::EPERM);
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        let errno = error.raw_os_error().unwrap_or(if missing { libc::ENOENT } else { libc::EPERM });
         Self { note: Note::System { call, errno }, sentence }
     }
 }

@@ -100,6 +100,16 @@ fn the_example_of_the_manual_lasts_interval_times_retries_and_the_check() {
 }
 
 #[test]
+fn a_deadline_that_comes_too_early_is_none() {
+    let (mut world, _) = World::new(60, 3, 10);
+    world.probed(0, good());
+    world.pass(59);
+    assert_eq!(world.step(Event::Deadline), [""; 0]);
+    world.pass(1);
+    assert_eq!(world.step(Event::Deadline), ["ask 1"]);
+}
+
+#[test]
 fn a_good_answer_sets_the_count_back() {
     let (mut world, _) = World::new(1, 1, 1);
     for probe in 0..20 {

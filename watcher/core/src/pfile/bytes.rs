@@ -1,15 +1,16 @@
 //! Text as it stands in a file: any bytes, kept as they are.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-/// Bytes of a pfile. They need not be UTF-8; only showing them to people makes text of them.
+/// Bytes of a pfile. They need not be UTF-8; only showing them to people makes text of them. A clone shares them: the same
+/// name, or the text of an entry, is held in many places.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Bytes(Box<[u8]>);
+pub struct Bytes(Arc<[u8]>);
 
 impl Bytes {
     /// The bytes themselves.
     #[must_use]
-    pub const fn as_slice(&self) -> &[u8] {
+    pub fn as_slice(&self) -> &[u8] {
         &self.0
     }
 }

@@ -118,6 +118,8 @@ checks! {
     UnresolvedHost "unresolved-host" Error,
     /// The file begins with a byte order mark
     ByteOrderMark "byte-order-mark" Warning,
+    /// A ca= file of which no certificate can be read
+    CaUnusable "ca-unusable" Warning,
     /// Lines end as on Windows
     Crlf "crlf" Warning,
     /// A block line with other separators than it should have, as in the printed samples
@@ -134,6 +136,8 @@ checks! {
     EmptyField "empty-field" Warning,
     /// Search strings with nothing between two &
     EmptySearchWord "empty-search-word" Warning,
+    /// A comment that would be an extension, with a blank after #@
+    GluedExtension "glued-extension" Warning,
     /// The grace period ends before all retries can have been made, so that there is never a retry-over
     GraceTooShort "grace-too-short" Warning,
     /// A block that lacks a line that cannot be changed anyway
@@ -168,9 +172,11 @@ checks! {
     SeveralMatches "several-matches" Warning,
     /// A host of a stall check whose address cannot be found out at this time
     SilentResolver "silent-resolver" Warning,
+    /// A time limit of a check that is above its interval, or leaves the retry-over time too short for two checks
+    TimeoutAboveInterval "timeout-above-interval" Warning,
     /// A parameter that does not exist
     UnknownParameter "unknown-parameter" Warning,
-    /// An extension that the entry's blocks have no use for
+    /// An extension that does nothing, by the entry's blocks or its other extensions
     UnusedExtension "unused-extension" Warning,
     /// The rest of a comment that was broken in two
     WrappedComment "wrapped-comment" Warning,

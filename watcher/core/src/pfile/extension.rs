@@ -1,5 +1,7 @@
 //! Extensions: what the original does not know, in comment lines that begin with `#@`, so that it still loads the file.
 
+use std::fmt;
+
 use super::{AbsolutePath, Bytes, Check, Seconds};
 
 /// One `key=value` of a `#@` line.
@@ -235,5 +237,14 @@ impl StatusRange {
     #[must_use]
     pub const fn contains(self, code: u16) -> bool {
         self.first <= code && code <= self.last
+    }
+}
+
+impl fmt::Display for StatusRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.first, self.last) {
+            (first, last) if first == last => first.fmt(f),
+            (first, last) => write!(f, "{first}-{last}"),
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     AbsolutePath, AfterFailedKill, AfterStall, Bytes, Check, Entry, EntryOption, Extension, Param, Pfile, Seconds,
-    StallCheck, StallKind, StatusRange,
+    StallCheck, StallKind,
 };
 
 /// The text of a pfile.
@@ -181,11 +181,7 @@ impl Text {
                 share.map_or_else(|| "off".to_owned(), |share| share.to_string()).into_bytes()
             }
             Extension::Status(ranges) => {
-                let range = |range: &StatusRange| match (range.first(), range.last()) {
-                    (first, last) if first == last => first.to_string(),
-                    (first, last) => format!("{first}-{last}"),
-                };
-                ranges.iter().map(range).collect::<Vec<_>>().join(",").into_bytes()
+                ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(",").into_bytes()
             }
             Extension::Verify(verify) => if *verify { "on" } else { "off" }.into(),
         };

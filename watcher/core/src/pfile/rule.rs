@@ -157,7 +157,7 @@ impl AbsolutePath {
 
     /// The path.
     #[must_use]
-    pub const fn as_slice(&self) -> &[u8] {
+    pub fn as_slice(&self) -> &[u8] {
         self.0.as_slice()
     }
 

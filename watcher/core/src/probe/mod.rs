@@ -56,6 +56,14 @@ pub struct HttpAsk {
     pub match_body: Option<Bytes>,
 }
 
+impl HttpAsk {
+    /// The method that is sent. Where the body must contain something the whole answer is asked for, whatever is said.
+    #[must_use]
+    pub const fn sent(&self) -> Method {
+        if self.match_body.is_some() { Method::Get } else { self.method }
+    }
+}
+
 /// How to make sure of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TlsAsk {

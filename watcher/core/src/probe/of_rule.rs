@@ -10,7 +10,7 @@ use crate::{
 const LIMIT: Seconds = Seconds(10);
 
 impl Ask {
-    /// What a check of this entry asks. An extension goes before the block's own argument.
+    /// What a check of this entry asks. An extension takes precedence over the block's own argument.
     #[must_use]
     pub fn of(entry: &Entry, check: &StallCheck) -> Self {
         Self::of_check(check, entry.extensions.iter().map(|extension| &extension.value))

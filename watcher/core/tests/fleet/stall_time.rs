@@ -2,7 +2,7 @@
 //! was before.
 
 use watcher_core::{
-    Finish, Note, Order, Span,
+    Action, Ending, Finish, Note, Order, Reason, Signal, Span,
     fleet::StallStatus,
     pfile::{EntryNumber, RetryOver},
     probe::{Fault, Step},
@@ -187,7 +187,10 @@ fn a_stall_that_is_found_while_its_group_is_busy_waits_until_that_is_done() {
     let member = |name: &str, port| {
         entry(name, "continue", port, 10, 30, ("0", 1)).replacen(":continue", ":continue:grp_tag=g", 1)
     };
-    let mut world = up(&(member("front", 80) + &member("back", 81)), &["front", "back"]);
+    let mut world = World::new(&(member("front", 80) + &member("back", 81)));
+    world.start_stubborn("/usr/sbin/front");
+    world.start("/usr/sbin/back");
+    world.begin();
     world.pass(Span::of_seconds(5));
     // `back` has died, and its script takes long; `front` does not heed the request to end.
     world.services.insert(80, refused());
@@ -259,4 +262,50 @@ fn a_reload_takes_the_guard_of_the_new_file_and_what_it_drops_counts_no_more() {
     }
     world.pass(Span::of_seconds(60));
     assert!(stalls(&world) >= 3, "three of eight are left: {:#?}", world.log);
+}
+
+#[test]
+fn a_second_check_that_fails_while_the_process_is_being_ended_changes_nothing() {
+    let second = entry("web", "continue", 81, 10, 30, ("0", 1)).split_once('\n').unwrap().1.to_owned();
+    let mut world = up(&(entry("web", "continue", 80, 10, 30, ("0", 1)) + &second), &["web"]);
+    world.stuck.insert(*world.watched.first().unwrap());
+    world.services.extend([(80, refused()), (81, refused())]);
+    world.pass(Span::of_seconds(60));
+    assert_eq!(stalls(&world), 1, "{:#?}", world.log);
+    let killed = |action: &&Action| matches!(action, Action::Signal { signal: Signal::KILL, .. });
+    assert_eq!(world.asked.iter().filter(killed).count(), 1);
+}
+
+#[test]
+fn who_is_ended_is_traced_once_and_awaited() {
+    let mut world = up(&format!("SHM_DUMP_FILE /tmp/x\nMONITOR_INTERVAL 60\n{}", web(10, 30)), &["web"]);
+    let proc = *world.watched.first().unwrap();
+    world.stuck.insert(proc);
+    world.services.insert(80, refused());
+    until(&mut world, "Find Web Server Stall");
+    assert!(world.asked.contains(&Action::AwaitEnd(proc)));
+    // It ends by itself, soon after it was found: still it was a stall, and nobody went to the background.
+    world.end(proc, Ending::Exited { code: 0 });
+    world.settle();
+    assert!(world.log.iter().any(|line| line == "Killed Process: pid= 101"), "{:#?}", world.log);
+    let traced = |action: &&Action| matches!(action, Action::Snapshot { proc: traced, .. } if *traced == proc);
+    assert_eq!(world.asked.iter().filter(traced).count(), 1);
+    world.pass(SECOND);
+    assert_eq!(world.ran[0].1.reason, Reason::Stall);
+}
+
+#[test]
+fn of_several_checks_the_one_that_has_ended_is_known_to_the_next_pcheck() {
+    let second = entry("web", "continue", 81, 10, 30, ("1", 1)).split_once('\n').unwrap().1.to_owned();
+    let text = entry("web", "continue", 80, 10, 30, ("0", 1)) + &second;
+    let mut world = up(&text, &["web"]);
+    world.services.insert(81, refused());
+    until(&mut world, "(/usr/sbin/web ,pid=103) Up");
+    let saved: Vec<_> = world.saved.values().cloned().collect();
+    let mut next = World::with_saved(&text, &saved);
+    next.start("/usr/sbin/web");
+    next.begin();
+    next.pass(Span::of_seconds(20));
+    let statuses: Vec<_> = next.view(1).stall_checks.iter().map(|check| check.status).collect();
+    assert_eq!(statuses, [StallStatus::Avail, StallStatus::Detect]);
 }

@@ -41,7 +41,7 @@ macro_rules! help {
             "  --stop [WAIT]    End the monitor; wait for it, 1 to 10000 seconds [default: 10]\n",
             "  --pause          Check no more for now\n",
             "  --resume         Go on, with a check at once\n",
-            "  --disp           Show the pid that is recorded, and whether it is live, paused or stale\n",
+            "  --disp           Show the pid that is recorded, and whether it is live, paused, stale or silent\n",
             "  --del            Delete a record that is stale\n",
             "  --once           Check once, and show what came of it; exit code 0: good. 1: not. Nothing is\n",
             "                   recorded\n",

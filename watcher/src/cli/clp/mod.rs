@@ -121,7 +121,7 @@ impl Teller<'_> {
         /// How long the log may take.
         const LAST_LINES: std::time::Duration = std::time::Duration::from_secs(1);
         let line = note.line(self.kind, self.id);
-        let mut log = Log::open(self.log, self.kind.command());
+        let mut log = Log::open(self.log, self.kind.command()).for_once();
         log.tell(note.level(), &line);
         log.tell(note.level(), sentence.as_bytes());
         log.flush(LAST_LINES);

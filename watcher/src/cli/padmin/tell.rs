@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_millis(50);
 /// Notes an executed command.
 pub(super) fn log_executed(to: LogTo, words: &str, pfile: &Path) {
     let begin = format!("Command execute. [{words}] pfile='");
-    let mut log = Log::open(to, IDENT);
+    let mut log = Log::open(to, IDENT).for_once();
     log.tell(Level::Notice, &[begin.as_bytes(), pfile.as_os_str().as_bytes(), b"'"].concat());
     log.flush(LIMIT);
 }

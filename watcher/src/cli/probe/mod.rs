@@ -26,8 +26,8 @@ use crate::executor::probe::{Attempt, Prober};
 /// Exit code 0: the service answers as it should. 1: it does not. 2: the command line is wrong.
 #[derive(Args, Debug)]
 pub(super) struct Probe {
-    /// http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, smtp://HOST[:PORT], or HOST:PORT for a mere TCP connection; an IPv6
-    /// address stands in brackets
+    /// `http://HOST[:PORT]/PATH`, `https://HOST[:PORT]/PATH`, `smtp://HOST[:PORT]`, or HOST:PORT for a mere TCP connection;
+    /// an IPv6 address stands in brackets
     #[arg(value_name = "TARGET")]
     target: String,
     /// HEAD or GET; HEAD by default, and GET where --match is given
@@ -84,7 +84,7 @@ pub(super) fn run(arguments: &Probe) -> ExitCode {
         Err(error) => return exit::trouble(&format!("nothing can be asked: {error}")),
     };
     let is_good = matches!(attempt.verdict, Verdict::Good { .. });
-    let report = Report::of(&arguments.target, &attempt, question.in_pfile);
+    let report = Report::of(&arguments.target, &attempt, &question.ask, question.in_pfile);
     match if arguments.json { output::json(&report) } else { output::line(&report.text()) } {
         Ok(()) => ExitCode::from(if is_good { exit::DONE } else { exit::TROUBLE }),
         // Whoever read the lines has had enough.
@@ -131,12 +131,12 @@ fn question(arguments: &Probe) -> Result<Question, String> {
 
 fn in_pfile(kind: StallKind, check: &StallCheck, extensions: &[Extension]) -> Option<String> {
     let mut target = check.target().clone();
-    // Without a host a block asks this one, by both families.
-    if target.is_local() {
+    // Without a host a block asks 127.0.0.1 first. Whoever means ::1, or 127.0.0.2, means neither that nor what comes after.
+    if target.host.as_ref().is_some_and(|host| host.value.as_slice() == b"127.0.0.1") {
         target.host = None;
     }
-    if kind == StallKind::Socket && target.host.is_some() {
-        return None;
+    if target.host.is_some() {
+        return probe::in_pfile(check, extensions).map(|text| text.to_string());
     }
     let local = StallCheck::new(kind, check.timing(), target);
     let text = probe::in_pfile(check, extensions).or_else(|| probe::in_pfile(&local, extensions));
@@ -161,6 +161,9 @@ fn extensions(arguments: &Probe, scheme: Scheme) -> Result<Vec<Extension>, Strin
         ("timeout", Some(timeout.clone().into_bytes()).filter(|_| timeout != LIMIT), true),
     ];
     given.extend(headers.iter().map(|header| ("header", Some(header.clone().into_bytes()), is_web)));
+    if match_body.is_some() && method.as_deref() == Some("HEAD") {
+        return Err("--match wants the body of the answer, which HEAD does not bring: leave --method away".to_owned());
+    }
     let mut extensions = Vec::new();
     for (key, value, fits) in given {
         let Some(value) = value else { continue };

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use serde::Serialize;
-use watcher_core::probe::Verdict;
+use watcher_core::probe::{Ask, Fault, How, HttpAsk, Statuses, Step, Verdict};
 
 use crate::{
     cli::output::harmless,
@@ -25,6 +25,9 @@ pub(super) struct Report {
     tls: Option<OfTls>,
     certificate: Option<OfCertificate>,
     pfile: Option<String>,
+    /// What people are told besides.
+    #[serde(skip)]
+    remark: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,7 +59,8 @@ struct OfCertificate {
 }
 
 impl Report {
-    pub(super) fn of(target: &str, attempt: &Attempt, pfile: Option<String>) -> Self {
+    pub(super) fn of(target: &str, attempt: &Attempt, ask: &Ask, pfile: Option<String>) -> Self {
+        let remark = remark(attempt, ask);
         let Attempt { verdict, timings, address, answer, tls, certificate } = attempt;
         let (fault, verdict) = match verdict {
             Verdict::Good { .. } => (None, "the service answers as it should".to_owned()),
@@ -83,6 +87,7 @@ impl Report {
             tls: tls.as_ref().map(|Agreed { version, cipher, resumed: _ }| OfTls { version, cipher: cipher.clone() }),
             certificate: certificate.as_ref().map(OfCertificate::of),
             pfile,
+            remark,
         }
     }
 
@@ -107,6 +112,7 @@ impl Report {
             rows.extend(certificate.rows());
         }
         rows.push(("verdict", format!("{}: {}", if self.good { "good" } else { "bad" }, self.verdict)));
+        rows.extend(self.remark.map(|remark| ("", remark.to_owned())));
         if self.of_service == Some(false) {
             rows.push(("", "(this is on our side, or between: it tells nothing of the service itself)".to_owned()));
         }
@@ -122,6 +128,23 @@ impl Report {
             None => text += "\n# no block of a pfile asks this",
         }
         text
+    }
+}
+
+/// What a verdict does not say, and whoever reads it may take amiss.
+fn remark(attempt: &Attempt, ask: &Ask) -> Option<&'static str> {
+    match &attempt.verdict {
+        Verdict::Good { .. } => {
+            let any = matches!(&ask.how, How::Http(HttpAsk { statuses: Statuses::Any, .. }));
+            let code =
+                attempt.answer.as_ref().and_then(|line| line.split_ascii_whitespace().nth(1)?.parse::<u16>().ok());
+            let is_error = code.is_some_and(|code| !Statuses::NoErrors.accept(code));
+            (any && is_error).then_some("(any status counts; see --status)")
+        }
+        Verdict::Bad(Fault::Connect { .. } | Fault::Silent { step: Step::Connect, .. }) => {
+            ask.host.is_none().then_some("(127.0.0.1 and ::1 were tried)")
+        }
+        Verdict::Bad(_) => None,
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Log {
     stderr: Outlet<Stderr>,
     /// Whether it was said that syslog is not there.
     complained: bool,
+    /// What comes of messages then, as long as this program runs.
+    fate: &'static str,
     try_again: Option<Instant>,
 }
 
@@ -62,9 +64,15 @@ impl Log {
         Self::with(to, ident, SYSLOG.into(), Stderr::of_this_process())
     }
 
+    /// For a program that tells something and ends: it does not wait for a syslog that is not there.
+    #[must_use]
+    pub fn for_once(self) -> Self {
+        Self { fate: "messages are lost", ..self }
+    }
+
     fn with(to: LogTo, ident: &'static str, syslog: PathBuf, stderr: Stderr) -> Self {
         let (syslog, stderr) = (Outlet::new(Syslog::at(syslog)), Outlet::new(stderr));
-        Self { to, ident, syslog, stderr, complained: false, try_again: None }
+        Self { to, ident, syslog, stderr, complained: false, fate: "messages wait for it", try_again: None }
     }
 
     /// Tells it one line.
@@ -102,9 +110,8 @@ impl Log {
         {
             self.complained = true;
             let place = self.syslog.sink.path().display();
-            let line = format!(
-                "syslog cannot be reached ({place}: {why}): messages wait for it; --log stderr shows them here"
-            );
+            let fate = self.fate;
+            let line = format!("syslog cannot be reached ({place}: {why}): {fate}; --log stderr shows them here");
             self.stderr.push(self.for_stderr(line.as_bytes()));
         }
         let to_stderr = self.stderr.flush(|count| for_stderr(self.ident, &lost(count)));

@@ -97,6 +97,19 @@ async fn without_a_reader_lines_wait_with_their_time_and_the_operator_is_told_on
 }
 
 #[test]
+fn who_ends_at_once_does_not_promise_to_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut said, stderr) = pipe().unwrap();
+    let log = Log::with(LogTo::Syslog, "padmin", folder.path().join("log"), Stderr::at(stderr));
+    let mut log = log.for_once();
+    log.tell(Level::Notice, b"one");
+    drop(log);
+    let mut text = String::new();
+    said.read_to_string(&mut text).unwrap();
+    assert!(text.ends_with("(os error 2)): messages are lost; --log stderr shows them here\n"), "{text}");
+}
+
+#[test]
 fn a_reader_that_does_not_read_blocks_nobody_and_losses_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("log");

@@ -49,7 +49,7 @@ struct Tried {
 impl Tried {
     fn add(&mut self, address: SocketAddr, fault: Fault, is_without_ipv6: impl FnOnce() -> bool) {
         // Who answers there could not be asked: that another address refuses is no verdict on the service.
-        if !(fault.may_be_of_service() || address.is_ipv6() && is_without_ipv6()) {
+        if !fault.may_be_of_service() && (address.is_ipv4() || !is_without_ipv6()) {
             self.ours.get_or_insert(fault);
         } else if self.worst.as_ref().is_none_or(|worst| weight(&fault) > weight(worst)) {
             // A family that is not there at all says less than a refusal does.

@@ -5,6 +5,7 @@ mod connect;
 mod http;
 mod lookup;
 mod names;
+mod pulse;
 mod smtp;
 mod text;
 mod tls;
@@ -25,7 +26,7 @@ use tokio::{
 use watcher_core::{
     ProbeId,
     pfile::Bytes,
-    probe::{Ask, How, HttpAsk, TlsAsk},
+    probe::{Ask, Fault, How, HttpAsk, TlsAsk, Verdict},
 };
 
 use attempt::Means;
@@ -33,7 +34,8 @@ pub use attempt::{Attempt, Timings};
 use lookup::{Found, Keep, Lookups};
 pub use names::needs_resolver;
 use names::{Addresses, NoAddress, Target};
-pub use tls::{Agreed, Certificate};
+use pulse::Pulse;
+pub use tls::{Agreed, Certificate, unusable_ca};
 
 /// So many names are looked up at once. A resolver may hang for as long as it likes, and no thread can be told to give up.
 const RESOLVERS: usize = 8;
@@ -49,8 +51,10 @@ const FRESH_TRUST: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Prober {
     attempts: JoinSet<Attempt>,
-    by_probe: BTreeMap<ProbeId, AbortHandle>,
+    /// Each with its beginning.
+    by_probe: BTreeMap<ProbeId, (AbortHandle, Instant)>,
     by_task: HashMap<Id, ProbeId>,
+    pulse: Option<Pulse>,
     names: Lookups<Bytes, Addresses, NoAddress>,
     tls: Lookups<TlsAsk, Arc<ClientConfig>, String>,
 }
@@ -69,6 +73,7 @@ impl Prober {
             attempts: JoinSet::new(),
             by_probe: BTreeMap::new(),
             by_task: HashMap::new(),
+            pulse: None,
             names: Lookups::new(names::resolve, RESOLVERS, FRESH_NAME, Keep::Last),
             tls: Lookups::new(tls::config, READERS, FRESH_TRUST, Keep::Fresh),
         }
@@ -78,6 +83,8 @@ impl Prober {
     pub fn start(&mut self, probe: ProbeId, ask: Arc<Ask>) {
         self.forget(probe);
         let started = Instant::now();
+        let nobody_is_asked = self.by_probe.is_empty();
+        self.pulse.get_or_insert_with(Pulse::new).begin(nobody_is_asked, started);
         let addresses = match names::target(ask.host.as_ref()) {
             Target::Known(addresses) => Found::Known(addresses),
             Target::Name(name) => self.names.find(&name),
@@ -88,12 +95,12 @@ impl Prober {
         };
         let task = self.attempts.spawn(attempt::run(ask, started, Means { addresses, tls }));
         self.by_task.insert(task.id(), probe);
-        self.by_probe.insert(probe, task);
+        self.by_probe.insert(probe, (task, started));
     }
 
     /// Ends an attempt. Nothing is told of it any more, even if it has its verdict already.
     pub fn forget(&mut self, probe: ProbeId) {
-        if let Some(task) = self.by_probe.remove(&probe) {
+        if let Some((task, _)) = self.by_probe.remove(&probe) {
             self.by_task.remove(&task.id());
             task.abort();
         }
@@ -111,6 +118,7 @@ impl Prober {
         loop {
             tokio::select! {
                 biased;
+                () = beat(self.pulse.as_mut()), if !self.by_probe.is_empty() => {}
                 Some(()) = self.names.done() => {}
                 Some(()) = self.tls.done() => {}
                 Some(ended) = self.attempts.join_next_with_id() => {
@@ -130,15 +138,28 @@ impl Prober {
 
     fn ended(&mut self, ended: Result<(Id, Attempt), JoinError>, done: &mut Vec<(ProbeId, Attempt)>) {
         match ended {
-            Ok((task, attempt)) => {
+            Ok((task, mut attempt)) => {
                 // None: it was forgotten.
-                if let Some(probe) = self.by_task.remove(&task) {
-                    self.by_probe.remove(&probe);
+                if let Some(probe) = self.by_task.remove(&task)
+                    && let Some((_, started)) = self.by_probe.remove(&probe)
+                {
+                    let was_away = self.pulse.as_mut().is_some_and(|pulse| pulse.has_missed(started));
+                    // Part of the time was not the service's: what it may have said in the rest tells nothing.
+                    if was_away && matches!(attempt.verdict, Verdict::Bad(_)) {
+                        attempt.verdict = Verdict::Bad(Fault::Overrun);
+                    }
                     done.push((probe, attempt));
                 }
             }
             Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
             Err(_forgotten) => {}
         }
+    }
+}
+
+async fn beat(pulse: Option<&mut Pulse>) {
+    match pulse {
+        Some(pulse) => pulse.beat().await,
+        None => future::pending().await,
     }
 }

@@ -90,6 +90,17 @@ fn a_folder_that_cannot_be_ours_is_refused_by_a_sentence() {
 }
 
 #[test]
+fn only_the_last_folder_is_made() {
+    let above = tempfile::tempdir().unwrap();
+    let root = above.path().join("a").join("b");
+    let why = claim(&root, "web").unwrap_err().to_string();
+    let expected = format!("{} does not exist, and is not made", above.path().join("a").display());
+    assert!(why.contains(&expected), "{why}");
+    assert_eq!(fs::read_dir(above.path()).unwrap().count(), 0);
+    claim(&above.path().join("b"), "web").unwrap();
+}
+
+#[test]
 fn a_successor_keeps_its_record_when_the_one_before_goes() {
     let root = tempfile::tempdir().unwrap();
     let first = claim(root.path(), "web").unwrap();

@@ -192,13 +192,27 @@ fn process(proc: ProcId, name: &str) -> Process {
         proc,
         parent: crate::Pid::new(1),
         group: Some(proc.pid),
-        name: name.into(),
+        name: command_line.as_str().into(),
         command_line: command_line.as_str().into(),
         exe: None,
         exe_hidden: false,
         zombie: false,
         watcher: false,
     }
+}
+
+/// Otherwise nothing is tried out below.
+#[test]
+fn all_are_asked_and_some_are_ended() {
+    let mut world = World::new();
+    world.happen(Deed::Pass(5_000));
+    assert_eq!((world.asking.len(), world.fleet.shared.probes.names().count()), (6, 6));
+    world.happen(Deed::Dies(0));
+    assert_eq!((world.asking.len(), world.fleet.shared.probes.names().count()), (5, 5));
+    while !world.asking.is_empty() {
+        world.happen(Deed::Verdict(0, Verdict::Bad(Fault::Connect { errno: 111 })));
+    }
+    assert_eq!(world.fleet.shared.guard.tally(), Tally { asked: 4, failing: 4 });
 }
 
 proptest! {

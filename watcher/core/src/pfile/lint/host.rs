@@ -24,6 +24,8 @@ pub struct Host {
     pub real_paths: BTreeMap<AbsolutePath, Bytes>,
     /// Hosts that have no address, and why.
     pub nameless: BTreeMap<Bytes, Nameless>,
+    /// Files of authorities of which no certificate can be read, and why.
+    pub unusable_cas: BTreeMap<AbsolutePath, String>,
     /// TCP ports on which somebody listens, if that could be found out.
     pub listening: Option<BTreeSet<u16>>,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::asked::asked;
 use crate::pfile::{
     Check, Entry, EntryNumber, Interval, Needs, Pfile, Placed, Problem, Seconds, StallCheck, StallKind,
 };
@@ -13,7 +14,8 @@ pub fn text(pfile: &Pfile) -> Vec<Problem> {
     let of_entry = |(number, entry): (EntryNumber, &Placed<Entry>)| {
         let Placed { value: entry, .. } = entry;
         let problems = grace_too_short(entry, interval).into_iter();
-        let problems = problems.chain(redundant_socket_checks(entry)).chain(unused_extensions(entry));
+        let problems =
+            problems.chain(redundant_socket_checks(entry)).chain(unused_extensions(entry)).chain(asked(entry));
         problems.map(|problem| problem.of(number)).collect::<Vec<_>>()
     };
     pfile.numbered().flat_map(of_entry).collect()

@@ -60,13 +60,16 @@ impl<'a> Reader<'a> {
         if usize::try_from(announced) != Ok(arguments.len()) {
             let given = arguments.len();
             let message = format!("`PS_EXEC` announces {announced} arguments, but {given} follow");
-            return Err(argc.problem(Check::FieldCount, message).hint(format!("it is {FORM}")));
+            let hint = ipv6_hint(arguments).map_or_else(|| format!("it is {FORM}"), str::to_owned);
+            return Err(argc.problem(Check::FieldCount, message).hint(hint));
         }
         let (least, most) = kind.arguments();
         let ([retry_over, port, more @ ..], true) = (arguments, arguments.len() <= most) else {
             let wanted = if least == most { least.to_string() } else { format!("{least} to {most}") };
             let message = format!("`{}` takes {wanted} arguments, not {announced}", kind.block());
-            return Err(argc.problem(Check::ArgumentCount, message).hint(arguments_hint(kind)));
+            return Err(argc
+                .problem(Check::ArgumentCount, message)
+                .hint(ipv6_hint(arguments).unwrap_or_else(|| arguments_hint(kind))));
         };
         let timing = timing(*interval, *retry_over)?;
         let after_stall = match error.bytes {
@@ -185,6 +188,12 @@ impl<'a> Reader<'a> {
                 format!("libraries are {}; plug-ins of one's own cannot be loaded", libraries.join(", ")),
             ))
     }
+}
+
+/// What is amiss where an IPv6 address, such as `::1`, stands in place of the host.
+fn ipv6_hint(arguments: &[Field<'_>]) -> Option<&'static str> {
+    let is_cut = arguments.get(2..)?.windows(2).any(|two| matches!(two, [_, next] if next.is("")));
+    is_cut.then_some("an IPv6 address cannot stand here, since `:` ends a field: give it a name in /etc/hosts, or write `-` for this host")
 }
 
 fn arguments_hint(kind: StallKind) -> &'static str {

@@ -4,14 +4,33 @@ use super::{Check, Extension, Field, Owner, Place, Placed, Problem, Reader, fiel
 use crate::pfile::{BelongsTo, Bytes, Method, Seconds, StatusRange, bytes::quoted};
 
 /// Whether a comment, without its `#`, is meant for us. Other comments that begin with `#@` (the marks of SCCS, for
-/// one: `#@(#)`) were there first.
+/// one: `#@(#)`, or `#@author=…`) were there first.
 pub(super) fn is_extension(comment: &[u8]) -> bool {
-    let Some(rest) = comment.strip_prefix(b"@") else { return false };
-    let key = rest.iter().take_while(|byte| byte.is_ascii_lowercase() || **byte == b'_').count();
-    match rest.get(key) {
-        Some(b'=') => key > 0,
-        Some(b' ' | b'\t') => key == 0,
-        Some(_) | None => false,
+    matches!(comment, [b'@', b' ' | b'\t', ..])
+}
+
+/// The key of an extension that a comment, without its `#`, would be if it had a blank.
+pub(super) fn glued(comment: &[u8]) -> Option<&'static str> {
+    let rest = comment.strip_prefix(b"@")?;
+    Extension::KEYS.into_iter().find(|key| rest.strip_prefix(key.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")))
+}
+
+/// How an extension is written.
+fn example(key: &str) -> &'static str {
+    match key {
+        "allow" => "allow=no-match",
+        "ca" => "ca=/etc/ssl/our-ca.pem",
+        "expiry_warn" => "expiry_warn=14",
+        "header" => "header=\"Host: example.org\"",
+        "match" => "match=ready",
+        "match_header" => "match_header=nginx",
+        "method" => "method=GET",
+        "path" => "path=/health",
+        "script_timeout" => "script_timeout=600",
+        "stall_guard" => "stall_guard=80",
+        "status" => "status=200-399",
+        "timeout" => "timeout=5",
+        _ => "verify=on",
     }
 }
 
@@ -36,9 +55,12 @@ impl<'a> Reader<'a> {
 
     fn item(&mut self, word: Field<'a>) -> Result<Placed<Extension>, Problem> {
         let Some((key, written)) = word.split_once(b'=') else {
-            return Err(word
-                .problem(Check::MalformedExtension, format!("{} is not of the form KEY=VALUE", word.quoted()))
-                .suggest(nearest(word.bytes, Extension::KEYS), "a plain comment begins with `#` and not with `#@`"));
+            let problem =
+                word.problem(Check::MalformedExtension, format!("{} is not of the form KEY=VALUE", word.quoted()));
+            return Err(match nearest(word.bytes, Extension::KEYS) {
+                Some(key) => problem.hint(format!("such as `{}`, without blanks around the `=`", example(key))),
+                None => problem.hint("a plain comment begins with `#` and not with `#@` and a blank"),
+            });
         };
         let value = unquoted(written)?;
         let extension = match key.bytes {
@@ -238,5 +260,28 @@ impl Value {
         };
         let ranges = self.bytes.split(|byte| *byte == b',').map(range).collect::<Option<Vec<_>>>();
         ranges.ok_or_else(|| self.wrong("status codes are 100 to 599, such as 200,301-304"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pfile::{UnknownOptions, read};
+
+    #[test]
+    fn every_key_has_an_example_that_can_be_read() {
+        for key in Extension::KEYS {
+            let example = example(key);
+            assert!(example.starts_with(&format!("{key}=")), "{key}: {example}");
+            let files = [format!("#@ {example}\n/a:/b:0:3:exit\n"), format!("/a:/b:0:3:exit\n#@ {example}\n")];
+            let reads = |text: &String| {
+                let reading = read(format!("IPCKEY 0x1\n{text}").as_bytes(), UnknownOptions::Refuse);
+                reading.pfile.is_some()
+            };
+            assert!(files.iter().any(reads), "{example}");
+            let bare = read(format!("IPCKEY 0x1\n/a:/b:0:3:exit\n#@ {key}\n").as_bytes(), UnknownOptions::Refuse);
+            let hint = bare.problems[0].hint.clone().unwrap();
+            assert_eq!(hint, format!("such as `{example}`, without blanks around the `=`"));
+        }
     }
 }

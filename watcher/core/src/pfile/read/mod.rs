@@ -113,6 +113,10 @@ impl<'a> Reader<'a> {
                 self.comment_goes_on = rest.ends_with(b":");
                 if extension::is_extension(rest) {
                     self.extension_line(content.split_at(2).1);
+                } else if let Some(key) = extension::glued(rest) {
+                    let message = format!("this is only a comment, since no blank stands before `{key}`");
+                    let problem = content.problem(Check::GluedExtension, message);
+                    self.tell(problem.hint(format!("write `#@ {key}=…` if it is meant for watcher")));
                 }
             }
             [b'<', ..] if comment_goes_on && content.place() != line.place() => {

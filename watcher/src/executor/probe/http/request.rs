@@ -1,15 +1,15 @@
 //! What is sent.
 
 use watcher_core::{
-    pfile::{Bytes, Method},
+    pfile::Bytes,
     probe::{Ask, HttpAsk, HttpVersion},
 };
 
 use crate::executor::probe::names;
 
-/// The request. Where the body must contain something the whole answer is asked for, whatever the method says.
+/// The request.
 pub(in super::super) fn request(ask: &Ask, http: &HttpAsk) -> Vec<u8> {
-    let method = if http.match_body.is_some() { Method::Get } else { http.method };
+    let method = http.sent();
     let version: &[u8] = match http.version {
         HttpVersion::V1_0 => b" HTTP/1.0\r\n",
         HttpVersion::V1_1 => b" HTTP/1.1\r\n",
@@ -56,6 +56,7 @@ mod tests {
     };
 
     use super::*;
+    use watcher_core::pfile::Method;
 
     fn http() -> HttpAsk {
         HttpAsk {

@@ -43,9 +43,24 @@ pub(in super::super) fn config(ask: &TlsAsk) -> Result<Arc<ClientConfig>, String
     Ok(Arc::new(builder.with_custom_certificate_verifier(verifier).with_no_client_auth()))
 }
 
-fn of_file(path: &AbsolutePath) -> Result<Vec<CertificateDer<'static>>, String> {
+/// Why nothing can be checked against a file of authorities, as a sentence; none: it can. Reads the file.
+#[must_use]
+pub fn unusable_ca(path: &AbsolutePath) -> Option<String> {
+    let file = as_path(path);
+    // Whoever reads a pipe waits, and takes what a check would read.
+    if std::fs::metadata(file).is_ok_and(|data| !data.is_file()) {
+        return Some(format!("{} is not a file", file.display()));
+    }
+    of_file(path).err()
+}
+
+fn as_path(path: &AbsolutePath) -> &Path {
     use std::os::unix::ffi::OsStrExt as _;
-    let file = Path::new(std::ffi::OsStr::from_bytes(path.as_slice()));
+    Path::new(std::ffi::OsStr::from_bytes(path.as_slice()))
+}
+
+fn of_file(path: &AbsolutePath) -> Result<Vec<CertificateDer<'static>>, String> {
+    let file = as_path(path);
     let unreadable = |error: &dyn std::fmt::Display| format!("{} cannot be read: {error}", file.display());
     let bytes = std::fs::read(file).map_err(|error| unreadable(&error))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();

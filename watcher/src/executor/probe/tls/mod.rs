@@ -18,6 +18,7 @@ use watcher_core::{
 use super::{attempt::Progress, names, wire::Tap};
 pub use certificate::Certificate;
 pub(super) use config::config;
+pub use config::unusable_ca;
 pub(super) use fault::fault_within;
 
 /// What was agreed on.
