@@ -159,8 +159,6 @@ fn of_signal(event: &watcher_core::Event) -> Option<Event> {
         | watcher_core::Event::Order { .. }
         | watcher_core::Event::PortLooked { .. }
         | watcher_core::Event::PortWatched { .. }
-        | watcher_core::Event::Socket(_)
-        | watcher_core::Event::SocketsLost { .. }
         | watcher_core::Event::Probed { .. }
         | watcher_core::Event::Rules { .. }
         | watcher_core::Event::RunEnded { .. }

@@ -7,13 +7,18 @@ use std::{
 
 use tracing::{debug, warn};
 use watcher_core::{
-    Event, ListenerFacts, NetNs, PortCounts, PortFacts, PortKey, PortReport, PortWatchId, ProcId, StateCounts,
-    Thresholds, pfile::Port,
+    Event, ListenerFacts, NetNs, PortCounts, PortFacts, PortKey, PortReport, PortWatchId, ProcId, SocketAlarm,
+    StateCounts, Thresholds, pfile::Port,
 };
 
 use crate::{
     kernel::Ports,
-    sys::{clock, descriptors, netns, sock_diag::SockDiag, tcp, tcp_counters},
+    sys::{
+        clock, descriptors, netns,
+        sock_diag::SockDiag,
+        tcp,
+        tcp_limits::{self, TcpRefusals},
+    },
 };
 
 /// Sockets come and go while they are counted: it is tried so often to count them exactly.
@@ -31,8 +36,9 @@ pub struct PortWatch {
 struct Watched {
     key: PortKey,
     proc: ProcId,
-    /// Connections that were turned away, and overflows of SYN queues in the namespace, at the last look.
-    suspicious: Option<(u64, u64)>,
+    thresholds: Thresholds,
+    /// Connections that were turned away, on the port and in the namespace, at the last look.
+    suspicious: Option<(u64, TcpRefusals)>,
 }
 
 impl PortWatch {
@@ -56,7 +62,7 @@ impl PortWatch {
                 SockDiag::of(proc.pid).inspect_err(|error| warn!(%error, "no sock_diag: /proc is read instead"));
             vacant.insert(opened.ok());
         }
-        self.watched.insert(watch, Watched { key, proc, suspicious: None });
+        self.watched.insert(watch, Watched { key, proc, thresholds, suspicious: None });
         events.push(Event::PortWatched { watch, key });
         if let Some(kernel) = kernel {
             let whole = PortKey::whole(netns);
@@ -95,15 +101,21 @@ impl PortWatch {
         let (key, proc) = (watched.key, watched.proc);
         let counted = kernel.as_ref().and_then(|kernel| kernel.counts(key));
         let diag = self.diags.get_mut(&key.netns).and_then(Option::as_mut);
-        let overflows = tcp_counters::syn_overflows(proc.pid).unwrap_or(0);
+        let refusals = tcp_limits::refusals(proc.pid).unwrap_or_default();
         let facts = facts(key, proc, diag, |listeners| {
             let drops = drops(listeners).unwrap_or(0);
-            let before = watched.suspicious.replace((drops, overflows));
+            let before = watched.suspicious.replace((drops, refusals));
             // Reading all connections is dear: only when somebody was turned away, or nothing else counts them.
-            counted.is_none() || before.is_some_and(|before| before != (drops, overflows))
+            counted.is_none() || before.is_some_and(|before| before != (drops, refusals))
         });
         let report = match facts {
-            Ok(facts) => Some(report(&facts, counted, descriptors_of(proc))),
+            Ok(facts) => {
+                let report = report(&facts, counted, descriptors_of(proc));
+                if let Some(kernel) = kernel {
+                    settle(key, &report, &watched.thresholds, kernel);
+                }
+                Some(report)
+            }
             Err(error) => {
                 debug!(%error, port = key.port, "it cannot be looked at");
                 None
@@ -124,6 +136,17 @@ impl PortWatch {
             if is_exact {
                 return;
             }
+        }
+    }
+}
+
+/// A queue that has drained without another handshake: nothing but a look notices.
+fn settle(key: PortKey, report: &PortReport, thresholds: &Thresholds, kernel: &mut Ports) {
+    let (Some(band), Some(room)) = (thresholds.queue_percent, report.room) else { return };
+    let is_below = |percent: u32| report.queue.saturating_mul(100) < room.saturating_mul(percent.into());
+    for (alarm, percent) in [(SocketAlarm::AcceptFull, band.raise), (SocketAlarm::AcceptQueue, band.clear)] {
+        if is_below(percent) && kernel.alarms(key).contains(&alarm) {
+            kernel.settle(key, alarm);
         }
     }
 }

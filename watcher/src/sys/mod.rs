@@ -23,5 +23,4 @@ pub mod signals;
 pub mod sock_diag;
 pub mod spawn;
 pub mod tcp;
-pub mod tcp_counters;
 pub mod tcp_limits;

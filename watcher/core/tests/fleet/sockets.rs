@@ -132,11 +132,23 @@ fn drops_are_those_since_the_last_look() {
     world.ports.reports.insert(80, PortReport { drops: Some(1_000), ..WELL });
     world.pass(Span::of_seconds(60));
     assert_eq!(world.lines(), [""; 0], "they were before this watch");
-    world.ports.reports.insert(80, PortReport { drops: Some(1_007), ..WELL });
+    world.ports.reports.insert(80, PortReport { drops: Some(1_001), ..WELL });
+    world.pass(Span::of_seconds(60));
+    assert_eq!(world.lines(), [""; 0], "there is room: somebody defers his accepts");
+    world.ports.reports.insert(80, PortReport { drops: Some(1_008), queue: 70, ..WELL });
     world.pass(Span::of_seconds(120));
     let lines = world.lines();
     assert_eq!(lines[0], "Socket Connection Drop: pid = 101 : port = 80 : 7 connections turned away");
     assert!(lines[1].starts_with("Socket Connection Drop is over"), "{lines:?}");
+}
+
+#[test]
+fn a_tiny_queue_says_nothing() {
+    let mut world = web("");
+    world.kernel_tells(80, SocketAlarm::AcceptFull, true, 1, 1);
+    world.ports.reports.insert(80, PortReport { queue: 1, room: Some(1), ..WELL });
+    world.pass(Span::of_seconds(120));
+    assert_eq!(world.lines(), [""; 0]);
 }
 
 #[test]

@@ -16,6 +16,9 @@ const LATER: Span = Span::of_seconds(10);
 /// Connections that were turned away are no news any more when it has not happened again for so long.
 const CALM: Span = Span::of_seconds(30);
 
+/// A queue with less room than this is full whenever somebody comes, and says nothing.
+const TINY: u64 = 4;
+
 /// Half-open connections: so many are no ordinary load.
 const HALF_OPEN: Band = Band { raise: 128, clear: 64 };
 
@@ -116,6 +119,10 @@ impl WatchedPort {
     /// What the kernel tells.
     pub(super) fn told(&mut self, change: Change, raised: bool, now: Mono) -> Option<Change> {
         let Change { alarm, value, limit, .. } = change;
+        let is_queue = matches!(alarm, SocketAlarm::AcceptFull | SocketAlarm::AcceptQueue);
+        if is_queue && limit < TINY {
+            return None;
+        }
         self.has_listened |= alarm == SocketAlarm::ListenerGone;
         self.set(alarm, Some(raised), value, limit, now)
     }
@@ -136,7 +143,7 @@ impl WatchedPort {
             };
             changes.extend(self.set(alarm, level, value, limit, now));
         };
-        if let Some(room) = room.filter(|room| *room > 0) {
+        if let Some(room) = room.filter(|room| *room >= TINY) {
             let percent = |share: u32| room.saturating_mul(u64::from(share)).div_ceil(100);
             if let Some(Band { raise, clear }) = wanted.thresholds.queue_percent {
                 let below = percent(clear).saturating_sub(1);
@@ -162,7 +169,9 @@ impl WatchedPort {
         if self.has_listened {
             changes.extend(self.set(SocketAlarm::ListenerGone, Some(listeners == 0), listeners, 1, now));
         }
-        changes.extend(self.count_drops(drops, now));
+        // A listener that defers its accepts counts each of them as a drop: it means something when there is little room.
+        let is_crowded = room.is_none_or(|room| queue.saturating_mul(2) >= room);
+        changes.extend(self.count_drops(drops, is_crowded, now));
         self.plan(now);
         changes
     }
@@ -173,10 +182,10 @@ impl WatchedPort {
         self.plan(now);
     }
 
-    fn count_drops(&mut self, drops: Option<u64>, now: Mono) -> Option<Change> {
+    fn count_drops(&mut self, drops: Option<u64>, is_crowded: bool, now: Mono) -> Option<Change> {
         let drops = drops?;
         let before = self.drops.replace(drops)?;
-        if drops > before {
+        if drops > before && is_crowded {
             let change = self.set(SocketAlarm::Drops, Some(true), drops - before, 0, now);
             // From the last of them on.
             self.raised.insert(SocketAlarm::Drops, now);
