@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use watcher_core::{Span, fleet::StallStatus};
+use watcher_core::{Span, fleet::StallStatus, probe::Fault};
 
 use crate::{
     stalls::{entry, refused, up},
@@ -45,6 +45,19 @@ fn many_that_fail_together_are_not_killed() {
             assert_eq!(stalls(&world), 4, "{:#?}", world.log);
         }
     }
+}
+
+#[test]
+fn who_cannot_be_asked_is_not_among_those_that_are() {
+    let names: Vec<_> = (0..12).map(|number| format!("web{number}")).collect();
+    let each = (80_u16..).zip(&names).map(|(port, name)| entry(name, "continue", port, 10, 30, ("0", 1)));
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut world = up(&each.collect::<String>(), &names);
+    world.pass(Span::of_seconds(10));
+    world.services.extend((80..87).map(|port| (port, Service::Fails(Fault::Socket { errno: 24 }))));
+    world.services.extend((87..92).map(|port| (port, refused())));
+    world.pass(Span::of_seconds(60));
+    assert!(world.log.iter().any(|line| line.starts_with("5 of 5 services do not answer")), "{:#?}", world.log);
 }
 
 #[test]

@@ -192,9 +192,11 @@ fn a_stall_that_is_found_while_its_group_is_busy_waits_until_that_is_done() {
     world.start("/usr/sbin/back");
     world.begin();
     world.pass(Span::of_seconds(5));
-    // `back` has died, and its script takes long; `front` does not heed the request to end.
     world.services.insert(80, refused());
-    world.pass(Span::of_seconds(25));
+    world.pass(Span::of_seconds(15));
+    let since = world.view(1).stall_checks[0].failing_since.unwrap();
+    world.pass(Span::of_seconds(25).minus(world.now.since(since)).unwrap());
+    // Now `back` dies, and its script takes long; `front` does not heed the request to end.
     world.default_script = crate::world::Script::Restarts(60_000);
     let back = *world.watched.last().unwrap();
     world.kill(back);
