@@ -10,6 +10,8 @@ pub struct Block {
     once: bool,
     /// What cannot be ended leads to the retry-over action.
     gives_up: bool,
+    interval: u32,
+    retry_over: u32,
     /// From the port on.
     target: Vec<String>,
 }
@@ -19,7 +21,8 @@ impl Block {
     pub const SHORTEST: u32 = 10;
 
     fn new(kind: &'static str, port: u16) -> Self {
-        Self { kind, once: false, gives_up: true, target: vec![port.to_string()] }
+        let (interval, retry_over) = (Self::SHORTEST, Self::SHORTEST);
+        Self { kind, once: false, gives_up: true, interval, retry_over, target: vec![port.to_string()] }
     }
 
     pub fn web(port: u16) -> Self {
@@ -44,6 +47,11 @@ impl Block {
         Self { once: true, ..self }
     }
 
+    /// A check every so many seconds, and the retry-over time of the original: in a test no stall comes of it by itself.
+    pub fn seldom(self, interval: u32) -> Self {
+        Self { interval, retry_over: 600, ..self }
+    }
+
     pub fn never_gives_up(self) -> Self {
         Self { gives_up: false, ..self }
     }
@@ -51,12 +59,12 @@ impl Block {
 
 impl fmt::Display for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, once, gives_up, target } = self;
-        let (short, (once, gives_up)) = (Self::SHORTEST, (u8::from(*once), u8::from(*gives_up)));
+        let Self { kind, once, gives_up, interval, retry_over, target } = self;
+        let (once, gives_up) = (u8::from(*once), u8::from(*gives_up));
         let (part, count) = (format!("DLL:/opt/HA/PSWE/lib/lib_bi_{kind}.so:DIRECT:-"), target.len() + 1);
         writeln!(f, "_bi_{kind} {{")?;
         writeln!(f, "  PS_INIT    {part}:-:-:0")?;
-        writeln!(f, "  PS_EXEC    {part}:{short}:{once}:{count}:{short}:{}", target.join(":"))?;
+        writeln!(f, "  PS_EXEC    {part}:{interval}:{once}:{count}:{retry_over}:{}", target.join(":"))?;
         writeln!(f, "  PS_ACTION  {part}:-:{gives_up}:0")?;
         writeln!(f, "  PS_QUIT    {part}:-:-:0")?;
         writeln!(f, "}}")

@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use watcher_core::Pid;
@@ -20,6 +20,8 @@ pub struct Pcheck {
     lines: Receiver<(Instant, String)>,
     /// When the last line came.
     pub last: Instant,
+    /// What it was.
+    latest: String,
 }
 
 /// A child is killed when the thread ends that has started it.
@@ -50,7 +52,7 @@ impl Pcheck {
                 let _told = tell.send((Instant::now(), String::from_utf8_lossy(&line).into_owned()));
             }
         });
-        Self { child, lines, last: Instant::now() }
+        Self { child, lines, last: Instant::now(), latest: String::new() }
     }
 
     /// Starts it, and takes the line that says so.
@@ -105,6 +107,15 @@ impl Pcheck {
         lines
     }
 
+    /// Takes lines for so long: of what is not told, nothing else tells.
+    pub fn during(&mut self, span: Duration) -> Vec<String> {
+        let (end, mut lines) = (Instant::now() + span, Vec::new());
+        while let Ok((_, line)) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            lines.push(line);
+        }
+        lines
+    }
+
     pub fn signal(&self, number: i32) {
         signal(self.pid(), number);
     }
@@ -138,10 +149,11 @@ impl Pcheck {
                 self.last = at;
                 let head = format!("pcheck[{}]: ", self.child.id());
                 let text = line.strip_prefix(&head).unwrap_or_else(|| panic!("{line:?} does not begin with {head:?}"));
+                text.clone_into(&mut self.latest);
                 Some(text.to_owned())
             }
             Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("pcheck says nothing"),
+            Err(RecvTimeoutError::Timeout) => panic!("pcheck says nothing after {:?}", self.latest),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Stands for the services of a host: plain ones, and those that die early, do not want to end, fork, or answer badly, late
-//! or no more.
+//! Stands for the services of a host: plain ones, and those that die early, do not want to end, fork, answer badly, late
+//! or no more, or run out of sockets.
 //!
 //! Words that are not understood are only there to be seen in the command line. Whatever it does, it ends when nobody holds
 //! the FIFO `life` beside it open for writing any more: no test leaves one behind.
@@ -8,12 +8,18 @@ use std::{
     env,
     fs::{File, OpenOptions},
     io::{Read as _, Write as _},
-    net::TcpListener,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     os::{fd::AsRawFd as _, unix::fs::OpenOptionsExt as _},
     path::PathBuf,
     process::exit,
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
+};
+
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, socket_with,
+    sockopt::{set_socket_reuseaddr, set_socket_reuseport},
 };
 
 fn main() {
@@ -29,6 +35,11 @@ fn main() {
         go_to_the_background();
     }
     let life = Life::of(&own);
+    if let Some(most) = value("nofile") {
+        let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+        // SAFETY: it points to one structure, which outlives the call.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+    }
     if has("ignore_term") {
         // SAFETY: nothing but the disposition changes.
         unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
@@ -44,7 +55,12 @@ fn main() {
     if let Some(port) = value("port") {
         let port = u16::try_from(port).expect("a port");
         let asked = has("tells").then(|| own.with_file_name("asked"));
-        serve(port, asked, value("slow").map(Duration::from_millis), has("closes"));
+        let listener = listen(port, value("backlog"), has("dual"), has("shared"));
+        if has("keeps") {
+            keep(listener);
+        } else {
+            serve(listener, asked, value("slow").map(Duration::from_millis), has("closes"));
+        }
     }
     if has("chatter") {
         thread::spawn(|| {
@@ -60,10 +76,11 @@ fn main() {
 
 /// Answers on a port: after a while, if so wished. Each connection is told of in a file, before it is answered. One that
 /// `closes` does so when it gets SIGUSR1, and goes on living.
-fn serve(port: u16, asked: Option<PathBuf>, slow: Option<Duration>, closes: bool) {
-    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap_or_else(|_| exit(9));
+fn serve(listener: TcpListener, asked: Option<PathBuf>, slow: Option<Duration>, closes: bool) {
     if closes {
-        close_on_signal(listener.as_raw_fd());
+        let listener = listener.as_raw_fd();
+        // SAFETY: a listener that is shut down listens no more, and whoever waits for it is told.
+        on_signal(move || assert_eq!(unsafe { libc::shutdown(listener, libc::SHUT_RDWR) }, 0));
     }
     thread::spawn(move || {
         for connection in listener.incoming() {
@@ -80,7 +97,37 @@ fn serve(port: u16, asked: Option<PathBuf>, slow: Option<Duration>, closes: bool
     });
 }
 
-fn close_on_signal(listener: i32) {
+/// Takes connections, and never closes one before it gets SIGUSR1.
+fn keep(listener: TcpListener) {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let to_close = Arc::clone(&kept);
+    on_signal(move || to_close.lock().expect("nobody fails while holding it").clear());
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            kept.lock().expect("nobody fails while holding it").extend(connection.ok());
+        }
+    });
+}
+
+/// Listens on loopback, of both families if it is `dual`, and beside others on the port if it is `shared`.
+fn listen(port: u16, backlog: Option<u64>, dual: bool, shared: bool) -> TcpListener {
+    let (family, address) = match dual {
+        false => (AddressFamily::INET, SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        true => (AddressFamily::INET6, SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))),
+    };
+    let made = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None).and_then(|socket| {
+        // As `TcpListener` does it.
+        set_socket_reuseaddr(&socket, true)?;
+        set_socket_reuseport(&socket, shared)?;
+        bind(&socket, &address)?;
+        rustix::net::listen(&socket, backlog.unwrap_or(4_096) as i32)?;
+        Ok(socket)
+    });
+    TcpListener::from(made.unwrap_or_else(|_| exit(9)))
+}
+
+/// Does this at each SIGUSR1.
+fn on_signal(action: impl Fn() + Send + 'static) {
     // SAFETY: the set is ours, and outlives the calls.
     let set = unsafe {
         let mut set = std::mem::zeroed();
@@ -92,10 +139,9 @@ fn close_on_signal(listener: i32) {
     };
     thread::spawn(move || {
         let mut signal = 0;
-        // SAFETY: the set is ours; a listener that is shut down listens no more, and whoever waits for it is told.
-        unsafe {
-            libc::sigwait(&raw const set, &raw mut signal);
-            libc::shutdown(listener, libc::SHUT_RDWR);
+        // SAFETY: the set is ours.
+        while unsafe { libc::sigwait(&raw const set, &raw mut signal) } == 0 {
+            action();
         }
     });
 }

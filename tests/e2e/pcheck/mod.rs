@@ -11,6 +11,7 @@ mod places;
 mod restarts;
 mod scripts;
 mod signals;
+mod sockets;
 mod stalls;
 mod stopped;
 mod syslog;

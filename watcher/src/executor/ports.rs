@@ -39,6 +39,8 @@ struct Watched {
     thresholds: Thresholds,
     /// Connections that were turned away, on the port and in the namespace, at the last look.
     suspicious: Option<(u64, TcpRefusals)>,
+    /// Connections were half open at the last look: nothing tells when they are not any more.
+    half_open: bool,
 }
 
 impl PortWatch {
@@ -62,7 +64,7 @@ impl PortWatch {
                 SockDiag::of(proc.pid).inspect_err(|error| warn!(%error, "no sock_diag: /proc is read instead"));
             vacant.insert(opened.ok());
         }
-        self.watched.insert(watch, Watched { key, proc, thresholds, suspicious: None });
+        self.watched.insert(watch, Watched { key, proc, thresholds, suspicious: None, half_open: false });
         events.push(Event::PortWatched { watch, key });
         if let Some(kernel) = kernel {
             let whole = PortKey::whole(netns);
@@ -105,12 +107,13 @@ impl PortWatch {
         let facts = facts(key, proc, diag, |listeners| {
             let drops = drops(listeners).unwrap_or(0);
             let before = watched.suspicious.replace((drops, refusals));
-            // Reading all connections is dear: only when somebody was turned away, or nothing else counts them.
-            counted.is_none() || before.is_some_and(|before| before != (drops, refusals))
+            // Reading all connections is dear: only when somebody was or may be turned away, or nothing else counts them.
+            counted.is_none() || watched.half_open || before.is_some_and(|before| before != (drops, refusals))
         });
         let report = match facts {
             Ok(facts) => {
                 let report = report(&facts, counted, descriptors_of(proc));
+                watched.half_open = report.half_open.is_some_and(|count| count > 0);
                 if let Some(kernel) = kernel {
                     settle(key, &report, &watched.thresholds, kernel);
                 }

@@ -152,6 +152,24 @@ fn a_tiny_queue_says_nothing() {
 }
 
 #[test]
+fn many_half_open_connections_are_as_many_as_there_is_room_for() {
+    for (room, half_open, is_told) in [
+        (Some(17), 15, false),
+        (Some(17), 16, true),
+        (Some(1_025), 127, false),
+        (Some(1_025), 128, true),
+        (Some(2), 127, false),
+        (None, 127, false),
+        (None, 128, true),
+    ] {
+        let mut world = web("");
+        world.ports.reports.insert(80, PortReport { room, half_open: Some(half_open), ..WELL });
+        world.pass(Span::of_seconds(120));
+        assert_eq!(!world.lines().is_empty(), is_told, "{half_open} with room for {room:?}");
+    }
+}
+
+#[test]
 fn a_grave_alarm_that_lasts_is_a_stall_where_the_rule_says_so() {
     for (report, is_grave) in [
         (PortReport { queue: 129, ..WELL }, true),

@@ -19,8 +19,8 @@ const CALM: Span = Span::of_seconds(30);
 /// A queue with less room than this is full whenever somebody comes, and says nothing.
 const TINY: u64 = 4;
 
-/// Half-open connections: so many are no ordinary load.
-const HALF_OPEN: Band = Band { raise: 128, clear: 64 };
+/// Half-open connections: so many are no ordinary load, or as many as there is room for.
+const HALF_OPEN: u64 = 128;
 
 /// What the rules want of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,12 +154,14 @@ impl WatchedPort {
         for (alarm, value, band) in [
             (SocketAlarm::CloseWait, close_wait, wanted.thresholds.close_wait),
             (SocketAlarm::Established, established, wanted.thresholds.established),
-            (SocketAlarm::HalfOpen, half_open, Some(HALF_OPEN)),
         ] {
             if let Some(Band { raise, clear }) = band {
                 judge(alarm, value, raise.into(), raise.into(), clear.into());
             }
         }
+        // The queue of those that are half open is as long as `listen` was told: the room without the one more.
+        let many = room.filter(|room| *room >= TINY).map_or(HALF_OPEN, |room| HALF_OPEN.min(room - 1));
+        judge(SocketAlarm::HalfOpen, half_open, many, many, many / 2);
         if let Some((used, limit)) = descriptors {
             let percent = |share: u32| limit.saturating_mul(u64::from(share)) / 100;
             let Band { raise, clear } = wanted.descriptors;

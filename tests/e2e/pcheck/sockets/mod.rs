@@ -1,0 +1,147 @@
+//! Services that run out of sockets: each way is told apart, and what is well is left in peace.
+//!
+//! On tier `ebpf` nearly all blocks ask once in ten minutes, so whatever is told was told by the kernel unasked. Each story has
+//! a network namespace of its own, since some of what is counted is counted for a whole one. They are told at the same time.
+
+mod flood;
+mod queue;
+mod spent;
+mod well;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    os::fd::OwnedFd,
+};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+use watcher::sys::sock_diag::SockDiag;
+use watcher_core::Pid;
+use watcher_tests::{
+    block::Block,
+    host::{EACH_TIER, Host, Service, Tier},
+    netns,
+    pcheck::Pcheck,
+    server::free_port,
+    story::at_the_same_time,
+    wait::until,
+};
+
+const EBPF: &[Tier] = &[Tier::Ebpf];
+
+#[test]
+fn stories_that_are_told_at_the_same_time() {
+    at_the_same_time(&[
+        ("nobody accepts, and it is only told", EACH_TIER, &queue::nobody_accepts_and_it_is_only_told),
+        ("nobody accepts, and it is a stall", EACH_TIER, &queue::nobody_accepts_and_it_is_a_stall),
+        ("a pause", EACH_TIER, &queue::a_pause),
+        ("one port in two namespaces", EACH_TIER, &queue::one_port_in_two_namespaces),
+        ("connections that are not closed", EACH_TIER, &spent::connections_that_are_not_closed),
+        ("connections that are not closed for too long", EBPF, &spent::and_that_is_a_stall),
+        ("descriptors", EACH_TIER, &spent::descriptors),
+        ("nobody listens any more", EACH_TIER, &spent::nobody_listens_any_more),
+        ("a SYN flood", EACH_TIER, &flood::from_another_namespace),
+        ("a SYN flood on a short queue", EACH_TIER, &flood::on_a_short_queue),
+        ("many healthy connections", EACH_TIER, &well::many_healthy_connections),
+        ("workers that share a port", EACH_TIER, &well::workers_that_share_a_port),
+        ("both families on one port", EACH_TIER, &well::both_families_on_one_port),
+    ]);
+}
+
+/// A host in a namespace of its own, with a service on a watched port that is known to answer.
+struct Scene {
+    host: Host,
+    port: u16,
+    service: Service,
+    pcheck: Pcheck,
+}
+
+impl Scene {
+    /// The service gets these words and its port, the entry these extensions.
+    fn set(tier: Tier, words: &str, extensions: &str) -> Self {
+        // Without the kernel's help it has to be looked for.
+        let interval = if tier == Tier::Ebpf { 600 } else { Block::SHORTEST };
+        Self::set_every(interval, tier, words, extensions)
+    }
+
+    fn set_every(interval: u32, tier: Tier, words: &str, extensions: &str) -> Self {
+        netns::enter_new();
+        Self::set_here((interval, free_port()), tier, words, extensions)
+    }
+
+    fn set_here((interval, port): (u32, u16), tier: Tier, words: &str, extensions: &str) -> Self {
+        let host = Host::new();
+        let words = format!("port={port} {words}");
+        host.rules(&entry(&host, "svc", &words, extensions, &Block::socket(port).seldom(interval)));
+        let service = host.start(&words);
+        listens(service.pid, port);
+        let mut pcheck = Pcheck::started(&mut host.pcheck(tier));
+        assert_eq!(pcheck.up(&host.svc()), service.pid);
+        host.stall_chk(1, "AVAIL");
+        Self { host, port, service, pcheck }
+    }
+
+    fn pid(&self) -> Pid {
+        self.service.pid
+    }
+
+    /// A line on this service: that of an alarm, without its measure.
+    fn line(&self, title: &str) -> String {
+        format!("{title}: pid = {} : port = {}", self.pid(), self.port)
+    }
+
+    /// Takes lines up to an alarm: those before it, and its measure.
+    fn told(&mut self, title: &str) -> (Vec<String>, String) {
+        let wanted = self.line(title);
+        let mut lines = self.pcheck.until(&wanted);
+        let last = lines.pop().unwrap();
+        (lines, last.strip_prefix(&wanted).unwrap_or_else(|| panic!("{last}")).to_owned())
+    }
+
+    /// Takes the line that tells the end of an alarm.
+    fn is_over(&mut self, title: &str) {
+        let (before, _) = self.told(&format!("{title} is over"));
+        assert_eq!(before, [] as [String; 0]);
+    }
+
+    /// All is as it was in the beginning, and nothing more was told.
+    fn is_left_in_peace(self) {
+        let entry = self.host.entry(1);
+        assert_eq!((&entry["pid"], &entry["restart_count"]), (&self.pid().number().into(), &0.into()));
+        assert_eq!(self.pcheck.stop(), [] as [String; 0]);
+    }
+}
+
+fn entry(host: &Host, name: &str, words: &str, extensions: &str, block: &Block) -> String {
+    let path = host.path(name);
+    let script = host.script(&format!("{name}.sh"), &format!("{path} {words} >/dev/null 2>&1 </dev/null &"));
+    let extensions = if extensions.is_empty() { String::new() } else { format!("#@ {extensions}\n") };
+    format!("{path}:{script}:86400:3:exit\n{extensions}{block}")
+}
+
+/// Connections that wait to be accepted, and those that were turned away.
+fn queue_of(service: Pid, port: u16) -> (u32, u32) {
+    let listeners = SockDiag::of(service).unwrap().listeners(Some(port)).unwrap();
+    (listeners.iter().map(|one| one.queue).sum(), listeners.iter().filter_map(|one| one.drops).sum())
+}
+
+/// Waits until somebody listens there, where this process is.
+fn listens(service: Pid, port: u16) {
+    until("it listens", || SockDiag::of(service).is_ok_and(|mut diag| !diag.listeners(Some(port)).unwrap().is_empty()));
+}
+
+/// Clients that have connected.
+fn clients(port: u16, count: usize) -> Vec<TcpStream> {
+    (0..count).map(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap()).collect()
+}
+
+/// Clients that begin to connect, and do not wait for it: some may be turned away.
+fn impatient_clients(port: u16, count: usize) -> Vec<OwnedFd> {
+    let one = |_| {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let client = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
+        let begun = connect(&client, &SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        assert!(matches!(begun, Ok(()) | Err(rustix::io::Errno::INPROGRESS)), "{begun:?}");
+        client
+    };
+    (0..count).map(one).collect()
+}

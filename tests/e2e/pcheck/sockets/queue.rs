@@ -1,0 +1,136 @@
+//! Connections that nobody accepts.
+
+use std::time::Duration;
+
+use watcher::sys::netns;
+use watcher_tests::{
+    block::Block,
+    host::{Host, Tier, lives, signal},
+    netns::{enter_new, in_a_new_one},
+    pcheck::Pcheck,
+    server::free_port,
+};
+
+use super::{Scene, clients, entry, impatient_clients, listens, queue_of};
+
+/// One more than `listen` is told gets in.
+const BACKLOG: &str = "backlog=16";
+const ROOM: usize = 17;
+
+/// The first at which at least 80 % of the room are taken.
+const NEARLY: usize = 14;
+
+/// Longer than a look takes to come on any tier, and than what is a stall in these stories.
+const LONG: Duration = Duration::from_secs(Block::SHORTEST as u64 + 2);
+
+/// Takes lines up to the end of both alarms, whichever comes first.
+fn drained(pcheck: &mut Pcheck) -> Vec<String> {
+    let ends = ["Socket Backlog Full is over", "Socket Backlog Nearly Full is over"];
+    let mut lines = Vec::new();
+    while !ends.iter().all(|end| lines.iter().any(|line: &String| line.starts_with(end))) {
+        lines.push(pcheck.line());
+    }
+    lines
+}
+
+pub(super) fn nobody_accepts_and_it_is_only_told(tier: Tier) {
+    let mut scene = Scene::set(tier, BACKLOG, "");
+    let (pid, port) = (scene.pid(), scene.port);
+    signal(pid, libc::SIGSTOP);
+    let early = clients(port, NEARLY);
+    let (before, measure) = scene.told("Socket Backlog Nearly Full");
+    assert_eq!(before, [] as [String; 0]);
+    // The check that comes with a look may have joined the queue.
+    let wait = |count: usize| format!(" : {count} of {ROOM} wait to be accepted");
+    assert!(measure == wait(NEARLY) || tier == Tier::Poll && measure == wait(NEARLY + 1), "{measure}");
+    assert_eq!(queue_of(pid, port).1, 0, "it is told before anybody is turned away");
+    let late = impatient_clients(port, ROOM - NEARLY);
+    let (before, measure) = scene.told("Socket Backlog Full");
+    assert_eq!((before, measure), (Vec::new(), wait(ROOM)));
+    let lines = scene.pcheck.during(LONG);
+    assert!(lives(pid) && !lines.iter().any(|line| line.contains("Stall")), "{lines:#?}");
+    assert_eq!(queue_of(pid, port).0, ROOM as u32);
+    signal(pid, libc::SIGCONT);
+    drop((early, late));
+    let pid = scene.pid();
+    let lines = drained(&mut scene.pcheck);
+    assert!(
+        lines.iter().all(|line| line.starts_with("Socket ") && line.contains(&format!(" pid = {pid} "))),
+        "{lines:#?}"
+    );
+    let entry = scene.host.entry(1);
+    assert_eq!((&entry["pid"], &entry["restart_count"]), (&pid.number().into(), &0.into()));
+}
+
+/// Long before the 600 s of its block are over.
+pub(super) fn nobody_accepts_and_it_is_a_stall(tier: Tier) {
+    let mut scene = Scene::set(tier, BACKLOG, "socket_stall=2");
+    let (pid, port, svc) = (scene.pid(), scene.port, scene.host.svc());
+    signal(pid, libc::SIGSTOP);
+    let _clients = (clients(port, NEARLY), impatient_clients(port, ROOM - NEARLY));
+    let (_, measure) = scene.told("Socket Backlog Full");
+    assert_eq!(measure, format!(" : {ROOM} of {ROOM} wait to be accepted"));
+    let (_, measure) = scene.told("Find Socket Service Stall");
+    assert_eq!(measure, "");
+    let mut lines = scene.pcheck.until("Try to restart");
+    lines.retain(|line| !line.contains(" killed by SIGKILL "));
+    let why = format!("Process [{svc},pid={pid}] port {port}: Socket Backlog Full for ");
+    assert!(lines[0].starts_with(&why), "{lines:#?}");
+    let rest = [
+        format!("Killed Process: pid= {pid}"),
+        format!("Process [{svc},pid={pid}] Down"),
+        format!("Try to restart ({svc})"),
+    ];
+    assert_eq!(lines[1..], rest);
+    assert_eq!(scene.service.end(), Some(libc::SIGKILL));
+    let new = scene.pcheck.up(&svc);
+    listens(new, port);
+    assert!(new != pid && lives(new));
+    assert_eq!(scene.host.entry(1)["restart_count"], 1);
+    assert_eq!(scene.pcheck.stop(), [] as [String; 0]);
+}
+
+pub(super) fn a_pause(tier: Tier) {
+    let mut scene = Scene::set(tier, BACKLOG, "socket_stall=2");
+    assert_eq!(scene.host.padmin("stop 1").code, Some(0));
+    scene.host.stall_chk(1, "UNKNOWN");
+    signal(scene.pid(), libc::SIGSTOP);
+    let _clients = (clients(scene.port, NEARLY), impatient_clients(scene.port, ROOM - NEARLY));
+    assert_eq!(scene.pcheck.during(LONG), [] as [String; 0]);
+    // What is still so when it is over is told then.
+    assert_eq!(scene.host.padmin("start 1").code, Some(0));
+    let (before, _) = scene.told("Socket Backlog Full");
+    assert!(before.iter().all(|line| line.starts_with("Socket Backlog Nearly Full")), "{before:#?}");
+    scene.told("Find Socket Service Stall");
+}
+
+/// They have the number in common, and nothing else.
+pub(super) fn one_port_in_two_namespaces(tier: Tier) {
+    enter_new();
+    let (host, port) = (Host::new(), free_port());
+    let (svc, other) = (host.svc(), host.install("other"));
+    let words = format!("port={port} {BACKLOG}");
+    let block = Block::socket(port).seldom(if tier == Tier::Ebpf { 600 } else { Block::SHORTEST });
+    host.rules(&["svc", "other"].map(|name| entry(&host, name, &words, "", &block)).concat());
+    let here = host.start(&words);
+    let there = in_a_new_one(|| host.start_as("other", &words));
+    assert_ne!(netns::of(here.pid).unwrap(), netns::of(there.pid).unwrap());
+    [&here, &there].into_iter().for_each(|service| listens(service.pid, port));
+    let mut pcheck = Pcheck::started(&mut host.pcheck(tier));
+    assert_eq!([pcheck.up(&svc), pcheck.up(&other)], [here.pid, there.pid]);
+    [1, 2].into_iter().for_each(|number| host.stall_chk(number, "AVAIL"));
+    for wrong in [&there, &here] {
+        let pid = wrong.pid;
+        signal(pid, libc::SIGSTOP);
+        let fill = || Ok((clients(port, NEARLY), impatient_clients(port, ROOM - NEARLY)));
+        let clients = if pid == here.pid { fill().unwrap() } else { netns::inside(pid, fill).unwrap().1 };
+        let mut lines = pcheck.until("Socket Backlog Full: ");
+        signal(pid, libc::SIGCONT);
+        drop(clients);
+        lines.extend(drained(&mut pcheck));
+        assert!(lines.iter().all(|line| line.contains(&format!(": pid = {pid} : port = {port} : "))), "{lines:#?}");
+    }
+    let rest = pcheck.stop();
+    assert!(rest.iter().all(|line| line.starts_with("Socket Connection Drop is over")), "{rest:#?}");
+    assert!(lives(here.pid) && lives(there.pid));
+}

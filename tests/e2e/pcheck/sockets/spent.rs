@@ -1,0 +1,62 @@
+//! What a service uses up, or gives away, although it lives.
+
+use watcher_tests::{
+    block::Block,
+    host::{Tier, signal},
+};
+
+use super::{Scene, clients};
+
+/// The number that a measure begins with.
+fn number(measure: &str) -> u64 {
+    let number = measure.strip_prefix(" : ").and_then(|rest| rest.split(' ').next()?.parse().ok());
+    number.unwrap_or_else(|| panic!("{measure}"))
+}
+
+pub(super) fn connections_that_are_not_closed(tier: Tier) {
+    let mut scene = Scene::set(tier, "keeps", "close_wait=20");
+    drop(clients(scene.port, 25));
+    let (before, measure) = scene.told("Socket CLOSE_WAIT Leak");
+    assert_eq!(before, [] as [String; 0]);
+    let count = number(&measure);
+    // The kernel tells at once; a look sees what came until then, its own checks among it.
+    assert!(count == 20 || tier == Tier::Poll && (20..=28).contains(&count), "{measure}");
+    assert!(measure.ends_with(" connections that the service does not close"), "{measure}");
+    signal(scene.pid(), libc::SIGUSR1);
+    scene.is_over("Socket CLOSE_WAIT Leak");
+    scene.is_left_in_peace();
+}
+
+pub(super) fn and_that_is_a_stall(tier: Tier) {
+    let mut scene = Scene::set(tier, "keeps", "close_wait=20 socket_stall=2");
+    let svc = scene.host.svc();
+    drop(clients(scene.port, 25));
+    scene.told("Socket CLOSE_WAIT Leak");
+    let (between, _) = scene.told("Find Socket Service Stall");
+    assert_eq!(between, [] as [String; 0], "it answers all the time");
+    assert_eq!(scene.service.end(), Some(libc::SIGKILL));
+    scene.pcheck.until(&format!("({svc} ,pid="));
+}
+
+pub(super) fn descriptors(tier: Tier) {
+    // Nothing tells of them: a look finds it, which comes with a check.
+    let mut scene = Scene::set_every(Block::SHORTEST, tier, "keeps nofile=40", "");
+    // Beside these it has standard input and its like, its listener, and what tells of the end of the test.
+    let clients = clients(scene.port, 32);
+    let (before, measure) = scene.told("Socket Descriptor Shortage");
+    assert_eq!(before, [] as [String; 0]);
+    assert!(measure.ends_with(" of 40 descriptors") && (36..=40).contains(&number(&measure)), "{measure}");
+    signal(scene.pid(), libc::SIGUSR1);
+    scene.is_over("Socket Descriptor Shortage");
+    drop(clients);
+    scene.is_left_in_peace();
+}
+
+pub(super) fn nobody_listens_any_more(tier: Tier) {
+    let mut scene = Scene::set(tier, "closes", "");
+    signal(scene.pid(), libc::SIGUSR1);
+    // It comes before the verdict of any check, which it hastens.
+    let (before, measure) = scene.told("Socket Listener Gone");
+    assert!(measure.is_empty() && (before.is_empty() || tier == Tier::Poll), "{before:#?}");
+    scene.pcheck.kill();
+}

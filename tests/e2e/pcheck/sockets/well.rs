@@ -1,0 +1,76 @@
+//! Services that are well, however much comes and goes.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream},
+    thread,
+    time::Duration,
+};
+
+use watcher_tests::{
+    block::Block,
+    host::{Tier, kill, signal},
+    netns,
+    server::free_port,
+    wait::until,
+};
+
+use super::{Scene, clients, listens};
+
+/// A client that asks, and is answered.
+fn visit(address: IpAddr, port: u16) {
+    let mut stream = TcpStream::connect((address, port)).unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200 OK"), "{answer}");
+}
+
+/// With checks, and the looks that come with them, every ten seconds on all tiers.
+pub(super) fn many_healthy_connections(tier: Tier) {
+    let scene = Scene::set_every(Block::SHORTEST, tier, "", "close_wait=20 backlog=80 socket_stall=2");
+    let port = scene.port;
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            // A thread is where the one that starts it is.
+            scope.spawn(move || (0..5_000).for_each(|_| visit(Ipv4Addr::LOCALHOST.into(), port)));
+        }
+    });
+    scene.is_left_in_peace();
+}
+
+/// Only the last of them is missed.
+pub(super) fn workers_that_share_a_port(tier: Tier) {
+    netns::enter_new();
+    let port = free_port();
+    let every = if tier == Tier::Ebpf { 600 } else { Block::SHORTEST };
+    let mut scene = Scene::set_here((every, port), tier, "shared closes", "");
+    let second = scene.host.start_as("svc", &format!("port={port} shared second"));
+    listens(second.pid, port);
+    let listeners = || watcher::sys::sock_diag::SockDiag::of(scene.pid()).unwrap().listeners(Some(port)).unwrap().len();
+    until("both listen", || listeners() == 2);
+    kill(second.pid);
+    second.end();
+    until("one listens", || listeners() == 1);
+    visit(Ipv4Addr::LOCALHOST.into(), port);
+    assert_eq!(scene.pcheck.during(Duration::from_secs(Block::SHORTEST as u64 + 2)), [] as [String; 0]);
+    signal(scene.pid(), libc::SIGUSR1);
+    scene.told("Socket Listener Gone");
+}
+
+/// What comes by either counts, and nothing is wrong with it.
+pub(super) fn both_families_on_one_port(tier: Tier) {
+    let mut scene = Scene::set(tier, "dual keeps", "close_wait=20");
+    let port = scene.port;
+    let six =
+        |count| -> Vec<_> { (0..count).map(|_| TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap()).collect() };
+    // Nobody forgets these.
+    let _open = (clients(port, 30), six(30));
+    drop((clients(port, 6), six(6)));
+    assert_eq!(scene.pcheck.during(Duration::from_secs(Block::SHORTEST as u64 + 2)), [] as [String; 0]);
+    drop((clients(port, 8), six(8)));
+    scene.told("Socket CLOSE_WAIT Leak");
+    signal(scene.pid(), libc::SIGUSR1);
+    scene.is_over("Socket CLOSE_WAIT Leak");
+    scene.is_left_in_peace();
+}
