@@ -30,7 +30,7 @@ use crate::{
         store::Store,
     },
     sources::os_signals::OsSignals,
-    sys::{heap, host},
+    sys::{heap, host, limits},
 };
 
 /// How long the log may take for what it has to say of a start that failed.
@@ -138,6 +138,11 @@ fn room_for(entries: usize) -> usize {
     entries.saturating_mul(2).max(FEWEST)
 }
 
+/// A quarter of the descriptors: scripts, pidfds and the log want theirs, too.
+fn probes_at_once() -> usize {
+    limits::descriptors().map_or(usize::MAX, |limit| usize::try_from(limit / 4).unwrap_or(usize::MAX))
+}
+
 fn no_tier(wanted: Option<Tier>, tried: &[PassedOver]) -> Failed {
     let reasons: Vec<_> = tried.iter().map(|PassedOver { tier, reason }| format!("tier {tier}: {reason}")).collect();
     let reasons = reasons.join("; ");
@@ -164,6 +169,6 @@ async fn patrol(settings: &Settings, prepared: Prepared, signals: OsSignals, mut
     }
     find_left(&rules, &mut saved);
     let hands = Hands::new(run_dir, log, store, Scripts::new()?, reader);
-    let fleet = Fleet::new(rules, at_once, &saved);
+    let fleet = Fleet::new(rules, at_once, &saved).asking_at_most(probes_at_once());
     Ok(Patrol::new(Parts { fleet, senses, hands, signals, control, pfile }).run().await?)
 }

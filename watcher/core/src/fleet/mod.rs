@@ -76,7 +76,7 @@ impl Fleet {
             looks: Looks::default(),
             watched: Watched::default(),
             names: Names::default(),
-            probes: Probes::default(),
+            probes: Probes::new(),
             ports: PortWatches::default(),
             checks: 0,
             guard: Guard::new(),
@@ -97,6 +97,13 @@ impl Fleet {
         fleet.take_rules(&pfile);
         fleet.recall(saved);
         fleet
+    }
+
+    /// The same, for a host on which not more than so many services can be asked at once.
+    #[must_use]
+    pub fn asking_at_most(mut self, at_once: usize) -> Self {
+        self.shared.probes.limit(at_once);
+        self
     }
 
     /// Begins: looks for every process.

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use watcher_core::{Span, fleet::StallStatus, probe::Fault};
+use watcher_core::{
+    Span,
+    fleet::{Fleet, StallStatus},
+    probe::Fault,
+};
 
 use crate::{
     stalls::{entry, refused, up},
-    world::{SECOND, Service, World},
+    world::{SECOND, Service, World, rules},
 };
 
 #[test]
@@ -113,17 +117,24 @@ fn no_two_of_many_checks_of_an_entry_and_its_neighbours_come_together() {
 
 #[test]
 fn not_too_many_are_asked_at_once() {
-    let names: Vec<_> = (0..1_000).map(|number| format!("web{number}")).collect();
-    let text = (1..).zip(&names).map(|(port, name)| entry(name, "continue", port, 10, 600, ("0", 1)));
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let mut world = up(&text.collect::<String>(), &names);
-    world.services.extend((1..=1_000).map(|port| (port, Service::Silent)));
-    let mut most = 0;
-    for _ in 0..60 {
-        world.pass(SECOND);
-        most = most.max(world.asking.len());
+    for (count, at_once, expected) in [(1_000, usize::MAX, 256), (30, 7, 7)] {
+        let names: Vec<_> = (0..count).map(|number| format!("web{number}")).collect();
+        let text = (1..).zip(&names).map(|(port, name)| entry(name, "continue", port, 10, 600, ("0", 1)));
+        let text: String = text.collect();
+        let mut world = World::new(&text);
+        world.fleet = Fleet::new(rules(&text), 2, &[]).asking_at_most(at_once);
+        for name in &names {
+            world.start(&format!("/usr/sbin/{name}"));
+        }
+        world.begin();
+        world.services.extend((1..=count).map(|port| (port, Service::Silent)));
+        let mut most = 0;
+        for _ in 0..60 {
+            world.pass(SECOND);
+            most = most.max(world.asking.len());
+        }
+        assert_eq!(most, expected);
+        let asked: BTreeSet<_> = world.asked_at.iter().map(|(_, port)| *port).collect();
+        assert_eq!(asked.len(), usize::from(count), "each has its turn");
     }
-    assert_eq!(most, 256);
-    let asked: BTreeSet<_> = world.asked_at.iter().map(|(_, port)| *port).collect();
-    assert_eq!(asked.len(), 1_000, "each has its turn");
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::super::UnitId;
 use crate::ProbeId;
 
-/// So many services are asked at once. Each takes a descriptor, and TLS some memory and time.
+/// So many services are asked at once, unless there is room for fewer. Each takes a descriptor, and TLS some memory and time.
 const AT_ONCE: usize = 256;
 
 /// A check, by its place.
@@ -17,14 +17,24 @@ pub(in crate::fleet) struct Asker {
 }
 
 /// All attempts of one fleet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::fleet) struct Probes {
+    at_once: usize,
     queue: VecDeque<Asker>,
     under_way: BTreeMap<ProbeId, Asker>,
     next: u64,
 }
 
 impl Probes {
+    pub(in crate::fleet) const fn new() -> Self {
+        Self { at_once: AT_ONCE, queue: VecDeque::new(), under_way: BTreeMap::new(), next: 0 }
+    }
+
+    /// Not more than so many at once, but one.
+    pub(in crate::fleet) fn limit(&mut self, at_once: usize) {
+        self.at_once = at_once.clamp(1, AT_ONCE);
+    }
+
     /// Wants to ask; [`Self::grant`] tells when it may.
     pub(super) fn queue(&mut self, asker: Asker) {
         self.queue.push_back(asker);
@@ -32,7 +42,7 @@ impl Probes {
 
     /// Who may ask now, first come first served.
     pub(in crate::fleet) fn grant(&mut self) -> Option<Asker> {
-        if self.under_way.len() < AT_ONCE { self.queue.pop_front() } else { None }
+        if self.under_way.len() < self.at_once { self.queue.pop_front() } else { None }
     }
 
     /// The name of the next attempt.
