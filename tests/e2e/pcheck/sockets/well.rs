@@ -36,7 +36,7 @@ pub(super) fn many_healthy_connections(tier: Tier) {
             scope.spawn(move || (0..5_000).for_each(|_| visit(Ipv4Addr::LOCALHOST.into(), port)));
         }
     });
-    scene.is_left_in_peace();
+    scene.stays_in_peace();
 }
 
 /// Only the last of them is missed.
@@ -72,5 +72,5 @@ pub(super) fn both_families_on_one_port(tier: Tier) {
     scene.told("Socket CLOSE_WAIT Leak");
     signal(scene.pid(), libc::SIGUSR1);
     scene.is_over("Socket CLOSE_WAIT Leak");
-    scene.is_left_in_peace();
+    scene.stays_in_peace();
 }
