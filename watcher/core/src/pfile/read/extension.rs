@@ -19,7 +19,11 @@ pub(super) fn glued(comment: &[u8]) -> Option<&'static str> {
 fn example(key: &str) -> &'static str {
     match key {
         "allow" => "allow=no-match",
+        "backlog" => "backlog=80",
         "ca" => "ca=/etc/ssl/our-ca.pem",
+        "close_wait" => "close_wait=64",
+        "connections" => "connections=1000",
+        "descriptors" => "descriptors=90",
         "expiry_warn" => "expiry_warn=14",
         "header" => "header=\"Host: example.org\"",
         "match" => "match=ready",
@@ -27,6 +31,7 @@ fn example(key: &str) -> &'static str {
         "method" => "method=GET",
         "path" => "path=/health",
         "script_timeout" => "script_timeout=600",
+        "socket_stall" => "socket_stall=30",
         "stall_guard" => "stall_guard=80",
         "status" => "status=200-399",
         "timeout" => "timeout=5",
