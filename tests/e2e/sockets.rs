@@ -1,12 +1,14 @@
 //! `watcher sockets` on this host.
 
 use std::{
+    collections::BTreeSet,
+    fs,
     net::{Ipv4Addr, TcpListener, TcpStream},
     process,
 };
 
 use serde_json::{Value, json};
-use watcher_tests::program::{run, watcher};
+use watcher_tests::program::{Ended, run, watcher};
 
 fn listener() -> (TcpListener, String) {
     let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -43,6 +45,34 @@ fn a_port_that_nobody_listens_on_is_said_to_be_so() {
     let ended = run(&mut watcher(["sockets", &port]));
     assert_eq!(ended.code, Some(0));
     assert_eq!(ended.stderr, format!("watcher: nobody listens on port {port}\n"));
+}
+
+#[test]
+fn the_ports_of_a_pfile_are_shown() {
+    let (_server, port) = listener();
+    let (_other, other) = listener();
+    let folder = tempfile::tempdir().unwrap();
+    let pfile = folder.path().join("pfile");
+    let text = |host: &str| {
+        format!(
+            "IPCKEY 0x1\n/bin/a:/bin/b:86400:3:continue\n_bi_webserv {{\nPS_INIT DLL:/lib_bi_webserv.so:DIRECT:-:-:-:0\n\
+             PS_EXEC DLL:/lib_bi_webserv.so:DIRECT:-:60:0:3:600:{port}:{host}\n\
+             PS_ACTION DLL:/lib_bi_webserv.so:DIRECT:-:-:1:0\nPS_QUIT DLL:/lib_bi_webserv.so:DIRECT:-:-:-:0\n}}\n"
+        )
+    };
+    fs::write(&pfile, text("localhost")).unwrap();
+    let shown = |ended: &Ended| {
+        let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+        report["ports"].as_array().unwrap().iter().map(|port| port["port"].to_string()).collect::<BTreeSet<_>>()
+    };
+    let path = pfile.to_str().unwrap();
+    assert_eq!(shown(&run(&mut watcher(["sockets", "-f", path, "--json"]))), BTreeSet::from([port.clone()]));
+    let both = run(&mut watcher(["sockets", &other, "-f", path, "--json"]));
+    assert_eq!(shown(&both), BTreeSet::from([port.clone(), other]));
+    fs::write(&pfile, text("192.0.2.1")).unwrap();
+    let ended = run(&mut watcher(["sockets", "-f", path]));
+    assert_eq!(ended.code, Some(1));
+    assert_eq!(ended.stderr, format!("watcher: {path} asks no port of this host: it has no such block\n"));
 }
 
 #[test]

@@ -1,15 +1,24 @@
 //! `watcher sockets`: listening ports as a table or JSON.
 
-use std::{collections::BTreeSet, fmt::Write as _, process::ExitCode};
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
 use unicode_width::UnicodeWidthStr as _;
+use watcher_core::pfile::UnknownOptions;
 
 use super::{
     exit,
     output::{self, harmless},
 };
-use crate::sockets::{Listener, Namespace, Owner, Port, Report};
+use crate::{
+    executor::rules::rules,
+    sockets::{Listener, Namespace, Owner, Port, Report},
+};
 
 /// Show the listening TCP ports of this network namespace: whose they are, and how near they are to their limits
 ///
@@ -22,6 +31,9 @@ pub(super) struct Sockets {
     /// Only these; by default all that somebody listens on
     #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     ports: Vec<u16>,
+    /// Only the ports that the stall checks of this pfile ask on this host, and those that are named
+    #[arg(short = 'f', long, value_name = "PFILE")]
+    pfile: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -29,7 +41,16 @@ pub(super) struct Sockets {
 
 /// Runs the command.
 pub(super) fn run(arguments: &Sockets) -> ExitCode {
-    let wanted = arguments.ports.iter().copied().collect();
+    let mut wanted: BTreeSet<_> = arguments.ports.iter().copied().collect();
+    if let Some(pfile) = &arguments.pfile {
+        match ports_of(pfile) {
+            Ok(ports) if ports.is_empty() => {
+                return exit::trouble(&format!("{} asks no port of this host: it has no such block", pfile.display()));
+            }
+            Ok(ports) => wanted.extend(ports),
+            Err(why) => return exit::trouble(&why),
+        }
+    }
     let report = match Report::make(&wanted) {
         Ok(report) => report,
         Err(error) => return exit::trouble(&format!("the sockets of this host cannot be read: {error}")),
@@ -42,6 +63,13 @@ pub(super) fn run(arguments: &Sockets) -> ExitCode {
         say_what_is_missing(&report, &wanted);
     }
     ExitCode::from(exit::DONE)
+}
+
+/// The ports of this host that the blocks of a pfile ask.
+fn ports_of(pfile: &Path) -> Result<BTreeSet<u16>, String> {
+    let rules = rules(pfile, UnknownOptions::Keep)?.pfile;
+    let checks = rules.entries.iter().flat_map(|entry| &entry.value.stall_checks).map(|check| check.value.target());
+    Ok(checks.filter(|target| target.is_local()).map(|target| target.port.number()).collect())
 }
 
 fn say_what_is_missing(report: &Report, wanted: &BTreeSet<u16>) {

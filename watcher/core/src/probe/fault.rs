@@ -119,6 +119,27 @@ impl Fault {
         }
     }
 
+    /// Whether it may be so only since we had no time to ask, or to listen: whoever waits for us may lose patience.
+    #[must_use]
+    pub fn may_be_for_want_of_time(&self) -> bool {
+        /// Request Timeout, as HTTP says it; 421: SMTP.
+        const IMPATIENT: [u16; 2] = [408, 421];
+        match self {
+            Self::Closed { .. } | Self::Overrun | Self::Receive { .. } | Self::Send { .. } | Self::Silent { .. } => {
+                true
+            }
+            Self::Connect { errno } => *errno == 110,
+            Self::Status { code, .. } => IMPATIENT.contains(code),
+            Self::Address { .. }
+            | Self::Foreign { .. }
+            | Self::Mismatch { .. }
+            | Self::Socket { .. }
+            | Self::Tls { .. }
+            | Self::TlsUnusable { .. }
+            | Self::Trust { .. } => false,
+        }
+    }
+
     /// Its name in JSON.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -145,7 +145,11 @@ impl Prober {
                 {
                     let was_away = self.pulse.as_mut().is_some_and(|pulse| pulse.has_missed(started));
                     // Part of the time was not the service's: what it may have said in the rest tells nothing.
-                    if was_away && matches!(attempt.verdict, Verdict::Bad(_)) {
+                    let fault = match &attempt.verdict {
+                        Verdict::Bad(fault) => Some(fault),
+                        Verdict::Good { .. } => None,
+                    };
+                    if was_away && fault.is_some_and(Fault::may_be_for_want_of_time) {
                         attempt.verdict = Verdict::Bad(Fault::Overrun);
                     }
                     done.push((probe, attempt));
