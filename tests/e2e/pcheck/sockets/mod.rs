@@ -105,7 +105,7 @@ impl Scene {
     }
 
     /// All is as it was in the beginning, and nothing more was told.
-    fn is_left_in_peace(self) {
+    fn leave_in_peace(self) {
         let entry = self.host.entry(1);
         assert_eq!((&entry["pid"], &entry["restart_count"]), (&self.pid().number().into(), &0.into()));
         assert_eq!(self.pcheck.stop(), [] as [String; 0]);
