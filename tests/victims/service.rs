@@ -34,12 +34,15 @@ fn main() {
     if has("daemon") {
         go_to_the_background();
     }
-    let life = Life::of(&own);
     if let Some(most) = value("nofile") {
         let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
-        // SAFETY: it points to one structure, which outlives the call.
-        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+        // SAFETY: it points to one structure, which outlives the call; nothing was opened yet but by whoever started this.
+        unsafe {
+            assert_eq!(libc::close_range(3, u32::MAX, 0), 0);
+            assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit), 0);
+        }
     }
+    let life = Life::of(&own);
     if has("ignore_term") {
         // SAFETY: nothing but the disposition changes.
         unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };

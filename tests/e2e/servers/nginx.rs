@@ -1,11 +1,11 @@
 //! nginx: a reload and a worker's end are no faults, a master that was killed is replaced, and its binary can be upgraded
 //! while the entry is suspended.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{fs, net::TcpStream, os::unix::fs::symlink, process::Command};
 
 use rustix::process::Signal;
 use watcher_core::Pid;
-use watcher_tests::wait::until;
+use watcher_tests::{block::Block, program::run, wait::until};
 
 use super::{
     httpd::children,
@@ -97,6 +97,34 @@ fn a_reload_and_the_end_of_a_worker_are_no_faults() {
 
     assert_eq!([pcheck.shows("pid"), pcheck.shows("restart_count")], [master.to_string(), "0".into()]);
     assert_eq!(pcheck.story().len(), 1, "{}", pcheck.told());
+}
+
+/// Listeners and workers of both generations overlap, and clients come all the time.
+#[test]
+fn reloads_with_a_watched_port_are_told_of_by_nobody() {
+    let nginx = Nginx::install();
+    let address = nginx.site.address;
+    let block = Block::web(address.port()).to(&[&address.ip().to_string()]);
+    let mut pcheck = nginx.watched_with(&format!("#@ close_wait=20 socket_stall=2\n{block}"));
+    let master = pcheck.up();
+    until("it is known to answer", || pcheck.entries()[0]["stall_checks"][0]["status"] == "AVAIL");
+    for listen in [" reuseport", "", " backlog=64"] {
+        let before = children(master);
+        let configuration = fs::read_to_string(nginx.site.path("nginx.conf")).unwrap();
+        let (head, rest) = configuration.split_once("listen ").unwrap();
+        let (_, tail) = rest.split_once(';').unwrap();
+        nginx.site.write("nginx.conf", &format!("{head}listen {address}{listen};{tail}"));
+        assert_eq!(run(Command::new("sh").args(["-c", &format!("{} -s reload", nginx.command())])).code, Some(0));
+        until("all workers are new", || {
+            // A worker that ends while it is connected to may reset that connection: only its successors must answer.
+            let _answers = TcpStream::connect(address);
+            children(master).len() == 2 && children(master).is_disjoint(&before)
+        });
+        (0..200).for_each(|_| assert!(nginx.site.answers()));
+    }
+    assert_eq!([pcheck.shows("pid"), pcheck.shows("restart_count")], [master.to_string(), "0".into()]);
+    assert_eq!(pcheck.story().len(), 1, "{}", pcheck.told());
+    assert!(!pcheck.told().contains("Socket "), "{}", pcheck.told());
 }
 
 #[test]

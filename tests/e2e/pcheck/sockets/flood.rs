@@ -45,13 +45,11 @@ fn is_told_apart(tier: Tier, backlog: u64, least: u64) {
     let (port, told) = (scene.port, AtomicBool::new(false));
     let measure = thread::scope(|scope| {
         let (from, told) = (foreigner.pid(), &told);
-        scope.spawn(move || {
-            let flood = || {
-                Flood::new(port).until(told);
-                Ok(())
-            };
-            netns::inside(from, flood).unwrap()
-        });
+        let flood = || {
+            Flood::new(port).until(told);
+            Ok(())
+        };
+        scope.spawn(move || netns::inside(from, flood).unwrap());
         let _ends_the_flood = EndOf(told);
         let (before, measure) = scene.told("Socket SYN Backlog");
         assert_eq!(before, [] as [String; 0], "nothing else is wrong");
@@ -61,7 +59,7 @@ fn is_told_apart(tier: Tier, backlog: u64, least: u64) {
     assert!(count.is_some_and(|count: u64| count >= least && count <= backlog + 1), "{measure}");
     assert_eq!(queue_of(scene.pid(), port).0, 0);
     scene.is_over("Socket SYN Backlog");
-    scene.stays_in_peace();
+    scene.leave_in_peace();
 }
 
 struct EndOf<'a>(&'a AtomicBool);

@@ -9,6 +9,7 @@ mod spent;
 mod well;
 
 use std::{
+    fs::{self, DirEntry},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     os::fd::OwnedFd,
 };
@@ -18,7 +19,7 @@ use watcher::sys::sock_diag::SockDiag;
 use watcher_core::Pid;
 use watcher_tests::{
     block::Block,
-    host::{EACH_TIER, Host, Service, Tier},
+    host::{EACH_TIER, Host, Service, Tier, signal},
     netns,
     pcheck::Pcheck,
     server::free_port,
@@ -104,7 +105,7 @@ impl Scene {
     }
 
     /// All is as it was in the beginning, and nothing more was told.
-    fn stays_in_peace(self) {
+    fn leave_in_peace(self) {
         let entry = self.host.entry(1);
         assert_eq!((&entry["pid"], &entry["restart_count"]), (&self.pid().number().into(), &0.into()));
         assert_eq!(self.pcheck.stop(), [] as [String; 0]);
@@ -127,6 +128,18 @@ fn queue_of(service: Pid, port: u16) -> (u32, u32) {
 /// Waits until somebody listens there, where this process is.
 fn listens(service: Pid, port: u16) {
     until("it listens", || SockDiag::of(service).is_ok_and(|mut diag| !diag.listeners(Some(port)).unwrap().is_empty()));
+}
+
+/// Stops a service, all of it: a thread that was asleep in `accept` may take one more before it stops.
+fn stop(service: Pid) {
+    signal(service, libc::SIGSTOP);
+    let is_stopped = |task: DirEntry| {
+        let stat = fs::read_to_string(task.path().join("stat")).unwrap();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    };
+    until("all threads are stopped", || {
+        fs::read_dir(format!("/proc/{service}/task")).unwrap().all(|task| is_stopped(task.unwrap()))
+    });
 }
 
 /// Clients that have connected.

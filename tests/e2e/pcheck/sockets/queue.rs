@@ -11,7 +11,7 @@ use watcher_tests::{
     server::free_port,
 };
 
-use super::{Scene, clients, entry, impatient_clients, listens, queue_of};
+use super::{Scene, clients, entry, impatient_clients, listens, queue_of, stop};
 
 /// One more than `listen` is told gets in.
 const BACKLOG: &str = "backlog=16";
@@ -36,7 +36,7 @@ fn drained(pcheck: &mut Pcheck) -> Vec<String> {
 pub(super) fn nobody_accepts_and_it_is_only_told(tier: Tier) {
     let mut scene = Scene::set(tier, BACKLOG, "");
     let (pid, port) = (scene.pid(), scene.port);
-    signal(pid, libc::SIGSTOP);
+    stop(pid);
     let early = clients(port, NEARLY);
     let (before, measure) = scene.told("Socket Backlog Nearly Full");
     assert_eq!(before, [] as [String; 0]);
@@ -66,14 +66,14 @@ pub(super) fn nobody_accepts_and_it_is_only_told(tier: Tier) {
 pub(super) fn nobody_accepts_and_it_is_a_stall(tier: Tier) {
     let mut scene = Scene::set(tier, BACKLOG, "socket_stall=2");
     let (pid, port, svc) = (scene.pid(), scene.port, scene.host.svc());
-    signal(pid, libc::SIGSTOP);
+    stop(pid);
     let _clients = (clients(port, NEARLY), impatient_clients(port, ROOM - NEARLY));
     let (_, measure) = scene.told("Socket Backlog Full");
     assert_eq!(measure, format!(" : {ROOM} of {ROOM} wait to be accepted"));
     let (_, measure) = scene.told("Find Socket Service Stall");
     assert_eq!(measure, "");
     let mut lines = scene.pcheck.until("Try to restart");
-    lines.retain(|line| !line.contains(" killed by SIGKILL "));
+    lines.retain(|line| !line.contains(" killed by SIGKILL"));
     let why = format!("Process [{svc},pid={pid}] port {port}: Socket Backlog Full for ");
     assert!(lines[0].starts_with(&why), "{lines:#?}");
     let rest = [
@@ -94,7 +94,7 @@ pub(super) fn a_pause(tier: Tier) {
     let mut scene = Scene::set(tier, BACKLOG, "socket_stall=2");
     assert_eq!(scene.host.padmin("stop 1").code, Some(0));
     scene.host.stall_chk(1, "UNKNOWN");
-    signal(scene.pid(), libc::SIGSTOP);
+    stop(scene.pid());
     let _clients = (clients(scene.port, NEARLY), impatient_clients(scene.port, ROOM - NEARLY));
     assert_eq!(scene.pcheck.during(LONG), [] as [String; 0]);
     // What is still so when it is over is told then.
@@ -121,7 +121,7 @@ pub(super) fn one_port_in_two_namespaces(tier: Tier) {
     [1, 2].into_iter().for_each(|number| host.stall_chk(number, "AVAIL"));
     for wrong in [&there, &here] {
         let pid = wrong.pid;
-        signal(pid, libc::SIGSTOP);
+        stop(pid);
         let fill = || Ok((clients(port, NEARLY), impatient_clients(port, ROOM - NEARLY)));
         let clients = if pid == here.pid { fill().unwrap() } else { netns::inside(pid, fill).unwrap().1 };
         let mut lines = pcheck.until("Socket Backlog Full: ");

@@ -24,7 +24,7 @@ pub(super) fn connections_that_are_not_closed(tier: Tier) {
     assert!(measure.ends_with(" connections that the service does not close"), "{measure}");
     signal(scene.pid(), libc::SIGUSR1);
     scene.is_over("Socket CLOSE_WAIT Leak");
-    scene.stays_in_peace();
+    scene.leave_in_peace();
 }
 
 pub(super) fn and_that_is_a_stall(tier: Tier) {
@@ -49,7 +49,7 @@ pub(super) fn descriptors(tier: Tier) {
     signal(scene.pid(), libc::SIGUSR1);
     scene.is_over("Socket Descriptor Shortage");
     drop(clients);
-    scene.stays_in_peace();
+    scene.leave_in_peace();
 }
 
 pub(super) fn nobody_listens_any_more(tier: Tier) {

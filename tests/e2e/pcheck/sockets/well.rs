@@ -15,7 +15,7 @@ use watcher_tests::{
     wait::until,
 };
 
-use super::{Scene, clients, listens};
+use super::{Scene, clients, listens, stop};
 
 /// A client that asks, and is answered.
 fn visit(address: IpAddr, port: u16) {
@@ -28,7 +28,9 @@ fn visit(address: IpAddr, port: u16) {
 
 /// With checks, and the looks that come with them, every ten seconds on all tiers.
 pub(super) fn many_healthy_connections(tier: Tier) {
-    let scene = Scene::set_every(Block::SHORTEST, tier, "", "close_wait=20 backlog=80 socket_stall=2");
+    // A short queue, which these clients cannot fill.
+    let extensions = "close_wait=20 socket_stall=2";
+    let mut scene = Scene::set_every(Block::SHORTEST, tier, "backlog=16", extensions);
     let port = scene.port;
     thread::scope(|scope| {
         for _ in 0..4 {
@@ -36,7 +38,14 @@ pub(super) fn many_healthy_connections(tier: Tier) {
             scope.spawn(move || (0..5_000).for_each(|_| visit(Ipv4Addr::LOCALHOST.into(), port)));
         }
     });
-    scene.stays_in_peace();
+    // It was watched all the time: this is the first that is told.
+    stop(scene.pid());
+    let _clients = clients(port, 15);
+    let (before, _) = scene.told("Socket Backlog Nearly Full");
+    assert_eq!(before, [] as [String; 0]);
+    signal(scene.pid(), libc::SIGCONT);
+    scene.is_over("Socket Backlog Nearly Full");
+    scene.leave_in_peace();
 }
 
 /// Only the last of them is missed.
@@ -72,5 +81,5 @@ pub(super) fn both_families_on_one_port(tier: Tier) {
     scene.told("Socket CLOSE_WAIT Leak");
     signal(scene.pid(), libc::SIGUSR1);
     scene.is_over("Socket CLOSE_WAIT Leak");
-    scene.stays_in_peace();
+    scene.leave_in_peace();
 }

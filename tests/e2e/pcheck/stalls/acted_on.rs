@@ -92,6 +92,7 @@ pub(super) fn a_process_that_listens_no_more(tier: Tier) {
     assert_eq!(
         lines,
         [
+            format!("Socket Listener Gone: pid = {pid} : port = {port}"),
             format!("Process [{svc},pid={pid}] port {port}: {fault}"),
             format!("Find Socket Service Stall: pid = {pid} : port = {port}"),
             format!("Process [{svc},pid={pid}] port {port}: {fault}; 2 checks failed within SO MANY s"),
