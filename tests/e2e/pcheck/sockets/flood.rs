@@ -76,6 +76,8 @@ fn connect_with(foreigner: Pid) {
         let ended = run(Command::new("ip").args(words.split_whitespace()));
         assert_eq!(ended.code, Some(0), "ip {words}: {}", ended.stderr);
     };
+    // Otherwise the kernel waits for a minute for connections that are half open.
+    fs::write("/proc/sys/net/ipv4/tcp_synack_retries", "1").unwrap();
     ip(&format!("link add here type veth peer name there netns {foreigner}"));
     ip(&format!("address add {HERE}/24 dev here"));
     ip("link set here up");

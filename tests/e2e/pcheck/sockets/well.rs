@@ -40,10 +40,11 @@ pub(super) fn many_healthy_connections(tier: Tier) {
     });
     // It was watched all the time: this is the first that is told.
     stop(scene.pid());
-    let _clients = clients(port, 15);
+    let silent = clients(port, 15);
     let (before, _) = scene.told("Socket Backlog Nearly Full");
     assert_eq!(before, [] as [String; 0]);
     signal(scene.pid(), libc::SIGCONT);
+    drop(silent);
     scene.is_over("Socket Backlog Nearly Full");
     scene.leave_in_peace();
 }
