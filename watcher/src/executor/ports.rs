@@ -1,7 +1,7 @@
 //! Watched ports: who wants which, by which name the kernel speaks of it, and looks at what it does not tell unasked.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     io,
 };
 
@@ -44,8 +44,8 @@ struct Watched {
 }
 
 impl PortWatch {
-    /// Watches a port in the namespace of this process: by the kernel's counters, where there are any. A look tells how it
-    /// stands.
+    /// Watches a port in the namespace of this process: by the kernel's counters, where there are any. The first look tells
+    /// these how many connections there are: here it would be dear, where thousands of ports begin to be watched at once.
     pub fn begin(
         &mut self,
         (watch, proc, port): (PortWatchId, ProcId, Port),
@@ -74,9 +74,7 @@ impl PortWatch {
                     warn!(%error, port = key.port, "the kernel does not tell of its sockets: they are looked at");
                 }
             }
-            self.count(key, proc, kernel, events);
         }
-        self.look(watch, None, events);
     }
 
     /// Watches it no longer.
@@ -98,9 +96,14 @@ impl PortWatch {
     }
 
     /// Looks at it.
-    pub fn look(&mut self, watch: PortWatchId, kernel: Option<&mut Ports>, events: &mut Vec<Event>) {
+    pub fn look(&mut self, watch: PortWatchId, mut kernel: Option<&mut Ports>, events: &mut Vec<Event>) {
+        let Some(&Watched { key, proc, .. }) = self.watched.get(&watch) else { return };
+        if let Some(kernel) = kernel.as_deref_mut()
+            && kernel.counts(key).is_none()
+        {
+            self.count_new(key.netns, proc, kernel, events);
+        }
         let Some(watched) = self.watched.get_mut(&watch) else { return };
-        let (key, proc) = (watched.key, watched.proc);
         let counted = kernel.as_ref().and_then(|kernel| kernel.counts(key));
         let diag = self.diags.get_mut(&key.netns).and_then(Option::as_mut);
         let refusals = tcp_limits::refusals(proc.pid).unwrap_or_default();
@@ -127,7 +130,32 @@ impl PortWatch {
         events.push(Event::PortLooked { watch, report });
     }
 
-    /// Tells the kernel's counters how many sockets there are.
+    /// Tells the kernel's counters how many sockets there are on all ports of a namespace of which they do not know it yet.
+    fn count_new(&mut self, netns: NetNs, proc: ProcId, kernel: &mut Ports, events: &mut Vec<Event>) {
+        let keys = self.watched.values().map(|watched| watched.key).filter(|key| key.netns == netns);
+        let new: BTreeSet<_> = keys.filter(|key| kernel.counts(*key).is_none()).collect();
+        let before: Vec<_> = new.iter().filter_map(|key| Some((*key, kernel.deltas(*key)?))).collect();
+        let is_new = |port| new.contains(&PortKey { netns, port });
+        let counted = self.diags.get_mut(&netns).and_then(Option::as_mut).and_then(|diag| {
+            let listeners = diag.listeners(None).ok()?;
+            Some((listeners, diag.all_states(is_new).ok()?))
+        });
+        let Some((listeners, states)) = counted else {
+            return before.into_iter().for_each(|(key, _)| self.count(key, proc, kernel, events));
+        };
+        for (key, before) in before {
+            let listeners = listeners.iter().filter(|listener| listener.address.port() == key.port).copied().collect();
+            let states = states.iter().find(|(port, _)| *port == key.port).map(|(_, states)| *states);
+            let counted = PortFacts { listeners, states: states.unwrap_or_default() }.counts();
+            let (news, is_exact) = kernel.rebase(key, before, counted, clock::now());
+            events.extend(news.into_iter().map(Event::Socket));
+            if !is_exact {
+                self.count(key, proc, kernel, events);
+            }
+        }
+    }
+
+    /// Tells the kernel's counters how many sockets there are on one port.
     fn count(&mut self, key: PortKey, proc: ProcId, kernel: &mut Ports, events: &mut Vec<Event>) {
         for _ in 0..TRIES {
             let Some(before) = kernel.deltas(key) else { return };
