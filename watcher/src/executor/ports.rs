@@ -97,7 +97,9 @@ impl PortWatch {
 
     /// Looks at it.
     pub fn look(&mut self, watch: PortWatchId, mut kernel: Option<&mut Ports>, events: &mut Vec<Event>) {
-        let Some(&Watched { key, proc, .. }) = self.watched.get(&watch) else { return };
+        let Some(&Watched { key, proc, .. }) = self.watched.get(&watch) else {
+            return events.push(Event::PortLooked { watch, report: None });
+        };
         if let Some(kernel) = kernel.as_deref_mut()
             && kernel.counts(key).is_none()
         {

@@ -196,6 +196,24 @@ fn a_grave_alarm_that_lasts_is_a_stall_where_the_rule_says_so() {
 }
 
 #[test]
+fn a_stall_that_cannot_be_acted_on_is_not_looked_at_in_a_circle() {
+    for exec_error in ["0", "1"] {
+        let text = entry("web", "continue", 80, 60, 600, (exec_error, 0)) + "#@ socket_stall=30\n";
+        let mut world = up(&text, &["web"]);
+        world.stuck.insert(*world.watched.first().unwrap());
+        world.pass(Span::of_seconds(100));
+        world.ports.reports.insert(80, PortReport { queue: 129, ..WELL });
+        world.pass(Span::of_seconds(100));
+        assert!(stall(&world).is_some());
+        let looks = world.ports.looks;
+        world.pass(Span::of_seconds(100));
+        assert!(world.ports.looks - looks <= 110, "{} looks in 100 s", world.ports.looks - looks);
+        let kills = world.log.iter().filter(|line| line.contains("Find Socket Service Stall")).count();
+        assert_eq!(kills, 1, "its checks have ended: nobody tries again, {:#?}", world.log);
+    }
+}
+
+#[test]
 fn an_alarm_that_is_over_is_no_stall() {
     let mut world = web("#@ socket_stall=30\n");
     world.ports.reports.insert(80, PortReport { queue: 129, ..WELL });

@@ -83,6 +83,8 @@ pub(super) struct WatchedPort {
     /// A look was asked for.
     looking: bool,
     look_at: Option<Mono>,
+    /// When the last look was over.
+    looked: Option<Mono>,
 }
 
 /// An alarm that was raised or cleared.
@@ -98,7 +100,7 @@ pub(super) struct Change {
 impl WatchedPort {
     pub(super) const fn new(port: Port, watch: PortWatchId) -> Self {
         let raised = BTreeMap::new();
-        Self { port, watch, raised, has_listened: false, drops: None, looking: false, look_at: None }
+        Self { port, watch, raised, has_listened: false, drops: None, looking: false, look_at: None, looked: None }
     }
 
     pub(super) fn alarms(&self) -> impl Iterator<Item = SocketAlarm> + '_ {
@@ -113,6 +115,8 @@ impl WatchedPort {
 
     pub(super) fn deadline(&self, wanted: &Wanted) -> Option<Mono> {
         let stall = self.gravest().zip(wanted.stall).map(|((_, since), stall)| since.after(stall));
+        // A stall that was not acted on (it is held, or the process cannot be ended) waits for the next look like all else.
+        let stall = stall.filter(|at| self.looked.is_none_or(|looked| looked < *at));
         [self.look_at, stall].into_iter().flatten().min().filter(|_| !self.looking)
     }
 
@@ -129,7 +133,7 @@ impl WatchedPort {
 
     /// What a look has found. What it could not see is left as it is.
     pub(super) fn looked(&mut self, report: &PortReport, wanted: &Wanted, now: Mono) -> Vec<Change> {
-        self.looking = false;
+        (self.looking, self.looked) = (false, Some(now));
         let PortReport { listeners, queue, room, drops, established, close_wait, half_open, descriptors } = *report;
         let mut changes = Vec::new();
         let mut judge = |alarm, value: Option<u64>, limit: u64, raise: u64, clear: u64| {
@@ -180,7 +184,7 @@ impl WatchedPort {
 
     /// A look that could not be made.
     pub(super) fn not_looked(&mut self, now: Mono) {
-        self.looking = false;
+        (self.looking, self.looked) = (false, Some(now));
         self.plan(now);
     }
 

@@ -301,6 +301,11 @@ impl Check {
         self.rule.after_failed_kill() == AfterFailedKill::RetryOver
     }
 
+    /// Whether it has ended: no stall is looked for any more, by whatever means.
+    pub(super) const fn is_off(&self) -> bool {
+        self.off.is_some()
+    }
+
     /// Whether something is known of the service.
     pub(super) const fn is_known(&self) -> bool {
         matches!(self.last, Some(Last::Good | Last::Bad(_)))

@@ -240,7 +240,7 @@ impl Unit {
         cx: &mut Context<'_>,
     ) {
         let Some(member) = self.member(at) else { return };
-        let check = member.stalls.checks.iter().position(|check| check.rule().target().port == port);
+        let check = member.stalls.checks.iter().position(|check| check.rule().target().port == port && !check.is_off());
         let (Some(proc), Some(check)) = (member.stalls.of, check) else { return };
         let why = Note::SocketStall { pid: proc.pid, port, alarm, after };
         self.stalled((at, check), About { proc, port, kind: StallKind::Socket }, why, cx);
