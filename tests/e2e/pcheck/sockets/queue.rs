@@ -54,10 +54,10 @@ pub(super) fn nobody_accepts_and_it_is_only_told(tier: Tier) {
     drop((early, late));
     let pid = scene.pid();
     let lines = drained(&mut scene.pcheck);
-    assert!(
-        lines.iter().all(|line| line.starts_with("Socket ") && line.contains(&format!(" pid = {pid} "))),
-        "{lines:#?}"
-    );
+    let is_over = |line: &String| line.starts_with("Socket ") && line.contains(&format!(" pid = {pid} "));
+    // A check that was made meanwhile may have failed.
+    let answers = |line: &String| line.contains("the service answers again");
+    assert!(lines.iter().all(|line| is_over(line) || answers(line)), "{lines:#?}");
     let entry = scene.host.entry(1);
     assert_eq!((&entry["pid"], &entry["restart_count"]), (&pid.number().into(), &0.into()));
 }
