@@ -57,7 +57,9 @@ fn fetch(shell: &Shell, folder: &std::path::Path, version: &str) -> anyhow::Resu
     let package = format!("{LIBRARY}={version}");
     let fetched = cmd!(shell, "apt-get {options...} -q download {package}").quiet().ignore_stdout().run();
     fetched.with_context(|| {
-        format!("Debian has no {LIBRARY} {version} for arm64 any more: `apt-get install {COMPILER}` brings a newer compiler")
+        format!(
+            "Debian has no {LIBRARY} {version} for arm64 any more: `apt-get install {COMPILER}` brings a newer compiler"
+        )
     })?;
     let packages: Vec<_> =
         shell.read_dir(folder)?.into_iter().filter(|file| file.extension().is_some_and(|end| end == "deb")).collect();

@@ -57,10 +57,7 @@ pub(crate) fn checked(shell: &Shell, machine: Machine) -> anyhow::Result<PathBuf
     let bytes = std::fs::read(&binary)?;
     let size = bytes.len() as u64;
     ensure!(size <= LARGEST_BINARY, "the binary has {size} bytes; {LARGEST_BINARY} are allowed");
-    ensure!(
-        elf::carries_kernel_programs(&bytes),
-        "this binary carries no kernel programs; `cargo xtask setup` helps"
-    );
+    ensure!(elf::carries_kernel_programs(&bytes), "this binary carries no kernel programs; `cargo xtask setup` helps");
     let needs = Needs::of(&bytes)?;
     needs.check(&zig::GLIBC)?;
     let libraries: Vec<_> = needs.libraries.iter().map(String::as_str).collect();

@@ -59,10 +59,8 @@ impl Needs {
     /// Whether all of it is there where glibc is of this version.
     pub(crate) fn check(&self, glibc: &[u32]) -> anyhow::Result<()> {
         let Self { libraries, glibc: wanted, others } = self;
-        let strange: Vec<_> = libraries
-            .iter()
-            .filter(|name| !LIBRARIES.contains(&name.as_str()) && !name.starts_with(LOADER))
-            .collect();
+        let strange: Vec<_> =
+            libraries.iter().filter(|name| !LIBRARIES.contains(&name.as_str()) && !name.starts_with(LOADER)).collect();
         ensure!(strange.is_empty(), "this binary needs libraries that not every host has: {strange:?}");
         ensure!(others.is_empty(), "this binary needs versions of symbols that are none of glibc's: {others:?}");
         ensure!(!wanted.is_empty(), "this binary asks for no symbol of glibc: it was not understood");

@@ -42,10 +42,8 @@ fn of_rule(rule: &Rule, refused: u32) -> Vec<sock_filter> {
         let mut tests = vec![load(16 + 8 * *at as u32)];
         match is {
             Is::Flagged(bits) => tests.push(jump(BPF_JSET, *bits, 0, behind(tail.len()))),
-            Is::Within(from, to) => tests.extend([
-                jump(BPF_JGE, *from, 0, behind(tail.len()) + 1),
-                jump(BPF_JGT, *to, behind(tail.len()), 0),
-            ]),
+            Is::Within(from, to) => tests
+                .extend([jump(BPF_JGE, *from, 0, behind(tail.len()) + 1), jump(BPF_JGT, *to, behind(tail.len()), 0)]),
         }
         tail.splice(0..0, tests);
     }

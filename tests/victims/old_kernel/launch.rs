@@ -2,11 +2,11 @@
 
 use std::{
     env,
-    ffi::CString,
+    ffi::{CString, OsStr},
     fs, io,
     os::{
         fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd},
-        unix::process::CommandExt as _,
+        unix::{ffi::OsStrExt as _, process::CommandExt as _},
     },
     process::Command,
     ptr,
@@ -16,26 +16,27 @@ use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg, socketpair,
 };
 
-use crate::{
-    answer, filter,
-    profile::Profile,
-};
+use crate::{answer, filter, profile::Profile};
 
-const USAGE: &str = "usage: old_kernel [--log FILE] linux-3.10|rhel-7.9 COMMAND…";
+const USAGE: &str = "usage: old_kernel [--log FILE] [--program FILE IN-PLACE-OF] linux-3.10|rhel-7.9 COMMAND…";
 
 /// Becomes the command.
 pub fn run() -> ! {
     let mut words = env::args_os().skip(1);
     let mut next = || words.next().expect(USAGE);
-    let mut word = next();
-    let log = (word == "--log").then(&mut next);
-    if log.is_some() {
-        word = next();
-    }
-    let profile = word.to_str().and_then(Profile::named).expect(USAGE);
+    let (mut log, mut swap) = (None, None);
+    let profile = loop {
+        let word = next();
+        match word.to_str() {
+            Some("--log") => log = Some(next()),
+            Some("--program") => swap = Some((next(), next())),
+            name => break name.and_then(Profile::named).expect(USAGE),
+        }
+    };
     let program = next();
 
-    let log = log.map(|log| fs::OpenOptions::new().append(true).create(true).open(log).expect("the log can be written"));
+    let log =
+        log.map(|log| fs::OpenOptions::new().append(true).create(true).open(log).expect("the log can be written"));
     let is_logged = log.is_some();
     let (here, there) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("a socket pair");
@@ -43,6 +44,11 @@ pub fn run() -> ! {
     drop(there);
     if rustix::process::geteuid().is_root() {
         hide_what_is_newer(profile).expect("a mount namespace of its own");
+        if let Some((file, in_place_of)) = swap {
+            mount(&file, &in_place_of, None, libc::MS_BIND).expect("one file can stand for the other");
+        }
+    } else {
+        assert!(swap.is_none(), "only root can have one file stand for another");
     }
     let listener = apply(&filter::program(profile, is_logged)).expect("the kernel takes the filter");
     let descriptors = [listener.as_fd()];
@@ -82,19 +88,20 @@ fn hide_what_is_newer(profile: &Profile) -> io::Result<()> {
     fs::write(&file, format!("{}\n", profile.release))?;
     // SAFETY: no memory is involved; there is one thread only.
     check(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
-    mount("none", "/", None, libc::MS_REC | libc::MS_SLAVE)?;
-    let bound = mount(&file.to_string_lossy(), "/proc/sys/kernel/osrelease", None, libc::MS_BIND);
+    let none = OsStr::new("none");
+    mount(none, "/".as_ref(), None, libc::MS_REC | libc::MS_SLAVE)?;
+    let bound = mount(file.as_os_str(), "/proc/sys/kernel/osrelease".as_ref(), None, libc::MS_BIND);
     fs::remove_file(file)?;
     bound?;
     for folder in NOT_THERE.into_iter().filter(|folder| fs::exists(folder).unwrap_or(false)) {
-        mount("none", folder, Some("tmpfs"), 0)?;
+        mount(none, folder.as_ref(), Some("tmpfs"), 0)?;
     }
     Ok(())
 }
 
-fn mount(source: &str, target: &str, kind: Option<&str>, flags: libc::c_ulong) -> io::Result<()> {
-    let text = |text: &str| CString::new(text).expect("no NUL");
-    let (source, target, kind) = (text(source), text(target), kind.map(text));
+fn mount(source: &OsStr, target: &OsStr, kind: Option<&str>, flags: libc::c_ulong) -> io::Result<()> {
+    let text = |text: &OsStr| CString::new(text.as_bytes()).expect("no NUL");
+    let (source, target, kind) = (text(source), text(target), kind.map(|kind| text(kind.as_ref())));
     let kind = kind.as_ref().map_or(ptr::null(), |kind| kind.as_ptr());
     // SAFETY: strings, or nothing.
     check(unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind, flags, ptr::null()) })

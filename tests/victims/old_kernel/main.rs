@@ -1,6 +1,6 @@
-//! Runs a command as on the kernel of RHEL 7: `old_kernel [--log FILE] linux-3.10|rhel-7.9 COMMAND…`. System calls that this
-//! kernel does not have are refused as it would refuse them, and it calls itself by that kernel's name. The command has the
-//! pid of the launcher; whatever it starts is held to the same. For x86_64: numbers are others elsewhere.
+//! Runs a command as on the kernel of RHEL 7: `old_kernel [--log FILE] [--program FILE IN-PLACE-OF] linux-3.10|rhel-7.9
+//! COMMAND…`. System calls that this kernel does not have are refused as it would refuse them, and it calls itself by that
+//! kernel's name. The command has the pid of the launcher; whatever it starts is held to the same. For x86_64: numbers are others elsewhere.
 
 #[cfg(target_arch = "x86_64")]
 mod answer;
