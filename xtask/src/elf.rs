@@ -92,8 +92,6 @@ fn numbers(version: &str) -> Option<Vec<u32>> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
     use super::*;
 
     fn needs(libraries: &[&str], glibc: &[&[u32]]) -> Needs {
