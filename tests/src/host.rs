@@ -1,6 +1,7 @@
 //! A small host for pcheck: a folder with a pfile, scripts, and a service under a path of its own.
 
 use std::{
+    env,
     fs::{self, File, OpenOptions, Permissions},
     os::unix::{
         fs::{PermissionsExt as _, symlink},
@@ -25,10 +26,12 @@ use crate::{
     wait::until,
 };
 
-/// The tiers that are as different as can be. What is published must be the same on both.
+/// A tier. What is published must be the same on each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
     Ebpf,
+    Pidfd,
+    Connector,
     Poll,
 }
 
@@ -36,13 +39,23 @@ impl Tier {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ebpf => "ebpf",
+            Self::Pidfd => "pidfd",
+            Self::Connector => "connector",
             Self::Poll => "poll",
+        }
+    }
+
+    /// Whether stories are to be told on it: `WATCHER_TEST_TIERS=ebpf,poll` names the tiers of a host that has no others.
+    pub fn is_wanted(self) -> bool {
+        match env::var("WATCHER_TEST_TIERS") {
+            Ok(names) => names.split(',').any(|name| name == self.name()),
+            Err(_) => true,
         }
     }
 }
 
-/// Both of them.
-pub const EACH_TIER: &[Tier] = &[Tier::Ebpf, Tier::Poll];
+/// All of them.
+pub const EACH_TIER: &[Tier] = &[Tier::Ebpf, Tier::Pidfd, Tier::Connector, Tier::Poll];
 
 /// Tells a story on each tier, at the same time.
 pub fn on_each_tier(story: impl Fn(Tier) + Sync) {

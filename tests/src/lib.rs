@@ -6,6 +6,7 @@ pub mod netns;
 pub mod pcheck;
 pub mod program;
 pub mod script;
+pub mod senses;
 pub mod server;
 pub mod story;
 pub mod victim;
