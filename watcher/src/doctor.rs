@@ -86,6 +86,7 @@ impl Capability {
             (CapabilitySet::BPF, "CAP_BPF", "kernel programs"),
             (CapabilitySet::PERFMON, "CAP_PERFMON", "kernel programs"),
             (CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN", "kernel programs, in place of the two above"),
+            (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN", "the process connector"),
             (CapabilitySet::SYS_RESOURCE, "CAP_SYS_RESOURCE", "kernel programs before Linux 5.11"),
             (CapabilitySet::SYS_PTRACE, "CAP_SYS_PTRACE", "how processes of other users ended, without eBPF"),
         ]

@@ -24,10 +24,19 @@ pub struct Watch {
     pidfds: Pidfds,
     /// Those that can only be looked at, time and again.
     looked_at: Looks,
-    /// Those whose end is near, and can only be looked for; how often they were found without their leader.
-    dying: BTreeMap<ProcId, u32>,
+    /// Those whose end is near, and can only be looked for.
+    dying: BTreeMap<ProcId, Dying>,
     /// Why the tier can be trusted no longer.
     trouble: Option<String>,
+}
+
+/// Why a process is taken for one that is dying.
+#[derive(Clone, Copy, Debug)]
+enum Dying {
+    /// Its end is awaited.
+    Awaited,
+    /// Its leader was seen to end. So often others were found to live on without it.
+    Leader { gone: u32 },
 }
 
 impl Watch {
@@ -89,14 +98,28 @@ impl Watch {
 
     /// A watched process is dying, or was told to: its end is wanted as soon as it comes, whatever the tier.
     pub fn await_end(&mut self, proc: ProcId, events: &mut Vec<Event>) {
+        if !self.hold_dying(proc, events) {
+            self.dying.insert(proc, Dying::Awaited);
+        }
+    }
+
+    /// Its leader was seen to end, and others may live on: of their end only its pidfd tells.
+    fn await_end_of_others(&mut self, proc: ProcId, events: &mut Vec<Event>) {
+        if !self.hold_dying(proc, events) {
+            self.dying.entry(proc).or_insert(Dying::Leader { gone: 0 });
+        }
+    }
+
+    fn hold_dying(&mut self, proc: ProcId, events: &mut Vec<Event>) -> bool {
         match self.pidfds.hold(proc) {
             Ok(Held::Yes) => {}
             Ok(Held::Gone) => events.push(Event::Gone { proc, ending: Ending::Unknown }),
             Err(error) => {
                 debug!(%error, pid = %proc.pid, "no pidfd for this process: it is looked at in a hurry");
-                self.dying.entry(proc).or_insert(0);
+                return false;
             }
         }
+        true
     }
 
     /// Whether some processes are dying that have to be looked at, and often.
@@ -107,18 +130,23 @@ impl Watch {
 
     /// Looks at those.
     pub fn look_at_dying(&mut self, events: &mut Vec<Event>) {
-        self.dying.retain(|&proc, found_leaderless| {
-            match look(proc) {
-                Look::Alive | Look::Dying => {}
-                Look::Leaderless => *found_leaderless += 1,
-                Look::Gone => events.push(Event::Gone { proc, ending: Ending::Unknown }),
-                Look::Zombie(ending) => events.push(Event::Zombie { proc, ending }),
+        self.dying.retain(|&proc, dying| {
+            match (look(proc), dying) {
+                (Look::Alive | Look::Dying | Look::Leaderless, Dying::Awaited)
+                | (Look::Dying, Dying::Leader { .. }) => {}
+                // One of the others has taken the leader's place: it runs another program now.
+                (Look::Alive, Dying::Leader { .. }) => return false,
+                (Look::Leaderless, Dying::Leader { gone }) => {
+                    *gone += 1;
+                    if *gone == HURRIED_LOOKS {
+                        self.looked_at.insert(proc);
+                        return false;
+                    }
+                }
+                (Look::Gone, _) => events.push(Event::Gone { proc, ending: Ending::Unknown }),
+                (Look::Zombie(ending), _) => events.push(Event::Zombie { proc, ending }),
             }
-            let is_near = *found_leaderless < HURRIED_LOOKS;
-            if !is_near {
-                self.looked_at.insert(proc);
-            }
-            is_near
+            true
         });
     }
 
@@ -134,7 +162,7 @@ impl Watch {
     fn check(&mut self, proc: ProcId, events: &mut Vec<Event>) {
         match look(proc) {
             Look::Alive => {}
-            Look::Dying | Look::Leaderless => self.await_end(proc, events),
+            Look::Dying | Look::Leaderless => self.await_end_of_others(proc, events),
             Look::Gone => events.push(Event::Gone { proc, ending: Ending::Unknown }),
             Look::Zombie(ending) => events.push(Event::Zombie { proc, ending }),
         }
@@ -208,7 +236,7 @@ impl Watch {
             match look(proc) {
                 // An earlier owner of the pid has ended.
                 Look::Alive => {}
-                Look::Dying | Look::Leaderless => self.await_end(proc, events),
+                Look::Dying | Look::Leaderless => self.await_end_of_others(proc, events),
                 Look::Gone => events.push(Event::Gone { proc, ending: told }),
                 Look::Zombie(Ending::Unknown) => events.push(Event::Zombie { proc, ending: told }),
                 Look::Zombie(ending) => events.push(Event::Zombie { proc, ending }),

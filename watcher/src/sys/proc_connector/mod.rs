@@ -16,6 +16,7 @@ use rustix::{
         netlink::{CONNECTOR, SocketAddrNetlink},
         recvfrom, sendto, socket_with, sockopt,
     },
+    thread::CapabilitySet,
 };
 use thiserror::Error;
 use watcher_core::Pid;
@@ -40,7 +41,7 @@ pub enum NotHeard {
     #[error("the kernel has no process connector (it was built without CONFIG_CONNECTOR)")]
     Missing,
     /// It may not be used.
-    #[error("this process lacks CAP_NET_ADMIN, which the process connector takes: run it as root")]
+    #[error("{}", not_permitted())]
     NotPermitted,
     /// It is there, but answers nobody here.
     #[error(
@@ -223,6 +224,15 @@ impl ProcConnector {
 enum Received {
     Message(Message),
     Lost,
+}
+
+fn not_permitted() -> &'static str {
+    if host::capabilities().contains(CapabilitySet::NET_ADMIN) {
+        "the process connector is not permitted although CAP_NET_ADMIN is there: a seccomp filter, a security module or a \
+         user namespace forbids it"
+    } else {
+        "the process connector is not permitted: this process lacks CAP_NET_ADMIN; run it as root"
+    }
 }
 
 fn why_silent() -> &'static str {
