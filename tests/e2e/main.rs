@@ -7,6 +7,7 @@ mod ends;
 mod explained;
 mod hostile;
 mod loss;
+mod old_kernel;
 mod pcheck;
 mod servers;
 mod sockets;

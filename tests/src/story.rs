@@ -5,13 +5,13 @@ use std::thread;
 use crate::host::Tier;
 
 /// A name, where it is told, and the story.
-pub type Story<'a> = (&'a str, &'static [Tier], &'a (dyn Fn(Tier) + Sync));
+pub type Story<'a> = (&'a str, &'a [Tier], &'a (dyn Fn(Tier) + Sync));
 
-/// Tells stories, each on its tiers. Which ones have failed is said at the end; why, by each.
+/// Tells stories, each on those of its tiers that are wanted. Which ones have failed is said at the end; why, by each.
 pub fn at_the_same_time(stories: &[Story<'_>]) {
     thread::scope(|scope| {
-        let wanted = |tiers: &'static [Tier]| tiers.iter().filter(|tier| tier.is_wanted());
-        let each = stories.iter().flat_map(|(name, tiers, story)| wanted(tiers).map(move |tier| (name, *tier, story)));
+        let each = stories.iter().flat_map(|(name, tiers, story)| tiers.iter().map(move |tier| (name, *tier, story)));
+        let each = each.filter(|(_, tier, _)| tier.is_wanted());
         let told: Vec<_> = each
             .map(|(name, tier, story)| {
                 let name = format!("{name}, tier {}", tier.name());

@@ -54,6 +54,7 @@ async fn watch(arguments: &args::Watch, found: &Found) -> io::Result<ExitCode> {
         Ok(choice) => choice,
         Err(tried) => return Ok(no_tier(arguments.tier.wanted(), &tried)),
     };
+    start::privileges::keep_for_watching(&started.watch);
     let pace = Pace { looks: arguments.interval, sweeps: arguments.sweep };
     let engine = Engine::begin(Vigil::new(found.keys().copied()), started, signals, pace);
     if !arguments.quiet {

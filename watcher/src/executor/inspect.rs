@@ -6,7 +6,7 @@ use thiserror::Error;
 use watcher_core::{Ending, Pid, ProcId};
 
 use crate::sys::{
-    own, pidfd, proc,
+    capabilities, own, pidfd, proc,
     proc::{Facts, Followers},
 };
 
@@ -129,6 +129,6 @@ fn look_closer(facts: &Facts) -> Look {
 
 /// The wait status in `/proc` is for root, or whoever may trace the process; others see 0.
 pub(super) fn ending_of_zombie(facts: &Facts) -> Ending {
-    let privileged = crate::sys::host::capabilities().contains(rustix::thread::CapabilitySet::SYS_PTRACE);
+    let privileged = capabilities::effective().contains(rustix::thread::CapabilitySet::SYS_PTRACE);
     proc::ending_of_zombie(facts, privileged)
 }

@@ -60,6 +60,13 @@ impl Means {
         }
     }
 
+    pub(super) fn may_go_on(&self) -> bool {
+        match self {
+            Self::Ebpf { interest, .. } => interest.is_open(),
+            Self::Pidfd { .. } | Self::Connector { .. } | Self::Poll => true,
+        }
+    }
+
     pub(super) const fn lacking(&self) -> Option<&Lacking> {
         match self {
             Self::Ebpf { programs, .. } => Some(programs.lacking()),

@@ -53,6 +53,12 @@ impl Watch {
         self.means.tier()
     }
 
+    /// Whether the means work with the capabilities that are in effect.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        self.means.may_go_on()
+    }
+
     /// What the kernel programs cannot do on this host, on the tier that has them.
     #[must_use]
     pub const fn lacking(&self) -> Option<&Lacking> {

@@ -23,7 +23,7 @@ use watcher_core::Pid;
 
 pub use self::filter::Wanted;
 use self::wire::Message;
-use super::{host, own};
+use super::{capabilities, host, own};
 
 /// The multicast group of processes.
 const GROUP: u32 = 1;
@@ -105,6 +105,10 @@ impl ProcConnector {
     /// # Errors
     /// Says what this host lacks.
     pub fn open(wanted: Wanted, room: usize) -> Result<Self, NotHeard> {
+        capabilities::with(CapabilitySet::NET_ADMIN, || Self::open_with_what_it_takes(wanted, room))
+    }
+
+    fn open_with_what_it_takes(wanted: Wanted, room: usize) -> Result<Self, NotHeard> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(CONNECTOR));
         let socket = socket.map_err(NotHeard::at("making a socket for the process connector"))?;
@@ -227,7 +231,7 @@ enum Received {
 }
 
 fn not_permitted() -> &'static str {
-    if host::capabilities().contains(CapabilitySet::NET_ADMIN) {
+    if capabilities::effective().contains(CapabilitySet::NET_ADMIN) {
         "the process connector is not permitted although CAP_NET_ADMIN is there: a seccomp filter, a security module or a \
          user namespace forbids it"
     } else {
@@ -255,7 +259,7 @@ impl Drop for ProcConnector {
         // Kernels before Linux 6.6 count listeners by what they say: they would go on telling nobody, and whoever takes his
         // leave twice takes another's.
         if self.is_listening {
-            let _told = self.request(wire::IGNORE);
+            let _told = capabilities::with(CapabilitySet::NET_ADMIN, || self.request(wire::IGNORE));
         }
     }
 }
