@@ -1,6 +1,7 @@
 //! Harness: victims that do as they are told, the program under test, and waiting with a deadline.
 
 pub mod block;
+pub mod flood;
 pub mod host;
 pub mod netns;
 pub mod pcheck;
