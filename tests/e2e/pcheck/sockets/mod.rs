@@ -4,6 +4,7 @@
 //! a network namespace of its own, since some of what is counted is counted for a whole one. They are told at the same time.
 
 mod flood;
+mod minute;
 mod queue;
 mod spent;
 mod well;
@@ -45,6 +46,8 @@ fn stories_that_are_told_at_the_same_time() {
         ("many healthy connections", EACH_TIER, &well::many_healthy_connections),
         ("workers that share a port", EACH_TIER, &well::workers_that_share_a_port),
         ("both families on one port", EACH_TIER, &well::both_families_on_one_port),
+        ("IPv6 alone", EACH_TIER, &well::ipv6_alone),
+        ("IPv6 alone, and nobody listens any more", EACH_TIER, &spent::nobody_listens_by_ipv6),
     ]);
 }
 
