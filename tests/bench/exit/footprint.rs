@@ -47,7 +47,7 @@ pub(crate) fn run(scale: Scale) {
     );
 }
 
-fn churn_paced(seconds: u64) {
+pub(crate) fn churn_paced(seconds: u64) {
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut next = Instant::now();
     while Instant::now() < end {

@@ -23,6 +23,8 @@ pub(crate) struct Arguments {
 enum What {
     /// From a death to knowing it, and what the kernel programs cost everybody else
     Exit,
+    /// What each tier costs, and how soon it knows of a death
+    Tiers,
     /// From a kill to its restart script, and what pcheck costs
     Restart,
     /// What watching TCP sockets costs: kernel time, wake-ups, and nginx under wrk with and without it
@@ -43,22 +45,26 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
     setup::ensure(shell)?;
     let Arguments { what, quick } = arguments;
     let binary = match what {
-        What::Exit => "bench_exit",
+        What::Exit | What::Tiers => "bench_exit",
         What::Restart => "bench_restart",
         What::Sockets => "bench_sockets",
         What::Probe => "bench_probe",
     };
     let peers = match what {
-        What::Exit | What::Restart => None,
+        What::Exit | What::Restart | What::Tiers => None,
         What::Sockets => peers::find(shell, peers::LOADING)?,
         What::Probe => peers::find(shell, peers::ASKING)?,
     };
     step("bench");
     cmd!(shell, "cargo build --quiet --release --package watcher-tests --package watcher --bins").quiet().run()?;
     let quick = quick.then_some("--quick");
+    let tiers = matches!(what, What::Tiers).then_some("--tiers");
     let peers = peers.iter().flat_map(|folder| [OsStr::new("--peers"), folder.as_os_str()]);
-    cmd!(shell, "cargo run --quiet --release --package watcher-tests --bin {binary} -- {quick...} {peers...}")
-        .quiet()
-        .run()?;
+    cmd!(
+        shell,
+        "cargo run --quiet --release --package watcher-tests --bin {binary} -- {quick...} {tiers...} {peers...}"
+    )
+    .quiet()
+    .run()?;
     Ok(())
 }
