@@ -3,6 +3,7 @@
 pub mod block;
 pub mod cost;
 pub mod counted;
+pub mod flood;
 pub mod host;
 pub mod load;
 pub mod netns;
