@@ -10,6 +10,7 @@ mod fuzz;
 mod lint;
 mod setup;
 mod test;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -44,6 +45,8 @@ enum Task {
     Ebpf(ebpf::Arguments),
     /// Throw any bytes at what parses
     Fuzz(fuzz::Arguments),
+    /// The tests on other kernels, in virtual machines
+    Vm(vm::Arguments),
     /// Pack a release under target/dist
     Dist,
 }
@@ -76,6 +79,10 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Fuzz(arguments) => {
             setup::ensure(&shell)?;
             fuzz::run(&shell, arguments)
+        }
+        Task::Vm(arguments) => {
+            setup::ensure(&shell)?;
+            vm::run(&shell, arguments)
         }
         Task::Dist => dist::run(&shell),
     }
