@@ -6,6 +6,7 @@ mod doctor;
 mod explained;
 mod hostile;
 mod loss;
+mod old_kernel;
 mod pcheck;
 mod servers;
 mod sockets;

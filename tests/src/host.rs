@@ -1,6 +1,7 @@
 //! A small host for pcheck: a folder with a pfile, scripts, and a service under a path of its own.
 
 use std::{
+    env,
     fs::{self, File, OpenOptions, Permissions},
     os::unix::{
         fs::{PermissionsExt as _, symlink},
@@ -39,6 +40,22 @@ impl Tier {
             Self::Poll => "poll",
         }
     }
+
+    /// Whether stories are to be told on it.
+    pub fn is_wanted(self) -> bool {
+        tier_is_wanted(self.name())
+    }
+
+    /// For a story that is the same on each: the first of those that are wanted.
+    pub fn best() -> Self {
+        EACH_TIER.iter().copied().find(|tier| tier.is_wanted()).expect("WATCHER_TEST_TIERS names one that stories know")
+    }
+}
+
+/// Whether stories are to be told on the tier with this name. On a host that does not have them all, the variable
+/// `WATCHER_TEST_TIERS` names those that it has: `connector,poll`.
+pub fn tier_is_wanted(name: &str) -> bool {
+    env::var("WATCHER_TEST_TIERS").map_or(true, |wanted| wanted.split(',').any(|wanted| wanted == name))
 }
 
 /// Both of them.

@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use watcher::sys::pidfd;
+use watcher::sys::{pidfd, proc};
 use watcher_core::Pid;
 
 use crate::wait::DEADLINE;
@@ -101,12 +101,21 @@ struct Watchdog(#[expect(dead_code, reason = "its end calls the dog off")] mpsc:
 
 impl Watchdog {
     fn of(child: &Child) -> Self {
-        let pidfd = pidfd::open(Pid::new(child.id()).expect("a pid")).expect("it is our child");
+        let pid = Pid::new(child.id()).expect("a pid");
+        // An old kernel has none.
+        let pidfd = pidfd::open(pid);
+        let began = proc::facts(pid).ok().flatten().map(|facts| facts.proc);
         let (call_off, called_off) = mpsc::channel();
         thread::spawn(move || {
             if called_off.recv_timeout(DEADLINE) == Err(RecvTimeoutError::Timeout) {
                 // It may have ended by itself, unreaped.
-                let _ = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
+                let _ = match pidfd {
+                    Ok(pidfd) => pidfd::send(&pidfd, libc::SIGKILL as u8),
+                    Err(_) if proc::facts(pid).ok().flatten().map(|facts| facts.proc) == began => {
+                        proc::kill(pid, libc::SIGKILL as u8)
+                    }
+                    Err(_) => Ok(()),
+                };
             }
         });
         Self(call_off)

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     process,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -11,6 +11,8 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt::set_socket_reuseaddr};
 
 /// How it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,11 +151,26 @@ fn serve(stream: &TcpStream, manner: Manner, shared: &Mutex<Shared>) -> io::Resu
 }
 
 /// A port on which nobody listens. It is none of those that the kernel gives to clients: nobody takes it by chance.
+///
+/// It was bound, and never listened on: a child that another thread is making at that moment has a copy of the socket for a
+/// while, and who listens keeps others away.
 pub fn free_port() -> u16 {
-    listener().local_addr().expect("it listens").port()
+    let (port, _socket) = first(|address| {
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        set_socket_reuseaddr(&socket, true)?;
+        bind(&socket, &SocketAddr::from(address))?;
+        Ok(socket)
+    });
+    port
 }
 
 fn listener() -> TcpListener {
+    let (_, listener) = first(TcpListener::bind::<(Ipv4Addr, u16)>);
+    listener
+}
+
+/// The first port with which this succeeds.
+fn first<T>(action: impl Fn((Ipv4Addr, u16)) -> io::Result<T>) -> (u16, T) {
     /// Below those of clients, which begin at 32768.
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;
@@ -163,7 +180,8 @@ fn listener() -> TcpListener {
     (0..COUNT)
         .find_map(|_| {
             let nth = own.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-            TcpListener::bind((Ipv4Addr::LOCALHOST, FIRST + nth % COUNT)).ok()
+            let port = FIRST + nth % COUNT;
+            Some((port, action((Ipv4Addr::LOCALHOST, port)).ok()?))
         })
         .expect("a port is free")
 }

@@ -10,7 +10,7 @@ use watcher_core::Tier;
 use crate::{
     kernel::{self, Lacking},
     start,
-    sys::{host, limits},
+    sys::{capabilities, host, limits},
 };
 
 /// What was found. Documented in `docs/json.md`; members are added, never changed.
@@ -81,13 +81,23 @@ pub struct Capability {
 
 impl Capability {
     fn all() -> Vec<Self> {
-        let effective = host::capabilities();
+        let effective = capabilities::effective();
         [
             (CapabilitySet::BPF, "CAP_BPF", "kernel programs"),
             (CapabilitySet::PERFMON, "CAP_PERFMON", "kernel programs"),
-            (CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN", "kernel programs, in place of the two above"),
+            (
+                CapabilitySet::SYS_ADMIN,
+                "CAP_SYS_ADMIN",
+                "kernel programs, in place of the two above; sockets in other network namespaces",
+            ),
             (CapabilitySet::SYS_RESOURCE, "CAP_SYS_RESOURCE", "kernel programs before Linux 5.11"),
-            (CapabilitySet::SYS_PTRACE, "CAP_SYS_PTRACE", "how processes of other users ended, without eBPF"),
+            (
+                CapabilitySet::SYS_PTRACE,
+                "CAP_SYS_PTRACE",
+                "which programs processes of other users run, and how they ended",
+            ),
+            (CapabilitySet::KILL, "CAP_KILL", "ending processes of other users"),
+            (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN", "tier connector"),
         ]
         .map(|(capability, name, purpose)| Self { name, purpose, effective: effective.contains(capability) })
         .into()

@@ -1,17 +1,20 @@
 //! The build tool. `cargo xtask help` lists the tasks; each says what it does while it does it.
 #![expect(clippy::print_stderr, reason = "talking to the developer is its trade")]
 
+mod aarch64;
 mod bench;
 mod build;
 mod demo;
 mod dist;
 mod ebpf;
+mod elf;
 mod fuzz;
 mod lint;
 mod setup;
 mod test;
 mod vm;
 mod workspace;
+mod zig;
 
 use std::process::ExitCode;
 
@@ -47,8 +50,8 @@ enum Task {
     Fuzz(fuzz::Arguments),
     /// The tests on other kernels, in virtual machines
     Vm(vm::Arguments),
-    /// Pack a release under target/dist
-    Dist,
+    /// Pack a release under target/dist, for hosts from RHEL 7 to today
+    Dist(dist::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -71,7 +74,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Ci => {
             test::run(&shell, &test::Arguments::default())?;
             bench::Arguments::quick().try_for_each(|quick| bench::run(&shell, &quick))?;
-            dist::run(&shell)
+            dist::run(&shell, &dist::Arguments::default())
         }
         Task::Bench(arguments) => bench::run(&shell, arguments),
         Task::Demo => demo::run(&shell),
@@ -84,7 +87,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
             setup::ensure(&shell)?;
             vm::run(&shell, arguments)
         }
-        Task::Dist => dist::run(&shell),
+        Task::Dist(arguments) => dist::run(&shell, arguments),
     }
 }
 

@@ -16,8 +16,8 @@ const COMPILER: [&str; 3] = ["rustc-web", "libstd-rust-web-dev-bpf", "rust-web-c
 /// Services that the tests and the demo watch. Tomcat without its service; it brings a Java runtime.
 const SERVERS: [&str; 4] = ["nginx-light", "apache2", "tomcat10-common", "postfix"];
 
-/// Tools that the tests and the fuzzer call.
-const TOOLS: [&str; 5] = ["g++", "libcap2-bin", "openssl", "shellcheck", "util-linux"];
+/// Tools that the tests, the fuzzer and `dist` call.
+const TOOLS: [&str; 6] = ["g++", "libcap2-bin", "openssl", "python3-venv", "shellcheck", "util-linux"];
 
 /// What other kernels are booted with.
 const GUESTS: [&str; 6] = ["bash", "busybox-static", "iproute2", "qemu-system-x86", "user-mode-linux", "xz-utils"];

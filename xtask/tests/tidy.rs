@@ -155,6 +155,7 @@ fn documents_are_finished() {
         "docs/padmin.md",
         "docs/pcheck.md",
         "docs/pfile.md",
+        "docs/privileges.md",
         "docs/probe.md",
         "rules/README.md",
         "rules/cluster/README.md",

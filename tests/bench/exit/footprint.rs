@@ -46,7 +46,7 @@ pub(crate) fn run(scale: Scale) {
     );
 }
 
-fn churn_paced(seconds: u64) {
+pub(crate) fn churn_paced(seconds: u64) {
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut next = Instant::now();
     while Instant::now() < end {
@@ -70,11 +70,11 @@ fn connector_noise(seconds: u64) -> u64 {
 }
 
 /// Voluntary context switches: each is one time that it went to sleep, having been woken.
-fn wake_ups(child: &Child) -> u64 {
+pub(crate) fn wake_ups(child: &Child) -> u64 {
     field(child, "voluntary_ctxt_switches:")
 }
 
-fn rss_mib(child: &Child) -> f64 {
+pub(crate) fn rss_mib(child: &Child) -> f64 {
     field(child, "VmRSS:") as f64 / 1024.0
 }
 

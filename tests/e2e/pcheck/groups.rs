@@ -59,7 +59,7 @@ fn a_member_that_ignores_sigterm_is_killed_after_its_time() {
     let entries = ["svc", "other"].map(|name| format!("{}:{}:86400:3:exit:grp_tag=g", host.path(name), script(name)));
     host.rules(&entries.join("\n"));
     let (stubborn, dies) = (host.start("ignore_term"), host.start_as("other", ""));
-    let mut pcheck = Pcheck::started(&mut host.pcheck(watcher_tests::host::Tier::Ebpf));
+    let mut pcheck = Pcheck::started(&mut host.pcheck(watcher_tests::host::Tier::best()));
     assert_eq!([pcheck.up(&svc), pcheck.up(&other)], [stubborn.pid, dies.pid]);
     let began = std::time::Instant::now();
     dies.kill();

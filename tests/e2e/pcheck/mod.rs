@@ -8,6 +8,7 @@ mod idle;
 mod names;
 mod orders;
 mod places;
+mod privileges;
 mod restarts;
 mod scripts;
 mod signals;

@@ -18,7 +18,7 @@ fn links_called_pcheck_and_padmin_are_these_commands_and_pcheck_stays_the_proces
         symlink(built("watcher"), host.path(name)).unwrap();
     }
     let mut command = std::process::Command::new(host.path("pcheck"));
-    command.args(["-f", &host.pfile(), "--run-dir", &host.run_dir(), "--log", "stderr", "--tier", Tier::Ebpf.name()]);
+    command.args(["-f", &host.pfile(), "--run-dir", &host.run_dir(), "--log", "stderr", "--tier", Tier::best().name()]);
     die_with_the_test(&mut command);
     // Each line bears the pid of the process that was started here, which is alive as long as it watches.
     let mut pcheck = Pcheck::started(&mut command);

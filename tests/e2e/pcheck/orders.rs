@@ -179,7 +179,7 @@ fn shutdown_ends_pcheck_and_the_processes_live_on() {
 #[test]
 fn a_pcheck_that_does_not_answer_is_given_up_after_its_time_and_told() {
     let host = Host::new();
-    let (pcheck, ..) = two(&host, Tier::Ebpf);
+    let (pcheck, ..) = two(&host, Tier::best());
     signal(pcheck.pid(), libc::SIGSTOP);
     let began = std::time::Instant::now();
     let silent = host.padmin("show pent");

@@ -55,7 +55,7 @@ fn a_death_that_is_learned_of_late_is_looked_into_before_anything_is_started() {
     let svc = host.svc();
     host.rules(&format!("{svc}:{}:86400:3:exit", host.script("start.sh", "echo run >> ${H}runs")));
     let first = host.start("");
-    let mut pcheck = Pcheck::started(&mut host.pcheck(Tier::Ebpf));
+    let mut pcheck = Pcheck::started(&mut host.pcheck(Tier::best()));
     assert_eq!(pcheck.up(&svc), first.pid);
     signal(pcheck.pid(), libc::SIGSTOP);
     first.kill();

@@ -54,6 +54,7 @@ async fn watch(arguments: &args::Watch, found: &Found) -> io::Result<ExitCode> {
         Ok(choice) => choice,
         Err(tried) => return Ok(no_tier(arguments.tier.wanted(), &tried)),
     };
+    start::privileges::keep_for_watching(&started.watch);
     let engine = Engine::begin(Vigil::new(found.keys().copied()), started, signals, arguments.interval);
     if !arguments.quiet {
         tell_passed_over(&passed_over);

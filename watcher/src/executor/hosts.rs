@@ -8,10 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::thread::CapabilitySet;
 use watcher_core::pfile::{Bytes, lint::Nameless};
 
 use super::probe::needs_resolver;
-use crate::sys::resolver;
+use crate::sys::{capabilities, resolver};
 
 /// So many names are looked up at once.
 const THREADS: usize = 8;
@@ -32,6 +33,8 @@ pub fn nameless(hosts: &BTreeSet<Bytes>) -> BTreeMap<Bytes, Nameless> {
     for share in names.chunks(names.len().div_ceil(THREADS)) {
         let (share, found) = (share.to_vec(), found.clone());
         let look_up = move || {
+            // What comes from a network is taken apart without any power. Where it cannot be given up, nothing is lost.
+            let _gave_up = capabilities::keep(CapabilitySet::empty(), CapabilitySet::empty());
             for name in share {
                 let answer = resolver::addresses(name.as_slice());
                 if found.send((name, answer)).is_err() {

@@ -5,7 +5,7 @@ use std::io;
 use thiserror::Error;
 use watcher_core::{Ending, Pid, ProcId};
 
-use crate::sys::{own, pidfd, proc, proc::Facts};
+use crate::sys::{capabilities, own, pidfd, proc, proc::Facts};
 
 /// Why a number given by somebody does not name a process that can be watched.
 #[derive(Debug, Error)]
@@ -123,6 +123,6 @@ fn look_closer(facts: &Facts) -> Look {
 
 /// The wait status in `/proc` is for root, or whoever may trace the process; others see 0.
 pub(super) fn ending_of_zombie(facts: &Facts) -> Ending {
-    let privileged = crate::sys::host::capabilities().contains(rustix::thread::CapabilitySet::SYS_PTRACE);
+    let privileged = capabilities::effective().contains(rustix::thread::CapabilitySet::SYS_PTRACE);
     proc::ending_of_zombie(facts, privileged)
 }

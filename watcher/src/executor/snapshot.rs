@@ -7,11 +7,14 @@ use std::{
     os::fd::{AsRawFd as _, OwnedFd},
 };
 
-use rustix::fs::{Dir, Mode, OFlags, getxattr, openat, readlinkat};
+use rustix::{
+    fs::{Dir, Mode, OFlags, getxattr, openat, readlinkat},
+    thread::CapabilitySet,
+};
 use serde::Serialize;
 use watcher_core::{ProcId, Span};
 
-use crate::sys::{clock, proc};
+use crate::sys::{capabilities, clock, proc};
 
 /// So many descriptors are looked at.
 const DESCRIPTORS: usize = 4096;
@@ -85,7 +88,7 @@ impl Snapshot {
             cgroup: trimmed("cgroup"),
             oom_score: text("oom_score").and_then(|text| text.trim().parse().ok()),
             wchan: trimmed("wchan").filter(|name| name != "0"),
-            stack: trimmed("stack"),
+            stack: capabilities::with(CapabilitySet::SYS_ADMIN, || trimmed("stack")),
             descriptors,
             tcp: sockets.and_then(|sockets| tcp(&folder, &sockets)),
         };

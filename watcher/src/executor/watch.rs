@@ -69,6 +69,15 @@ impl Watch {
         }
     }
 
+    /// Whether the means work with the capabilities that are in effect.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        match &self.means {
+            Means::Ebpf { interest, .. } => interest.is_open(),
+            Means::Pidfd | Means::Poll => true,
+        }
+    }
+
     /// What the kernel programs cannot do on this host, on the tier that has them.
     #[must_use]
     pub const fn lacking(&self) -> Option<&Lacking> {

@@ -20,6 +20,13 @@ impl Interest {
         Self { table, bits }
     }
 
+    /// Whether the kernel lets this process go on using the table.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        // There is no process 0.
+        matches!(self.table.get(&0, 0), Err(MapError::KeyNotFound) | Ok(_))
+    }
+
     /// From now on the death of this process is reported. Whether it lived to see that is for the caller to check
     /// afterwards: a death before this moment is not reported.
     ///

@@ -9,7 +9,7 @@ use tracing::debug;
 use watcher_abi::name;
 
 use super::btf::BtfError;
-use crate::sys::host;
+use crate::sys::{capabilities, host};
 
 /// Why the kernel programs cannot be used.
 #[derive(Debug, Error)]
@@ -125,7 +125,7 @@ fn is_statistics(line: &str) -> bool {
 }
 
 fn not_permitted() -> String {
-    let effective = host::capabilities();
+    let effective = capabilities::effective();
     let enough = CapabilitySet::BPF | CapabilitySet::PERFMON;
     if effective.contains(enough) || effective.contains(CapabilitySet::SYS_ADMIN) {
         let reason = match host::lockdown().as_deref() {

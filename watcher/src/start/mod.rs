@@ -2,6 +2,7 @@
 
 pub mod monitor;
 pub mod pcheck;
+pub mod privileges;
 
 use std::io;
 

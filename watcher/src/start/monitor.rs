@@ -8,6 +8,7 @@ use watcher_core::{
     probe::Ask,
 };
 
+use super::privileges;
 use crate::{
     control::{Bounds, Server},
     engine::monitor::{self, Parts},
@@ -85,6 +86,7 @@ pub fn run(settings: Settings) -> Result<Finish, Failed> {
         let claimed = Claimed::new(&root, kind.command(), &id, options)?;
         let bounds = Bounds { name: kind.command(), ..Bounds::default() };
         let control = Server::bind_within(&claimed.control(), bounds).map_err(Failed::system("bind"))?;
+        privileges::keep_for_asking();
         let log = Log::open(log, kind.command());
         let finish = monitor::run(Parts { kind, id, plan, ask: Arc::new(ask), log, signals, control }).await;
         // Whoever starts another one now finds the identifier free.

@@ -14,7 +14,7 @@ use watcher_core::{
     pfile::{AbsolutePath, Pfile, UnknownOptions},
 };
 
-use super::tier;
+use super::{privileges, tier};
 use crate::{
     control::Server,
     engine::{
@@ -122,6 +122,7 @@ fn prepare(settings: &Settings, log: &mut Log) -> Result<Prepared, Failed> {
     for PassedOver { tier, reason } in passed_over {
         log.tell(Level::Notice, format!("Tier {tier} passed over: {reason}").as_bytes());
     }
+    privileges::keep_for_watching(&senses.watch);
     let control = Server::bind(&run_dir.control())?;
     let entries = rules.entries.len();
     let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };

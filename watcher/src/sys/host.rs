@@ -2,8 +2,6 @@
 
 use std::{fs, io, path::Path};
 
-use rustix::thread::CapabilitySet;
-
 /// Inode of the initial pid namespace, fixed in the kernel (`PROC_PID_INIT_INO`).
 /// <https://github.com/torvalds/linux/blob/v6.12/include/linux/proc_ns.h#L46>
 const INITIAL_PID_NAMESPACE: u32 = 0xEFFF_FFFC;
@@ -68,12 +66,6 @@ impl TimeOffsets {
         };
         Self { monotonic_ns: of("monotonic"), boottime_ns: of("boottime") }
     }
-}
-
-/// Capabilities in effect for this process; none when they cannot be read.
-#[must_use]
-pub fn capabilities() -> CapabilitySet {
-    rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective)
 }
 
 /// Kernel lockdown mode, where the kernel has one and shows it.

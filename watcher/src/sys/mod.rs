@@ -1,6 +1,7 @@
 //! System calls and everything `unsafe`: thin, typed, without policy.
 #![expect(unsafe_code, reason = "the one room of user space where `unsafe` lives; each block says why it holds")]
 
+pub mod capabilities;
 pub mod child;
 pub mod clock;
 pub mod descriptors;

@@ -6,8 +6,10 @@ use std::{
     thread,
 };
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::thread::{CapabilitySet, LinkNameSpaceType, move_into_link_name_space};
 use watcher_core::{NetNs, Pid};
+
+use super::capabilities;
 
 /// That of this process.
 ///
@@ -41,7 +43,8 @@ pub fn inside<T: Send>(pid: Pid, action: impl FnOnce() -> io::Result<T> + Send) 
     }
     let result = thread::scope(|scope| {
         let inside = move || {
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+            let enter = || move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
+            capabilities::with(CapabilitySet::SYS_ADMIN, enter)?;
             action()
         };
         let thread = thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, inside)?;

@@ -74,6 +74,6 @@ mod tests {
         // Every header has 110 bytes; name and padding make it 112.
         let second = text.get(112..).unwrap_or_default();
         assert!(second.starts_with("07070100000002000081a4"), "{second}");
-        assert!(second.contains("00000005") && second.contains("a/b\x0012345"), "{second:?}");
+        assert!(second.contains("00000005") && second.contains("a/b\0\0\x0012345"), "{second:?}");
     }
 }

@@ -1,0 +1,123 @@
+//! What a pcheck that watches may still do: no more than that takes; and what its scripts may: all that they ever could.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt as _, chown},
+    process::Command,
+};
+
+use rustix::thread::CapabilitySet;
+use watcher_core::Pid;
+use watcher_tests::{
+    host::{Host, Tier, kill, on_each_tier},
+    pcheck::{Pcheck, die_with_the_test},
+    program::{built, copy},
+};
+
+const NOBODY: u32 = 65_534;
+
+/// A set of capabilities, as `/proc/PID/status` shows it.
+fn set(status: &str, name: &str) -> CapabilitySet {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t")).expect("a set");
+    CapabilitySet::from_bits_retain(u64::from_str_radix(line, 16).expect("hexadecimal"))
+}
+
+/// What each thread of a process may do: in effect, and permitted.
+fn of_threads(pid: Pid) -> Vec<(CapabilitySet, CapabilitySet)> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("it lives");
+    let status = |task: std::io::Result<fs::DirEntry>| fs::read_to_string(task.ok()?.path().join("status")).ok();
+    tasks.filter_map(status).map(|status| (set(&status, "CapEff"), set(&status, "CapPrm"))).collect()
+}
+
+fn own() -> CapabilitySet {
+    set(&fs::read_to_string("/proc/self/status").expect("/proc is there"), "CapEff")
+}
+
+#[test]
+fn root_keeps_what_watching_takes_and_its_scripts_have_all() {
+    on_each_tier(|tier| {
+        let host = Host::new();
+        let svc = host.svc();
+        let body = format!("cat /proc/self/status >${{H}}may\n{} </dev/null >/dev/null 2>&1 &", host.command(""));
+        host.rules(&format!("{svc}:{}:86400:3:exit", host.script("start.sh", &body)));
+        let first = host.start("");
+        let mut pcheck = Pcheck::started(&mut host.pcheck(tier));
+        pcheck.up(&svc);
+        first.kill();
+        pcheck.until("Try to restart");
+        pcheck.up(&svc);
+        let kept = CapabilitySet::CHOWN
+            | CapabilitySet::DAC_OVERRIDE
+            | CapabilitySet::DAC_READ_SEARCH
+            | CapabilitySet::FOWNER
+            | CapabilitySet::KILL
+            | CapabilitySet::SYS_PTRACE;
+        let threads = of_threads(pcheck.pid());
+        assert!(!threads.is_empty());
+        for (in_effect, permitted) in threads {
+            let of_tier = of_this_kernel(tier, in_effect);
+            assert_eq!(in_effect, (kept | of_tier) & own(), "{tier:?}");
+            assert_eq!(permitted, (kept | of_tier | CapabilitySet::SYS_ADMIN) & own(), "{tier:?}");
+        }
+        assert_eq!(set(&host.read("may"), "CapEff"), own(), "of scripts nothing is taken");
+        pcheck.stop();
+    });
+}
+
+/// Before Linux 5.19 programs that are loaded take a capability, too.
+fn of_this_kernel(tier: Tier, in_effect: CapabilitySet) -> CapabilitySet {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is there");
+    let mut numbers = release.split('.').map_while(|number| number.parse::<u32>().ok());
+    let is_old = (numbers.next(), numbers.next()) < (Some(5), Some(19));
+    if tier == Tier::Ebpf && is_old { in_effect & CapabilitySet::BPF } else { CapabilitySet::empty() }
+}
+
+/// A pcheck of an ordinary user, behind this wrapper, which starts his service: it dies, and is brought back.
+fn of_a_user(wrapper: &[&str], tier: &str) -> (Vec<String>, String) {
+    let host = Host::new();
+    let svc = host.svc();
+    for name in ["", "life"] {
+        chown(host.path(name), Some(NOBODY), Some(NOBODY)).expect("we are root");
+    }
+    fs::set_permissions(host.folder.path(), Permissions::from_mode(0o755)).expect("ours");
+    // Where the tests were built, an ordinary user may not look.
+    fs::remove_file(&svc).expect("a link");
+    copy(built("service"), &svc);
+    copy(built("watcher"), host.path("watcher"));
+    let body = format!("cat /proc/self/status >${{H}}may\n{} </dev/null >/dev/null 2>&1 &", host.command(""));
+    host.rules(&format!("{svc}:{}:86400:3:exit", host.script("start.sh", &body)));
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).args(wrapper).arg(host.path("watcher"));
+    command.args(["pcheck", "-f", &host.pfile(), "--run-dir", &host.run_dir(), "--log", "stderr", "--tier", tier]);
+    die_with_the_test(command.env_remove("WATCHER_LOG").current_dir("/"));
+    let mut pcheck = Pcheck::start(&mut command);
+    let said = pcheck.until(") Up");
+    let up = said.last().and_then(|line| line.split_once("pid=")?.1.strip_suffix(") Up")?.parse().ok());
+    kill(up.and_then(Pid::new).expect("a pid"));
+    pcheck.until("Try to restart");
+    pcheck.until(") Up");
+    for (in_effect, permitted) in of_threads(pcheck.pid()) {
+        let lacking_before_linux_5_19 = in_effect & CapabilitySet::BPF & of_this_kernel(Tier::Ebpf, in_effect);
+        assert_eq!((in_effect, permitted), (lacking_before_linux_5_19, lacking_before_linux_5_19));
+    }
+    pcheck.stop();
+    (said, host.read("may"))
+}
+
+#[test]
+fn an_ordinary_user_watches_his_own_processes() {
+    let (said, may) = of_a_user(&["--inh-caps=-all"], "auto");
+    let passed_over = "Tier ebpf passed over: BPF is not permitted: this process lacks CAP_BPF and CAP_PERFMON;";
+    assert!(said[0].starts_with(passed_over), "{said:#?}");
+    assert!(said[1].starts_with("Start pcheck: 1 entry of ") && said[1].ends_with(", tier pidfd"), "{said:#?}");
+    assert_eq!(set(&may, "CapEff"), CapabilitySet::empty());
+}
+
+#[test]
+fn an_ordinary_user_with_two_capabilities_has_the_kernel_programs_and_his_scripts_do_not_inherit_them() {
+    let caps = ["--inh-caps=-all,+bpf,+perfmon", "--ambient-caps=-all,+bpf,+perfmon"];
+    let (said, may) = of_a_user(&caps, "ebpf");
+    assert!(said[0].starts_with("Start pcheck: 1 entry of ") && said[0].ends_with(", tier ebpf"), "{said:#?}");
+    let kept = CapabilitySet::BPF & of_this_kernel(Tier::Ebpf, CapabilitySet::BPF);
+    assert_eq!((set(&may, "CapEff"), set(&may, "CapAmb")), (kept, kept));
+}

@@ -1,0 +1,58 @@
+//! What this process may do once everything is wired: no more than running takes. Restart scripts are not touched by it.
+
+use rustix::thread::CapabilitySet;
+use tracing::{debug, warn};
+use watcher_core::Tier;
+
+use crate::{executor::watch::Watch, sys::capabilities};
+
+/// What only starting takes: loading and attaching kernel programs, locking memory for them.
+const FOR_THE_START: CapabilitySet =
+    CapabilitySet::BPF.union(CapabilitySet::PERFMON).union(CapabilitySet::SYS_RESOURCE);
+
+/// Reading rules, and writing logs and dumps, wherever the operator has put them, and whoever owns the folder.
+const FILES: CapabilitySet = CapabilitySet::DAC_OVERRIDE
+    .union(CapabilitySet::DAC_READ_SEARCH)
+    .union(CapabilitySet::CHOWN)
+    .union(CapabilitySet::FOWNER);
+
+/// Ending processes of other users; seeing which program they run, which files they hold, and how they ended.
+const PROCESSES: CapabilitySet = CapabilitySet::KILL.union(CapabilitySet::SYS_PTRACE);
+
+/// Entering network namespaces, and kernel stacks of hung processes: in effect only while that is done.
+const AT_THE_READY: CapabilitySet = CapabilitySet::SYS_ADMIN;
+
+/// Whoever watches processes gives up the rest. From here on threads may be made.
+pub fn keep_for_watching(watch: &Watch) {
+    let of_tier = match watch.tier() {
+        Tier::Connector => CapabilitySet::NET_ADMIN,
+        Tier::Ebpf | Tier::Pidfd | Tier::Poll => CapabilitySet::empty(),
+    };
+    let running = FILES | PROCESSES | of_tier;
+    give_up_all_but(running, AT_THE_READY | CapabilitySet::BPF);
+    // Before Linux 5.19 every call of bpf() takes the capability, also one about a map that is open already.
+    let of_maps = if watch.may_go_on() { CapabilitySet::empty() } else { CapabilitySet::BPF };
+    if !of_maps.is_empty() {
+        debug!("this kernel wants CAP_BPF also for what is loaded already: it is kept");
+    }
+    give_up_all_but(running | of_maps, AT_THE_READY);
+}
+
+/// Whoever only asks services gives up the rest.
+pub fn keep_for_asking() {
+    give_up_all_but(FILES, CapabilitySet::empty());
+}
+
+/// An ordinary user who was given some capabilities may have meant them for what his scripts start, which inherit them:
+/// only those that are for the start of watcher are given up.
+fn give_up_all_but(running: CapabilitySet, at_the_ready: CapabilitySet) {
+    let (in_effect, at_the_ready) = if capabilities::programs_regain_them() {
+        (running, at_the_ready)
+    } else {
+        ((CapabilitySet::all() - FOR_THE_START) | (running & FOR_THE_START), at_the_ready)
+    };
+    // A security module may forbid it. What is not given up does no harm by itself.
+    if let Err(error) = capabilities::keep(in_effect, at_the_ready) {
+        warn!(%error, "capabilities that are not needed any more cannot be given up");
+    }
+}

@@ -1,0 +1,90 @@
+//! Capabilities: what the kernel lets this process do beyond what its user may. They belong to threads: whoever gives some
+//! up does so before there are other threads, which get what their maker has.
+
+use std::io;
+
+use rustix::thread::{
+    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, capabilities_secure_bits, set_capabilities,
+};
+
+/// Those in effect; none when they cannot be read.
+#[must_use]
+pub fn effective() -> CapabilitySet {
+    capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective)
+}
+
+/// Whether a program that is run by this process gets all capabilities again, as programs of root do.
+#[must_use]
+pub fn programs_regain_them() -> bool {
+    let dropped_for_good =
+        || capabilities_secure_bits().is_ok_and(|bits| bits.contains(CapabilitiesSecureBits::NO_ROOT));
+    rustix::process::geteuid().is_root() && !dropped_for_good()
+}
+
+/// Gives up what is in neither set, for good. What is only held at the ready is in effect within [`with`] alone.
+///
+/// # Errors
+/// When the kernel refuses; nothing has changed then.
+pub fn keep(in_effect: CapabilitySet, at_the_ready: CapabilitySet) -> io::Result<()> {
+    let before = capabilities(None)?;
+    let permitted = before.permitted & (in_effect | at_the_ready);
+    set_capabilities(None, CapabilitySets { effective: permitted & in_effect, permitted, ..before })?;
+    Ok(())
+}
+
+/// Does something with a capability that is held at the ready. Without it where it is not held, or cannot be used.
+pub fn with<T>(wanted: CapabilitySet, action: impl FnOnce() -> T) -> T {
+    let Ok(before) = capabilities(None) else { return action() };
+    let raised = before.effective | (before.permitted & wanted);
+    if raised == before.effective || set_capabilities(None, CapabilitySets { effective: raised, ..before }).is_err() {
+        return action();
+    }
+    let _lowered = Lower(before);
+    action()
+}
+
+/// Also when what was done ends early.
+struct Lower(CapabilitySets);
+
+impl Drop for Lower {
+    fn drop(&mut self) {
+        // Taking away from the set in effect is always allowed.
+        let _lowered = set_capabilities(None, self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// A thread of its own: what it gives up, the other tests keep.
+    fn alone(test: impl FnOnce() + Send + 'static) {
+        thread::spawn(test).join().unwrap();
+    }
+
+    #[test]
+    fn what_is_not_kept_is_gone_for_good() {
+        alone(|| {
+            let all = capabilities(None).unwrap().permitted;
+            keep(CapabilitySet::KILL, CapabilitySet::empty()).unwrap();
+            assert_eq!(effective(), all & CapabilitySet::KILL);
+            with(CapabilitySet::SYS_ADMIN, || assert!(!effective().contains(CapabilitySet::SYS_ADMIN)));
+            keep(CapabilitySet::all(), CapabilitySet::empty()).unwrap();
+            assert_eq!(capabilities(None).unwrap().permitted, all & CapabilitySet::KILL);
+        });
+    }
+
+    #[test]
+    fn what_is_at_the_ready_is_in_effect_only_where_it_is_wanted() {
+        alone(|| {
+            let held = capabilities(None).unwrap().permitted.contains(CapabilitySet::SYS_ADMIN);
+            keep(CapabilitySet::KILL, CapabilitySet::SYS_ADMIN).unwrap();
+            let in_effect = || effective().contains(CapabilitySet::SYS_ADMIN);
+            assert!(!in_effect());
+            assert_eq!(with(CapabilitySet::SYS_ADMIN, in_effect), held);
+            assert!(!in_effect());
+        });
+    }
+}
