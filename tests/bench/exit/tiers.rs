@@ -15,17 +15,13 @@ use watcher::{
 };
 use watcher_core::{Tier, Vigil};
 use watcher_tests::{
+    cost::{rss_mib, wake_ups},
     program::{Running, built, watcher},
     senses::NEVER,
     victim::Victim,
 };
 
-use crate::{
-    Scale,
-    footprint::{churn_paced, rss_mib, wake_ups},
-    herd::Herd,
-    quantile,
-};
+use crate::{Scale, footprint::churn_paced, herd::Herd, quantile};
 
 /// Processes that are looked at are looked at this often, in seconds.
 const INTERVAL: &str = "1";
@@ -66,13 +62,13 @@ fn cost(tier: Tier, count: usize, seconds: u64) {
         return;
     }
     let measure = |action: &dyn Fn()| {
-        let before = (wake_ups(&running.child), cpu_ns(&running.child));
+        let before = (wake_ups(running.child.id()), cpu_ns(&running.child));
         action();
-        (wake_ups(&running.child) - before.0, (cpu_ns(&running.child) - before.1) as f64 / 1e6)
+        (wake_ups(running.child.id()) - before.0, (cpu_ns(&running.child) - before.1) as f64 / 1e6)
     };
     let idle = measure(&|| thread::sleep(Duration::from_secs(seconds)));
     let noise = measure(&|| churn_paced(seconds));
-    let rss = rss_mib(&running.child);
+    let rss = rss_mib(running.child.id());
     println!("| {tier} | {count} | {rss:.1} | {} | {:.2} | {} | {:.2} |", idle.0, idle.1, noise.0, noise.1);
 }
 

@@ -4,6 +4,7 @@
 //! a network namespace of its own, since some of what is counted is counted for a whole one. They are told at the same time.
 
 mod flood;
+mod minute;
 mod queue;
 mod spent;
 mod well;
@@ -50,6 +51,8 @@ fn stories_that_are_told_at_the_same_time() {
         ("many healthy connections", TIERS, &well::many_healthy_connections),
         ("workers that share a port", TIERS, &well::workers_that_share_a_port),
         ("both families on one port", TIERS, &well::both_families_on_one_port),
+        ("IPv6 alone", TIERS, &well::ipv6_alone),
+        ("IPv6 alone, and nobody listens any more", TIERS, &spent::nobody_listens_by_ipv6),
     ]);
 }
 

@@ -69,7 +69,15 @@ pub(super) fn descriptors(tier: Tier) {
 }
 
 pub(super) fn nobody_listens_any_more(tier: Tier) {
-    let mut scene = Scene::set(tier, "closes", "");
+    no_listener(tier, "closes");
+}
+
+pub(super) fn nobody_listens_by_ipv6(tier: Tier) {
+    no_listener(tier, "six closes");
+}
+
+fn no_listener(tier: Tier, words: &str) {
+    let mut scene = Scene::set(tier, words, "");
     signal(scene.pid(), libc::SIGUSR1);
     // It comes before the verdict of any check, which it hastens.
     let (before, measure) = scene.told("Socket Listener Gone");
