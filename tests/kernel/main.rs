@@ -2,6 +2,7 @@
 
 mod blame;
 mod exit;
+mod floods;
 mod identity;
 mod net;
 mod ports;

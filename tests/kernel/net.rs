@@ -22,7 +22,8 @@ use crate::probe::Probe;
 
 pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-pub(crate) const NEVER: Thresholds = Thresholds { queue_percent: None, close_wait: None, established: None };
+pub(crate) const NEVER: Thresholds =
+    Thresholds { queue_percent: None, close_wait: None, close_wait_age: None, established: None, descriptors: None };
 
 /// What a record tells: which alarm, whether it is raised, what was found, by what it was measured.
 pub(crate) fn told(record: &SocketRecord, key: PortKey) -> (u32, bool, u64, u64) {

@@ -17,6 +17,7 @@ mod pressure;
 mod signal;
 mod sock;
 mod state;
+mod synack;
 mod task;
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
@@ -48,6 +49,12 @@ pub fn on_exec(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
 pub fn on_state(ctx: RawTracePointContext) -> i32 {
     state::on_state(&ctx);
+    0
+}
+
+#[raw_tracepoint(tracepoint = "tcp_retransmit_synack")]
+pub fn on_synack(ctx: RawTracePointContext) -> i32 {
+    synack::on_synack(&ctx);
     0
 }
 

@@ -49,6 +49,13 @@ impl Sock {
         Some(PortKey { netns, port })
     }
 
+    /// How many connections `listen` was told to keep.
+    #[inline(always)]
+    pub fn backlog(&self) -> Option<u64> {
+        let limit: u32 = read(self.0, config!(sk_max_ack_backlog))?;
+        Some(u64::from(limit & config!(sk_ack_backlog_mask)))
+    }
+
     /// The accept queue of the listener that this new connection was made of, and with it.
     ///
     /// A connection begins as a copy of its listener, byte by byte, and so are these members. The kernel lets one more in

@@ -87,6 +87,9 @@ fn connection(slot: Slot, key: &PortKey, sock: &Sock, old: u32, new: u32) {
         if load!(slot, is_based) != 0 {
             slot.weigh(key, Level { alarm: alarm::ESTABLISHED, count, raise, clear });
         }
+        if established > 0 {
+            held(slot, key, count);
+        }
     }
     let close_wait = change(state::CLOSE_WAIT, old, new);
     if close_wait != 0 {
@@ -96,6 +99,20 @@ fn connection(slot: Slot, key: &PortKey, sock: &Sock, old: u32, new: u32) {
         if load!(slot, is_based) != 0 {
             slot.weigh(key, Level { alarm: alarm::CLOSE_WAIT, count, raise, clear });
         }
+    }
+}
+
+/// One connection more. Whether the process runs out of descriptors is for user space to find out, which then says anew when it
+/// wants to know.
+#[inline(always)]
+fn held(slot: Slot, key: &PortKey, established: i64) {
+    let raise = load!(slot, held_raise);
+    if raise == 0 || load!(slot, is_based) == 0 {
+        return;
+    }
+    let count = established + load!(slot, close_wait_base) + load!(slot, close_wait);
+    if count >= raise as i64 && !slot.is_raised(alarm::DESCRIPTORS) {
+        slot.tell(key, alarm::DESCRIPTORS, true, count as u64, raise);
     }
 }
 

@@ -154,9 +154,11 @@ impl Report {
             tiers,
             explains: lacking.as_ref().map(|lacking| lacking.explanations.is_none()),
             sockets: lacking.as_ref().map(|lacking| lacking.sockets.is_none()),
-            sockets_reason: lacking.as_ref().and_then(|Lacking { sockets, socket_memory, .. }| {
-                let partly = |reason| format!("a want of memory for TCP is not told: {reason}");
-                sockets.clone().or_else(|| socket_memory.clone().map(partly))
+            sockets_reason: lacking.as_ref().and_then(|Lacking { sockets, floods, socket_memory, .. }| {
+                let floods = floods.as_ref().map(|reason| format!("floods of SYNs are not told: {reason}"));
+                let memory =
+                    socket_memory.as_ref().map(|reason| format!("a want of memory for TCP is not told: {reason}"));
+                sockets.clone().or(floods).or(memory)
             }),
             explains_reason: lacking.and_then(|Lacking { explanations, out_of_memory, .. }| {
                 let partly = |reason| format!("a want of memory is not recognised: {reason}");

@@ -13,6 +13,7 @@ mod lint;
 mod old_kernel;
 mod setup;
 mod test;
+mod vm;
 mod workspace;
 mod zig;
 
@@ -50,6 +51,8 @@ enum Task {
     Ebpf(ebpf::Arguments),
     /// Throw any bytes at what parses
     Fuzz(fuzz::Arguments),
+    /// The tests on other kernels, in virtual machines
+    Vm(vm::Arguments),
     /// Pack a release under target/dist, for hosts from RHEL 7 to today
     Dist(dist::Arguments),
 }
@@ -83,6 +86,10 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Fuzz(arguments) => {
             setup::ensure(&shell)?;
             fuzz::run(&shell, arguments)
+        }
+        Task::Vm(arguments) => {
+            setup::ensure(&shell)?;
+            vm::run(&shell, arguments)
         }
         Task::Dist(arguments) => dist::run(&shell, arguments),
     }

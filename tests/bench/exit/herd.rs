@@ -30,13 +30,18 @@ pub(crate) struct Herd {
 impl Herd {
     /// A keeper process forks the members, and later lets them die; the measuring process only measures.
     pub(crate) fn gather(count: usize) -> Self {
+        Self::gather_of_whom_die(count, count)
+    }
+
+    /// The same, of whom only the first so many will die.
+    pub(crate) fn gather_of_whom_die(count: usize, deaths: usize) -> Self {
         let stamps = shared_words(count * 2);
         let (pids, stamps) = stamps.split_at(count);
         let (started, start) = pipe().expect("a pipe");
         // SAFETY: one thread so far; the keeper only makes system calls.
         let keeper = unsafe { libc::fork() };
         if keeper == 0 {
-            keep(pids, stamps, &started);
+            keep(pids, stamps, deaths, &started);
         }
         let members = pids.iter().map(|pid| identity(await_pid(pid))).collect();
         Self { members, stamps, keeper, start }
@@ -68,20 +73,21 @@ impl Drop for Herd {
     }
 }
 
-fn keep(pids: &[AtomicU64], stamps: &[AtomicU64], started: &OwnedFd) -> ! {
+fn keep(pids: &[AtomicU64], stamps: &[AtomicU64], deaths: usize, started: &OwnedFd) -> ! {
     // SAFETY: system calls without memory, here and in `member`.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    let keeper = std::process::id();
     let (turn, next) = pipe().expect("a pipe");
     for (pid, stamp) in pids.iter().zip(stamps) {
         // SAFETY: one thread; the child only makes system calls.
         match unsafe { libc::fork() } {
-            0 => member(&turn, stamp),
+            0 => member(keeper, &turn, stamp),
             child => pid.store(child as u64, Ordering::Release),
         }
     }
     let mut byte = [0];
     rustix::io::read(started, &mut byte).expect("the measuring process speaks");
-    for _ in pids {
+    for _ in 0..deaths {
         thread::sleep(PACE);
         rustix::io::write(&next, &byte).expect("members wait");
     }
@@ -91,11 +97,15 @@ fn keep(pids: &[AtomicU64], stamps: &[AtomicU64], started: &OwnedFd) -> ! {
     }
 }
 
-fn member(turn: &OwnedFd, stamp: &AtomicU64) -> ! {
+fn member(keeper: u32, turn: &OwnedFd, stamp: &AtomicU64) -> ! {
     let mut byte = 0_u8;
     // SAFETY: one byte into one byte; `_exit` does not return.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        // The keeper may have gone before that.
+        if libc::getppid() as u32 != keeper {
+            libc::_exit(0);
+        }
         libc::read(turn.as_raw_fd(), (&raw mut byte).cast(), 1);
         stamp.store(clock::now().0, Ordering::Release);
         libc::_exit(0)

@@ -1,4 +1,4 @@
-//! `cargo xtask bench exit`: from a death to knowing it, beside peers, and what it costs everybody else.
+//! `cargo xtask bench exit`: from a death to knowing it, beside peers, and what it costs everybody else; and `bench tiers`.
 //!
 //! Ratios within one run count, not absolute times: virtual machines are noisy.
 
@@ -8,6 +8,7 @@ mod footprint;
 mod herd;
 mod latency;
 mod peers;
+mod tiers;
 
 use std::env;
 
@@ -29,6 +30,9 @@ fn main() {
     } else {
         Scale { deaths: 5_000, exits: 20_000, seconds: 10 }
     };
+    if env::args().any(|argument| argument == "--tiers") {
+        return tiers::run(scale);
+    }
     latency::run(scale);
     cost::run(scale);
     footprint::run(scale);

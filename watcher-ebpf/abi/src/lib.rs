@@ -16,7 +16,8 @@ pub use blame::{Blame, origin};
 pub use config::{Config, NO_PID_NAMESPACE};
 pub use interest::{BITMAP_WORDS, PID_LIMIT, Watched, bit_of, word_of};
 pub use port::{
-    NAMESPACE_EVERY_NS, PORT_WORDS, PortKey, PortSlot, QUEUE_HOLD_NS, WHOLE_NAMESPACE, alarm, judge, state,
+    FLOOD_EVERY_NS, FLOOD_WINDOW_NS, NAMESPACE_EVERY_NS, PORT_WORDS, PortKey, PortSlot, QUEUE_HOLD_NS, WHOLE_NAMESPACE,
+    alarm, flood_from, judge, state,
 };
 pub use record::{COMM_LEN, ExecRecord, ExitRecord, KIND_EXEC, KIND_EXIT, KIND_SOCKET, SocketRecord};
 pub use stats::Stats;
@@ -43,6 +44,10 @@ pub mod name {
     pub const ON_STATE: &str = "on_state";
     /// Tracepoint that [`ON_STATE`] is attached to.
     pub const ON_STATE_TRACEPOINT: &str = "inet_sock_set_state";
+    /// Program on `tcp_retransmit_synack`.
+    pub const ON_SYNACK: &str = "on_synack";
+    /// Tracepoint that [`ON_SYNACK`] is attached to.
+    pub const ON_SYNACK_TRACEPOINT: &str = "tcp_retransmit_synack";
     /// Program on `sock_exceed_buf_limit`.
     pub const ON_MEMORY: &str = "on_memory";
     /// Tracepoint that [`ON_MEMORY`] is attached to.

@@ -14,6 +14,12 @@ pub const QUEUE_HOLD_NS: u64 = 1_000_000_000;
 /// Want of local ports, and of memory, is told at most this often for each network namespace.
 pub const NAMESPACE_EVERY_NS: u64 = 10_000_000_000;
 
+/// Answers to clients that did not finish their handshakes are counted for so long, from the first one on.
+pub const FLOOD_WINDOW_NS: u64 = 1_000_000_000;
+
+/// That they are many is told at most this often for each port.
+pub const FLOOD_EVERY_NS: u64 = 3_000_000_000;
+
 /// States of a TCP socket, as the tracepoint tells them.
 /// <https://github.com/torvalds/linux/blob/v6.12/include/net/tcp_states.h#L12>
 #[allow(missing_docs, reason = "these are the names of RFC 9293")]
@@ -42,8 +48,12 @@ pub mod alarm {
     pub const EPHEMERAL: u32 = 5;
     /// TCP was refused memory.
     pub const MEMORY: u32 = 6;
+    /// Many clients do not finish their handshakes.
+    pub const HALF_OPEN: u32 = 7;
+    /// So many connections have come that the process may run out of descriptors.
+    pub const DESCRIPTORS: u32 = 8;
     /// How many there are.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 9;
 }
 
 /// Key of the table of watched ports.
@@ -75,6 +85,8 @@ pub struct PortSlot {
     pub established_raise: u64,
     /// The same: cleared at so many.
     pub established_clear: u64,
+    /// ESTABLISHED and CLOSE_WAIT together, which take a descriptor each: told from so many on; 0: never.
+    pub held_raise: u64,
     /// 1 when the bases are right. Before that no number is judged.
     pub is_based: u64,
     /// Sockets that listened when the delta was 0.
@@ -97,6 +109,14 @@ pub struct PortSlot {
     pub queue_highest: u64,
     /// When it was last seen over its threshold, on the kernel's clock.
     pub queue_high_ns: u64,
+    /// SYN-ACKs that were sent again, since their client had not finished the handshake.
+    pub synacks: u64,
+    /// How many these were when the present second of counting began.
+    pub synacks_before: u64,
+    /// When that was, on the kernel's clock.
+    pub synacks_since_ns: u64,
+    /// When it was last told that they are many, on the kernel's clock.
+    pub synacks_told_ns: u64,
     /// With [`WHOLE_NAMESPACE`]: connections that found no local port.
     pub without_port: u64,
     /// The same: when that was last told, on the kernel's clock.
@@ -125,10 +145,28 @@ pub const fn judge(count: i64, raise: u64, clear: u64, is_raised: bool) -> Optio
     }
 }
 
+/// So many SYN-ACKs that had to be sent again within [`FLOOD_WINDOW_NS`] are many for a listener with this backlog: a sixteenth
+/// of it, 4 to 64.
+///
+/// A client that never answers costs two to five of them and keeps its place for 7 to 63 s, so a flood that fills most of a
+/// backlog causes at least so many a second, however slow it is.
+#[must_use]
+#[inline]
+pub const fn flood_from(backlog: u64) -> u64 {
+    let share = backlog / 16;
+    if share < 4 {
+        4
+    } else if share > 64 {
+        64
+    } else {
+        share
+    }
+}
+
 const _: () = {
     assert!(PORT_WORDS == 1024);
     assert!(size_of::<PortKey>() == 8);
-    assert!(size_of::<PortSlot>() == 28 * 8);
+    assert!(size_of::<PortSlot>() == 35 * 8);
     assert!(align_of::<PortSlot>() == 8);
 };
 
@@ -150,5 +188,10 @@ mod tests {
             assert_eq!(judge(count, 64, 32, is_raised), expected, "{count}");
         }
         assert_eq!(judge(1_000, 0, 0, false), None, "switched off");
+    }
+
+    #[test]
+    fn a_flood_is_measured_by_the_backlog() {
+        assert_eq!([0, 16, 128, 511, 4_096, 65_535].map(flood_from), [4, 4, 8, 31, 64, 64]);
     }
 }

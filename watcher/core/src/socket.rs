@@ -5,7 +5,7 @@
 
 use core::{fmt, net::SocketAddr};
 
-use crate::Mono;
+use crate::{Mono, Span};
 
 /// A network namespace, by its inode. The number is used again when the namespace has gone: it is to be tied to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,8 +127,10 @@ pub struct PortReport {
     pub drops: Option<u64>,
     /// Connections.
     pub established: Option<u64>,
-    /// Connections that only the peer has closed.
+    /// Connections that only the peer has closed,
     pub close_wait: Option<u64>,
+    /// and for how long the oldest of them at least: its peer was last heard so long ago.
+    pub close_wait_oldest: Option<Span>,
     /// Connections whose clients have not answered yet.
     pub half_open: Option<u64>,
     /// Descriptors of the process, and how many it may have.
@@ -145,9 +147,10 @@ pub struct SocketNews {
     /// Whether it is so now, or no longer. [`SocketAlarm::Ephemeral`] and [`SocketAlarm::Memory`] are only ever raised.
     pub raised: bool,
     /// What was found: connections that wait to be accepted, sockets in the state, listening sockets, connections without a
-    /// port since the watch began, pages of memory.
+    /// port since the watch began, answers that had to be sent again within a second, pages of memory.
     pub value: u64,
-    /// What that is measured by: room in the queue, the threshold, 1, 0 (nothing), pages that TCP may have (0: unknown).
+    /// What that is measured by: room in the queue, the threshold, 1, 0 (nothing), the threshold, pages that TCP may have
+    /// (0: unknown).
     pub limit: u64,
     /// When.
     pub at: Mono,
@@ -162,25 +165,65 @@ pub struct Band {
     pub clear: u32,
 }
 
-/// When the kernel tells. `None`: never.
+/// From when on something is wrong. `None`: never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thresholds {
     /// Accept queue, in percent of its limit; cleared *below* the lower one.
     pub queue_percent: Option<Band>,
     /// Sockets in CLOSE_WAIT.
     pub close_wait: Option<Band>,
+    /// The same, however few they are: for how long one of them has been so.
+    pub close_wait_age: Option<Span>,
     /// Sockets in ESTABLISHED.
     pub established: Option<Band>,
+    /// Descriptors, in percent of what the process may have.
+    pub descriptors: Option<Band>,
 }
 
 impl Default for Thresholds {
-    /// Queue: 80 % and 50 %; CLOSE_WAIT: 64 and 32; connections: never.
+    /// Queue: 80 % and 50 %; CLOSE_WAIT: 64 and 32, at any age; connections: never; descriptors: 90 % and 80 %.
     fn default() -> Self {
         Self {
             queue_percent: Some(Band { raise: 80, clear: 50 }),
             close_wait: Some(Band { raise: 64, clear: 32 }),
+            close_wait_age: None,
             established: None,
+            descriptors: Some(Band { raise: 90, clear: 80 }),
         }
+    }
+}
+
+impl Thresholds {
+    /// A queue with less room than this is full whenever somebody comes, and says nothing.
+    pub const TINY_ROOM: u64 = 4;
+
+    /// So many half-open connections are no ordinary load, however long the backlog is.
+    const FLOOD: u64 = 1_024;
+
+    /// The same where nobody knows how long it is.
+    const FLOOD_OF_UNKNOWN: u64 = 128;
+
+    /// Half-open connections, for an accept queue with so much room: the same shares of what `listen` was told. (That is the
+    /// room without the one more.)
+    #[must_use]
+    pub fn half_open(&self, room: Option<u64>) -> Option<Band> {
+        let Band { raise, clear } = self.queue_percent?;
+        let many = match room.filter(|room| *room >= Self::TINY_ROOM) {
+            Some(room) => ((room - 1).saturating_mul(raise.into())).div_ceil(100).clamp(1, Self::FLOOD),
+            None => Self::FLOOD_OF_UNKNOWN,
+        };
+        let many = u32::try_from(many).unwrap_or(u32::MAX);
+        let calm = u64::from(many) * u64::from(clear) / u64::from(raise.max(1));
+        Some(Band { raise: many, clear: u32::try_from(calm).unwrap_or(u32::MAX).min(many - 1) })
+    }
+
+    /// So many connections more, each of which takes a descriptor, and it is worth a look: at least a sixteenth of what the
+    /// process may have. `None`: it is short of them already, or nobody wants to know.
+    #[must_use]
+    pub fn descriptors_left(&self, used: u64, limit: u64) -> Option<u64> {
+        let short_from = limit.saturating_mul(self.descriptors?.raise.into()) / 100;
+        let left = short_from.checked_sub(used).filter(|left| *left > 0)?;
+        Some(left.max(limit / 16))
     }
 }
 
@@ -250,5 +293,35 @@ impl fmt::Display for NetNs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(inode) = self;
         write!(f, "net:[{inode}]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_open_connections_are_measured_by_the_backlog() {
+        let band = |room| Thresholds::default().half_open(room).map(|Band { raise, clear }| (raise, clear));
+        for (room, expected) in [
+            (Some(17), (13, 8)),
+            (Some(129), (103, 64)),
+            (Some(4), (3, 1)),
+            (Some(4_097), (1_024, 640)),
+            (Some(2), (128, 80)),
+            (None, (128, 80)),
+        ] {
+            assert_eq!(band(room), Some(expected), "{room:?}");
+        }
+        assert_eq!(Thresholds { queue_percent: None, ..Thresholds::default() }.half_open(None), None);
+    }
+
+    #[test]
+    fn a_look_is_due_when_connections_may_have_used_up_the_descriptors() {
+        let left = |used, limit| Thresholds::default().descriptors_left(used, limit);
+        assert_eq!(left(8, 40), Some(28));
+        assert_eq!(left(900, 1_024), Some(64), "not at each of the last few");
+        assert_eq!((left(921, 1_024), left(2_000, 1_024)), (None, None), "it is short of them");
+        assert_eq!(left(5, u64::MAX), Some(u64::MAX / 16), "no limit worth the name");
     }
 }

@@ -99,6 +99,8 @@ details! {
     failures: u32,
     /// For how long.
     after_s: f64,
+    /// How long the oldest of several has been so at least.
+    oldest_s: f64,
     /// What is wrong with sockets.
     alarm: &'static str,
     /// How many were found,
@@ -199,9 +201,12 @@ fn details(note: &Note) -> Details {
         Note::Shortage { netns, alarm, value, limit } => {
             Details { network_namespace: Some(netns.0), ..of_alarm(*alarm, *value, *limit) }
         }
-        Note::SocketAlarm { pid, port, alarm, value, limit } => {
-            Details { pid: Some(pid.number()), port: Some(port.number()), ..of_alarm(*alarm, *value, *limit) }
-        }
+        Note::SocketAlarm { pid, port, alarm, value, limit, oldest } => Details {
+            pid: Some(pid.number()),
+            port: Some(port.number()),
+            oldest_s: oldest.map(|oldest| oldest.seconds()),
+            ..of_alarm(*alarm, *value, *limit)
+        },
         Note::SocketClear { pid, port, alarm, after } | Note::SocketStall { pid, port, alarm, after } => {
             Details { alarm: Some(alarm.name()), after_s: Some(after.seconds()), ..of_port(*pid, *port) }
         }

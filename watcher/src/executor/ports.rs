@@ -7,7 +7,7 @@ use std::{
 
 use tracing::{debug, warn};
 use watcher_core::{
-    Event, ListenerFacts, NetNs, PortCounts, PortFacts, PortKey, PortReport, PortWatchId, ProcId, SocketAlarm,
+    Event, ListenerFacts, NetNs, PortCounts, PortFacts, PortKey, PortReport, PortWatchId, ProcId, SocketAlarm, Span,
     StateCounts, Thresholds, pfile::Port,
 };
 
@@ -37,7 +37,7 @@ struct Watched {
     key: PortKey,
     proc: ProcId,
     thresholds: Thresholds,
-    /// Connections that were turned away, on the port and in the namespace, at the last look.
+    /// Connections that were turned away, or not gone on with, on the port and in the namespace, at the last look.
     suspicious: Option<(u64, TcpRefusals)>,
     /// Connections were half open at the last look: nothing tells when they are not any more.
     half_open: bool,
@@ -108,16 +108,28 @@ impl PortWatch {
         let Some(watched) = self.watched.get_mut(&watch) else { return };
         let counted = kernel.as_ref().and_then(|kernel| kernel.counts(key));
         let diag = self.diags.get_mut(&key.netns).and_then(Option::as_mut);
-        let refusals = tcp_limits::refusals(proc.pid).unwrap_or_default();
+        let mut refusals = tcp_limits::refusals(proc.pid).unwrap_or_default();
+        if let Some(sent_again) = kernel.as_ref().and_then(|kernel| kernel.sent_again(key)) {
+            // On this port alone.
+            refusals.syn_sent_again = sent_again;
+        }
+        let raised = kernel.as_ref().map_or_else(Vec::new, |kernel| kernel.alarms(key));
         let facts = facts(key, proc, diag, |listeners| {
             let drops = drops(listeners).unwrap_or(0);
             let before = watched.suspicious.replace((drops, refusals));
             // Reading all connections is dear: only when somebody was or may be turned away, or nothing else counts them.
-            counted.is_none() || watched.half_open || before.is_some_and(|before| before != (drops, refusals))
+            counted.is_none()
+                || watched.half_open
+                || raised.contains(&SocketAlarm::HalfOpen)
+                || before.is_some_and(|before| before != (drops, refusals))
         });
         let report = match facts {
             Ok(facts) => {
-                let report = report(&facts, counted, descriptors_of(proc));
+                let mut report = report(&facts, counted, descriptors_of(proc));
+                if may_leak(&report, &watched.thresholds) || raised.contains(&SocketAlarm::CloseWait) {
+                    let diag = self.diags.get_mut(&key.netns).and_then(Option::as_mut);
+                    report.close_wait_oldest = diag.and_then(|diag| oldest_close_wait(diag, key.port));
+                }
                 watched.half_open = report.half_open.is_some_and(|count| count > 0);
                 if let Some(kernel) = kernel {
                     settle(key, &report, &watched.thresholds, kernel);
@@ -137,6 +149,10 @@ impl PortWatch {
         let keys = self.watched.values().map(|watched| watched.key).filter(|key| key.netns == netns);
         let new: BTreeSet<_> = keys.filter(|key| kernel.counts(*key).is_none()).collect();
         let before: Vec<_> = new.iter().filter_map(|key| Some((*key, kernel.deltas(*key)?))).collect();
+        if before.is_empty() {
+            // The kernel side does not take them: there is nobody to tell.
+            return;
+        }
         let is_new = |port| new.contains(&PortKey { netns, port });
         let counted = self.diags.get_mut(&netns).and_then(Option::as_mut).and_then(|diag| {
             let listeners = diag.listeners(None).ok()?;
@@ -173,8 +189,28 @@ impl PortWatch {
     }
 }
 
-/// A queue that has drained without another handshake: nothing but a look notices.
+/// Whether it is worth asking for how long connections have not been closed, which is dear.
+fn may_leak(report: &PortReport, thresholds: &Thresholds) -> bool {
+    let count = report.close_wait.unwrap_or(0);
+    let is_many = thresholds.close_wait.is_some_and(|band| count >= u64::from(band.raise));
+    is_many || count > 0 && thresholds.close_wait_age.is_some()
+}
+
+fn oldest_close_wait(diag: &mut SockDiag, port: u16) -> Option<Span> {
+    let (count, oldest) = diag.close_waits(port).ok()?;
+    (count > 0).then_some(oldest)
+}
+
+/// A queue that has drained without another handshake, clients that are half open no more, descriptors that suffice: nothing
+/// but a look notices.
 fn settle(key: PortKey, report: &PortReport, thresholds: &Thresholds, kernel: &mut Ports) {
+    // Whoever waits to be accepted takes one as well.
+    let left = |(used, limit): (u64, u64)| thresholds.descriptors_left(used.saturating_add(report.queue), limit);
+    kernel.expect(key, report.descriptors.and_then(left));
+    let many = thresholds.half_open(report.room).map_or(0, |band| band.raise.into());
+    if report.half_open.is_none_or(|count| count < many) {
+        kernel.settle(key, SocketAlarm::HalfOpen);
+    }
     let (Some(band), Some(room)) = (thresholds.queue_percent, report.room) else { return };
     let is_below = |percent: u32| report.queue.saturating_mul(100) < room.saturating_mul(percent.into());
     for (alarm, percent) in [(SocketAlarm::AcceptFull, band.raise), (SocketAlarm::AcceptQueue, band.clear)] {
@@ -218,6 +254,7 @@ fn report(
         drops: drops(listeners),
         established: states.map(|states| states.established).or_else(|| counted.map(|counted| counted.established)),
         close_wait: states.map(|states| states.close_wait).or_else(|| counted.map(|counted| counted.close_wait)),
+        close_wait_oldest: None,
         half_open: states.map(|states| states.syn_recv),
         descriptors,
     }
@@ -254,6 +291,7 @@ mod tests {
             drops: Some(5),
             established: Some(7),
             close_wait: Some(8),
+            close_wait_oldest: None,
             half_open: None,
             descriptors: Some((3, 9)),
         };

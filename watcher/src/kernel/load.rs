@@ -12,6 +12,7 @@ use watcher_abi::{BITMAP_WORDS, COMM_LEN, ExitRecord, PORT_WORDS, PortKey, PortS
 use super::{
     Counters, Interest, OBJECT, Ports, Programs, Refusal, Ring, Starts, object,
     offsets::{self, Layout},
+    on_demand::SocketPrograms,
     ports::PortMaps,
     self_test,
 };
@@ -43,7 +44,7 @@ impl Sizes {
     pub fn for_processes(processes: usize) -> Self {
         const SMALLEST_RING: u32 = 64 * 1024;
         const LARGEST_RING: u32 = 4 * 1024 * 1024;
-        // 224 bytes each.
+        // 280 bytes each.
         const PORTS: u32 = 1024;
         let processes = u32::try_from(processes).unwrap_or(u32::MAX).clamp(64, watcher_abi::PID_LIMIT);
         let all_at_once = processes.saturating_mul(size_of::<ExitRecord>() as u32 + RING_HEADER);
@@ -117,10 +118,14 @@ impl Handles {
             .load(OBJECT)?;
         // The programs first: taking the maps closes descriptors that loading them needs.
         let mut programs = Programs::load(ebpf, lacking)?;
-        let (on_state, on_memory) = (programs.on_state(), programs.on_memory());
+        let socket_programs = SocketPrograms {
+            on_state: programs.on_state(),
+            on_synack: programs.on_synack(),
+            on_memory: programs.on_memory(),
+        };
         let Maps { ring, counters, interest, names, ports } = Maps::take(programs.ebpf(), sizes.ports)?;
         let starts = Starts::new(names, programs.on_exec());
-        let ports = Ports::new(ports, sizes.ports, on_state, on_memory);
+        let ports = Ports::new(ports, sizes.ports, socket_programs);
         Ok(Self { ring: Ring::new(ring, counters), interest, starts, ports, programs })
     }
 }

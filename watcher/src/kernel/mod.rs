@@ -5,6 +5,7 @@ mod interest;
 mod load;
 mod object;
 mod offsets;
+mod on_demand;
 mod ports;
 mod programs;
 mod refusal;

@@ -65,7 +65,10 @@ pub(super) fn read(bytes: &[u8], pid_ns_inum: Option<u32>, clocks: TimeOffsets) 
     });
     let sockets = read_for_sockets(&btf, &mut config).err().map(|error| Refusal::from(error).to_string());
     let socket_memory = read_for_memory(&btf, &mut config).err().map(|error| Refusal::from(error).to_string());
-    Ok(Layout { config, lacking: Lacking { explanations, out_of_memory, starts: None, sockets, socket_memory } })
+    Ok(Layout {
+        config,
+        lacking: Lacking { explanations, out_of_memory, starts: None, sockets, floods: None, socket_memory },
+    })
 }
 
 /// Deaths can be told without these.

@@ -3,26 +3,18 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    ffi::CStr,
     fmt, io,
     mem::offset_of,
-    os::fd::{AsFd as _, OwnedFd},
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use aya::{
-    maps::{HashMap, MapData, MapError},
-    programs::ProgramFd,
-};
+use aya::maps::{HashMap, MapData, MapError};
 use thiserror::Error;
 use watcher_abi::{PortKey as RawKey, PortSlot, alarm, bit_of, judge, word_of};
 use watcher_core::{Band, Mono, PortCounts, PortKey, SocketAlarm, SocketNews, Thresholds};
 
-use crate::sys::{pod::Plain, raw_tracepoint, shared_array::SharedArray};
-
-/// The tracepoints, as the system call wants them: see [`watcher_abi::name::ON_STATE_TRACEPOINT`] and its neighbour.
-const STATES: &CStr = c"inet_sock_set_state";
-const MEMORY: &CStr = c"sock_exceed_buf_limit";
+use super::on_demand::{OnSockets, SocketPrograms};
+use crate::sys::{pod::Plain, shared_array::SharedArray};
 
 const WORDS: usize = size_of::<PortSlot>() / size_of::<u64>();
 
@@ -69,33 +61,18 @@ pub struct QueueSeen {
     pub highest: u64,
 }
 
-/// A program that is attached while somebody needs it.
-struct OnDemand {
-    program: Result<ProgramFd, String>,
-    tracepoint: &'static CStr,
-    link: Option<OwnedFd>,
-}
-
 /// The watched ports.
 pub struct Ports {
     maps: PortMaps,
     watched: BTreeMap<PortKey, u32>,
     /// Slots that nobody has. The one that was given back last is given out last, since a program may still write to it.
     free: VecDeque<u32>,
-    on_state: OnDemand,
-    on_memory: OnDemand,
+    programs: OnSockets,
 }
 
 impl Ports {
-    pub(super) fn new(
-        maps: PortMaps,
-        slots: u32,
-        on_state: Result<ProgramFd, String>,
-        on_memory: Result<ProgramFd, String>,
-    ) -> Self {
-        let on_state = OnDemand { program: on_state, tracepoint: STATES, link: None };
-        let on_memory = OnDemand { program: on_memory, tracepoint: MEMORY, link: None };
-        Self { maps, watched: BTreeMap::new(), free: (0..slots).collect(), on_state, on_memory }
+    pub(super) fn new(maps: PortMaps, slots: u32, programs: SocketPrograms) -> Self {
+        Self { maps, watched: BTreeMap::new(), free: (0..slots).collect(), programs: OnSockets::new(programs) }
     }
 
     /// From now on the sockets of this port are counted, and told of when a threshold is crossed. Numbers are not judged
@@ -110,11 +87,10 @@ impl Ports {
             return Ok(());
         }
         let slot = *self.free.front().ok_or(NotWatched::Full(self.watched.len()))?;
-        self.on_state.attach()?;
-        if key.port == 0 {
-            // Without it the want of ports is told all the same.
-            let _reason_is_known = self.on_memory.attach();
-        }
+        self.programs.state.attach()?;
+        // Without these all else is told all the same.
+        let _reason_is_known =
+            if key.port == 0 { &mut self.programs.memory } else { &mut self.programs.synack }.attach();
         for word in 0..WORDS {
             self.store(slot, word, 0);
         }
@@ -178,6 +154,21 @@ impl Ports {
         let slot = *self.watched.get(&key)?;
         let without_port = self.load(slot, offset_of!(PortSlot, without_port));
         Some((without_port, self.load(slot, offset_of!(PortSlot, without_memory))))
+    }
+
+    /// How often an answer to a client that did not go on with its handshake had to be sent again; `None`: that is not told.
+    #[must_use]
+    pub fn sent_again(&self, key: PortKey) -> Option<u64> {
+        let slot = *self.watched.get(&key).filter(|_| self.programs.synack.is_attached())?;
+        Some(self.load(slot, offset_of!(PortSlot, synacks)))
+    }
+
+    /// [`SocketAlarm::Descriptors`] is told, once, when there are so many connections more than now; `None`: never.
+    pub fn expect(&self, key: PortKey, more: Option<u64>) {
+        let (Some(&slot), Some(counts)) = (self.watched.get(&key), self.counts(key)) else { return };
+        let raise = more.map_or(0, |more| (counts.established + counts.close_wait).saturating_add(more));
+        self.store(slot, offset_of!(PortSlot, held_raise) / 8, raise);
+        self.store(slot, flag(alarm::DESCRIPTORS) / 8, 0);
     }
 
     /// What has changed so far: to be asked before the sockets are counted for [`Self::rebase`].
@@ -266,7 +257,7 @@ impl Ports {
     }
 
     fn set(&self, slot: u32, thresholds: &Thresholds) {
-        let Thresholds { queue_percent, close_wait, established } = thresholds;
+        let Thresholds { queue_percent, close_wait, established, close_wait_age: _, descriptors: _ } = thresholds;
         let band = |band: &Option<Band>| band.map_or((0, 0), |Band { raise, clear }| (raise.into(), clear.into()));
         for (band, raise, clear) in [
             (band(queue_percent), offset_of!(PortSlot, queue_raise_percent), offset_of!(PortSlot, queue_clear_percent)),
@@ -280,10 +271,13 @@ impl Ports {
 
     fn detach_if_idle(&mut self) {
         if self.watched.is_empty() {
-            self.on_state.link = None;
+            self.programs.state.detach();
+        }
+        if !self.watched.keys().any(|key| key.port != 0) {
+            self.programs.synack.detach();
         }
         if !self.watched.keys().any(|key| key.port == 0) {
-            self.on_memory.link = None;
+            self.programs.memory.detach();
         }
     }
 
@@ -317,17 +311,6 @@ impl Ports {
     }
 }
 
-impl OnDemand {
-    fn attach(&mut self) -> Result<(), NotWatched> {
-        if self.link.is_none() {
-            let program = self.program.as_ref().map_err(|reason| NotWatched::NotLoaded(reason.clone()))?;
-            self.link =
-                Some(raw_tracepoint::attach(program.as_fd(), self.tracepoint).map_err(NotWatched::NotAttached)?);
-        }
-        Ok(())
-    }
-}
-
 impl fmt::Debug for Ports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ports").field("watched", &self.watched).finish_non_exhaustive()
@@ -345,12 +328,10 @@ const fn level(alarm: SocketAlarm) -> Option<u32> {
         SocketAlarm::AcceptQueue => Some(alarm::ACCEPT_QUEUE),
         SocketAlarm::CloseWait => Some(alarm::CLOSE_WAIT),
         SocketAlarm::Established => Some(alarm::ESTABLISHED),
+        SocketAlarm::Descriptors => Some(alarm::DESCRIPTORS),
+        SocketAlarm::HalfOpen => Some(alarm::HALF_OPEN),
         SocketAlarm::ListenerGone => Some(alarm::LISTENER_GONE),
-        SocketAlarm::Descriptors
-        | SocketAlarm::Drops
-        | SocketAlarm::Ephemeral
-        | SocketAlarm::HalfOpen
-        | SocketAlarm::Memory => None,
+        SocketAlarm::Drops | SocketAlarm::Ephemeral | SocketAlarm::Memory => None,
     }
 }
 

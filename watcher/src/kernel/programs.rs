@@ -26,6 +26,8 @@ pub struct Lacking {
     pub starts: Option<String>,
     /// State changes of TCP sockets.
     pub sockets: Option<String>,
+    /// Clients that do not finish their handshakes.
+    pub floods: Option<String>,
     /// Want of memory for TCP.
     pub socket_memory: Option<String>,
 }
@@ -61,15 +63,19 @@ impl Programs {
         if lacking.sockets.is_none() {
             lacking.sockets = attempt(name::ON_STATE);
         }
+        if lacking.floods.is_none() {
+            lacking.floods = lacking.sockets.clone().or_else(|| attempt(name::ON_SYNACK));
+        }
         if lacking.socket_memory.is_none() {
             lacking.socket_memory = lacking.sockets.clone().or_else(|| attempt(name::ON_MEMORY));
         }
-        let Lacking { explanations, out_of_memory, starts, sockets, socket_memory } = &lacking;
+        let Lacking { explanations, out_of_memory, starts, sockets, floods, socket_memory } = &lacking;
         for (what, reason) in [
             ("deaths are told without who caused them", explanations),
             ("deaths for want of memory are told as kills by the kernel", out_of_memory),
             ("starts of programs are not told, but looked for", starts),
             ("what becomes of watched ports is not told, but asked", sockets),
+            ("floods of SYNs are not told, but found by looks", floods),
             ("want of memory for TCP is not told", socket_memory),
         ] {
             if let Some(reason) = reason {
@@ -105,6 +111,11 @@ impl Programs {
     /// The same: the one that tells of watched ports.
     pub(super) fn on_state(&mut self) -> Result<ProgramFd, String> {
         self.descriptor(name::ON_STATE, self.lacking.sockets.clone())
+    }
+
+    /// The same: the one that tells of floods of SYNs.
+    pub(super) fn on_synack(&mut self) -> Result<ProgramFd, String> {
+        self.descriptor(name::ON_SYNACK, self.lacking.floods.clone())
     }
 
     /// The same: the one that tells of want of memory for TCP.

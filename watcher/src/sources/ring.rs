@@ -102,6 +102,8 @@ fn socket_news(record: &SocketRecord) -> Option<SocketNews> {
         alarm::LISTENER_GONE => SocketAlarm::ListenerGone,
         alarm::EPHEMERAL => SocketAlarm::Ephemeral,
         alarm::MEMORY => SocketAlarm::Memory,
+        alarm::HALF_OPEN => SocketAlarm::HalfOpen,
+        alarm::DESCRIPTORS => SocketAlarm::Descriptors,
         _ => return None,
     };
     let key = PortKey { netns: NetNs(key.netns), port: u16::try_from(key.port).ok()? };

@@ -67,6 +67,8 @@ pub struct TcpRefusals {
     pub syn_dropped: u64,
     /// SYNs answered with a cookie for that reason.
     pub syn_cookies: u64,
+    /// SYNs, and answers to them, that were sent again. No refusal, but the first sign that a queue fills with the half-open.
+    pub syn_sent_again: u64,
 }
 
 /// Those of the namespace that a process is in.
@@ -81,6 +83,7 @@ pub fn refusals(pid: Pid) -> io::Result<TcpRefusals> {
         any: of("ListenDrops"),
         syn_dropped: of("TCPReqQFullDrop"),
         syn_cookies: of("TCPReqQFullDoCookies"),
+        syn_sent_again: of("TCPSynRetrans"),
     })
 }
 

@@ -23,9 +23,11 @@ pub(crate) struct Arguments {
 enum What {
     /// From a death to knowing it, and what the kernel programs cost everybody else
     Exit,
+    /// What each tier costs, and how soon it knows of a death
+    Tiers,
     /// From a kill to its restart script, and what pcheck costs
     Restart,
-    /// What the kernel program on TCP sockets costs
+    /// What watching TCP sockets costs: kernel time, wake-ups, and nginx under wrk with and without it
     Sockets,
     /// What it costs to ask many endpoints by HTTP and HTTPS, beside monit and blackbox_exporter
     Probe,
@@ -43,21 +45,26 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
     setup::ensure(shell)?;
     let Arguments { what, quick } = arguments;
     let binary = match what {
-        What::Exit => "bench_exit",
+        What::Exit | What::Tiers => "bench_exit",
         What::Restart => "bench_restart",
         What::Sockets => "bench_sockets",
         What::Probe => "bench_probe",
     };
     let peers = match what {
-        What::Exit | What::Restart | What::Sockets => None,
-        What::Probe => peers::find(shell)?,
+        What::Exit | What::Restart | What::Tiers => None,
+        What::Sockets => peers::find(shell, peers::LOADING)?,
+        What::Probe => peers::find(shell, peers::ASKING)?,
     };
     step("bench");
     cmd!(shell, "cargo build --quiet --release --package watcher-tests --package watcher --bins").quiet().run()?;
     let quick = quick.then_some("--quick");
+    let tiers = matches!(what, What::Tiers).then_some("--tiers");
     let peers = peers.iter().flat_map(|folder| [OsStr::new("--peers"), folder.as_os_str()]);
-    cmd!(shell, "cargo run --quiet --release --package watcher-tests --bin {binary} -- {quick...} {peers...}")
-        .quiet()
-        .run()?;
+    cmd!(
+        shell,
+        "cargo run --quiet --release --package watcher-tests --bin {binary} -- {quick...} {tiers...} {peers...}"
+    )
+    .quiet()
+    .run()?;
     Ok(())
 }

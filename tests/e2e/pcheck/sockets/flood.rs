@@ -1,22 +1,19 @@
-//! Connections that are begun and never made, by somebody who does not tell who he is.
+//! A flood of SYNs.
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddrV4},
-    os::fd::OwnedFd,
+    net::Ipv4Addr,
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::Duration,
 };
 
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, ipproto, sendto, socket_with};
 use watcher::sys::netns;
 use watcher_core::Pid;
 use watcher_tests::{
-    block::Block,
+    flood::{Flood, STRANGERS, ip, send_answers_again},
     host::Tier,
-    program::{built, run},
+    program::built,
     victim::Victim,
 };
 
@@ -25,28 +22,26 @@ use super::{Scene, queue_of};
 const HERE: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 const THERE: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
 
-/// So many half-open connections are told at the latest.
-const MANY: u64 = 128;
-
+/// From 80 % of the backlog on it is told.
 pub(super) fn from_another_namespace(tier: Tier) {
-    is_told_apart(tier, 200, MANY);
+    is_told_apart(tier, 200, 160);
 }
 
-/// It has no room for so many.
+/// It has no room for many.
 pub(super) fn on_a_short_queue(tier: Tier) {
-    is_told_apart(tier, 16, 16);
+    is_told_apart(tier, 16, 13);
 }
 
 fn is_told_apart(tier: Tier, backlog: u64, least: u64) {
-    // No tracepoint tells of it: a look finds it, which comes with a check.
-    let mut scene = Scene::set_every(Block::SHORTEST, tier, &format!("dual backlog={backlog}"), "socket_stall=2");
+    // On tier `ebpf` the next look comes with the next check, in ten minutes.
+    let mut scene = Scene::set(tier, &format!("dual backlog={backlog}"), "socket_stall=2");
     let foreigner = Victim::run(Command::new("unshare").arg("--net").arg("--").arg(built("vforks")));
     connect_with(foreigner.pid());
     let (port, told) = (scene.port, AtomicBool::new(false));
     let measure = thread::scope(|scope| {
         let (from, told) = (foreigner.pid(), &told);
         let flood = || {
-            Flood::new(port).until(told);
+            Flood::to(HERE, port).until(told);
             Ok(())
         };
         scope.spawn(move || netns::inside(from, flood).unwrap());
@@ -62,6 +57,26 @@ fn is_told_apart(tier: Tier, backlog: u64, least: u64) {
     scene.leave_in_peace();
 }
 
+/// It turns nobody away: the half-open connections that it makes are the only sign of it.
+pub(super) fn that_does_not_fill_the_backlog(tier: Tier) {
+    let mut scene = Scene::set(tier, "dual backlog=100", "");
+    let foreigner = Victim::run(Command::new("unshare").arg("--net").arg("--").arg(built("vforks")));
+    connect_with(foreigner.pid());
+    let port = scene.port;
+    // They stay for a while.
+    send_answers_again(5);
+    let flood = || {
+        let mut flood = Flood::to(HERE, port);
+        (0..90).for_each(|_| flood.send());
+        Ok(())
+    };
+    netns::inside(foreigner.pid(), flood).unwrap();
+    let (before, measure) = scene.told("Socket SYN Backlog");
+    assert_eq!((before, measure.as_str()), (Vec::new(), " : 90 connections half open"));
+    assert_eq!(queue_of(scene.pid(), port), (0, 0), "nobody was turned away");
+    scene.leave_in_peace();
+}
+
 struct EndOf<'a>(&'a AtomicBool);
 
 impl Drop for EndOf<'_> {
@@ -72,12 +87,8 @@ impl Drop for EndOf<'_> {
 
 /// A cable from the namespace of this thread to that of another process. Answers to strangers go there, and get lost.
 fn connect_with(foreigner: Pid) {
-    let ip = |words: &str| {
-        let ended = run(Command::new("ip").args(words.split_whitespace()));
-        assert_eq!(ended.code, Some(0), "ip {words}: {}", ended.stderr);
-    };
     // Otherwise the kernel waits for a minute for connections that are half open.
-    fs::write("/proc/sys/net/ipv4/tcp_synack_retries", "1").unwrap();
+    send_answers_again(1);
     ip(&format!("link add here type veth peer name there netns {foreigner}"));
     ip(&format!("address add {HERE}/24 dev here"));
     ip("link set here up");
@@ -87,52 +98,5 @@ fn connect_with(foreigner: Pid) {
         fs::write("/proc/sys/net/ipv4/ip_forward", "0")
     };
     netns::inside(foreigner, other_end).unwrap();
-    ip(&format!("route add 198.18.0.0/15 via {THERE}"));
-}
-
-struct Flood {
-    socket: OwnedFd,
-    port: u16,
-    sent: u32,
-}
-
-impl Flood {
-    fn new(port: u16) -> Self {
-        let socket = socket_with(AddressFamily::INET, SocketType::RAW, SocketFlags::CLOEXEC, Some(ipproto::RAW));
-        Self { socket: socket.unwrap(), port, sent: 0 }
-    }
-
-    /// Some thousand a second, since the kernel forgets them after a while.
-    fn until(mut self, end: &AtomicBool) {
-        while !end.load(Ordering::Relaxed) {
-            (0..300).for_each(|_| self.send());
-            thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    /// A SYN, each from another address.
-    fn send(&mut self) {
-        self.sent += 1;
-        let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 1)) + self.sent % 0xFFFF);
-        let mut tcp = [0; 20];
-        tcp[..2].copy_from_slice(&(1024 + (self.sent % 60_000) as u16).to_be_bytes());
-        tcp[2..4].copy_from_slice(&self.port.to_be_bytes());
-        tcp[4..8].copy_from_slice(&self.sent.to_be_bytes());
-        // Five words of header, SYN, and a window.
-        tcp[12..16].copy_from_slice(&[0x50, 0x02, 0xFF, 0xFF]);
-        let pseudo = [source.octets(), HERE.octets(), [0, 6, 0, 20]].concat();
-        let sum = checksum(&[&pseudo, tcp.as_slice()].concat());
-        tcp[16..18].copy_from_slice(&sum.to_be_bytes());
-        // Length and checksum are for the kernel to fill in.
-        let ip = [0x45, 0, 0, 0, 0, 0, 0, 0, 64, 6, 0, 0];
-        let packet = [&ip, source.octets().as_slice(), &HERE.octets(), &tcp].concat();
-        // What does not fit through the cable is no loss.
-        let _sent = sendto(&self.socket, &packet, SendFlags::empty(), &SocketAddrV4::new(HERE, 0));
-    }
-}
-
-fn checksum(bytes: &[u8]) -> u16 {
-    let words = bytes.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
-    let sum: u32 = words.sum();
-    !((sum & 0xFFFF) + (sum >> 16)) as u16
+    ip(&format!("route add {STRANGERS} via {THERE}"));
 }

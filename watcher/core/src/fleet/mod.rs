@@ -265,7 +265,7 @@ impl Fleet {
 
     /// The kernel tells of a port, or of a network namespace as a whole.
     fn socket_news(&mut self, news: SocketNews, now: Now, out: &mut Outbox<Action>) {
-        let SocketNews { key, alarm, raised, value, limit, at: _ } = news;
+        let SocketNews { key, alarm, raised: _, value, limit, at: _ } = news;
         if key.port == 0 {
             return out.push(Action::Tell(Told {
                 entry: None,
@@ -273,8 +273,7 @@ impl Fleet {
             }));
         }
         for (watch, owner) in self.shared.ports.of(key) {
-            let told = (sockets::Told { alarm, value, limit }, raised);
-            self.with_unit(owner.unit, now, out, |unit, cx| unit.port_told(owner.member, watch, told, cx));
+            self.with_unit(owner.unit, now, out, |unit, cx| unit.port_told(owner.member, watch, &news, cx));
         }
     }
 

@@ -47,9 +47,11 @@ impl Told {
                 Level::Warning,
                 plain(format!("{} in {netns}{}", sockets::title(*alarm), sockets::measure(*alarm, *value, *limit))),
             ),
-            Note::SocketAlarm { pid, port, alarm, value, limit } => {
+            Note::SocketAlarm { pid, port, alarm, value, limit, oldest } => {
                 let measure = sockets::measure(*alarm, *value, *limit);
-                (Level::Warning, plain(format!("{}: pid = {pid} : port = {port}{measure}", sockets::title(*alarm))))
+                let age = oldest.map_or_else(String::new, |oldest| format!(", the oldest for {oldest}"));
+                let text = format!("{}: pid = {pid} : port = {port}{measure}{age}", sockets::title(*alarm));
+                (Level::Warning, plain(text))
             }
             Note::SocketClear { pid, port, alarm, after } => {
                 let text = format!("{} is over: pid = {pid} : port = {port} : after {after}", sockets::title(*alarm));

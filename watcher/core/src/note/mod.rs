@@ -235,6 +235,8 @@ pub enum Note {
         value: u64,
         /// What it is measured by; 0: nothing.
         limit: u64,
+        /// How long the oldest of them has been so at least, where that is known: of connections that are not closed.
+        oldest: Option<Span>,
     },
     /// It is well again.
     SocketClear {

@@ -26,6 +26,7 @@ pub(super) fn measure(alarm: SocketAlarm, value: u64, limit: u64) -> String {
     };
     match alarm {
         SocketAlarm::AcceptFull | SocketAlarm::AcceptQueue => of_limit("wait to be accepted"),
+        SocketAlarm::CloseWait if value == 1 => " : 1 connection that the service does not close".to_owned(),
         SocketAlarm::CloseWait => format!(" : {value} connections that the service does not close"),
         SocketAlarm::Descriptors => of_limit("descriptors"),
         SocketAlarm::Drops => format!(" : {value} connections turned away"),
@@ -46,6 +47,7 @@ mod tests {
         assert_eq!(measure(SocketAlarm::AcceptQueue, 103, 129), " : 103 of 129 wait to be accepted");
         assert_eq!(measure(SocketAlarm::Memory, 9, 0), " : 9 pages");
         assert_eq!(measure(SocketAlarm::ListenerGone, 0, 1), "");
+        assert_eq!(measure(SocketAlarm::CloseWait, 1, 0), " : 1 connection that the service does not close");
         let titles: std::collections::BTreeSet<_> = SocketAlarm::ALL.map(title).into_iter().collect();
         assert_eq!(titles.len(), SocketAlarm::ALL.len(), "each is told apart");
     }

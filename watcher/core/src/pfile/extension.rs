@@ -15,6 +15,8 @@ pub enum Extension {
     Ca(AbsolutePath),
     /// From how many connections in CLOSE_WAIT on it is told.
     CloseWait(u32),
+    /// From how long on a connection has been in CLOSE_WAIT it is told, however few there are.
+    CloseWaitAge(Seconds),
     /// From how many connections on it is told.
     Connections(u32),
     /// From how many descriptors on it is told, in percent of what the process may have.
@@ -47,11 +49,12 @@ pub enum Extension {
 
 impl Extension {
     /// The keys.
-    pub const KEYS: [&'static str; 18] = [
+    pub const KEYS: [&'static str; 19] = [
         "allow",
         "backlog",
         "ca",
         "close_wait",
+        "close_wait_age",
         "connections",
         "descriptors",
         "expiry_warn",
@@ -76,6 +79,7 @@ impl Extension {
             Self::Backlog(_) => "backlog",
             Self::Ca(_) => "ca",
             Self::CloseWait(_) => "close_wait",
+            Self::CloseWaitAge(_) => "close_wait_age",
             Self::Connections(_) => "connections",
             Self::Descriptors(_) => "descriptors",
             Self::ExpiryWarn(_) => "expiry_warn",
@@ -101,6 +105,7 @@ impl Extension {
             Self::Backlog(_)
             | Self::Ca(_)
             | Self::CloseWait(_)
+            | Self::CloseWaitAge(_)
             | Self::Connections(_)
             | Self::Descriptors(_)
             | Self::ExpiryWarn(_)
@@ -124,6 +129,7 @@ impl Extension {
             Self::Backlog(_)
             | Self::Ca(_)
             | Self::CloseWait(_)
+            | Self::CloseWaitAge(_)
             | Self::Connections(_)
             | Self::Descriptors(_)
             | Self::ExpiryWarn(_)
@@ -148,6 +154,7 @@ impl Extension {
             Self::Ca(_) | Self::ExpiryWarn(_) | Self::Verify(_) => Needs::TlsCheck,
             Self::Backlog(_)
             | Self::CloseWait(_)
+            | Self::CloseWaitAge(_)
             | Self::Connections(_)
             | Self::Descriptors(_)
             | Self::SocketStall(_)

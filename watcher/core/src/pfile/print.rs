@@ -173,6 +173,7 @@ impl Text {
             | Extension::Connections(number)
             | Extension::Descriptors(number)
             | Extension::ExpiryWarn(number)
+            | Extension::CloseWaitAge(Seconds(number))
             | Extension::SocketStall(Seconds(number))
             | Extension::ScriptTimeout(Seconds(number))
             | Extension::Timeout(Seconds(number)) => number.to_string().into_bytes(),

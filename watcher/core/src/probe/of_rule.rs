@@ -47,6 +47,7 @@ impl Ask {
                 Extension::Allow(_)
                 | Extension::Backlog(_)
                 | Extension::CloseWait(_)
+                | Extension::CloseWaitAge(_)
                 | Extension::Connections(_)
                 | Extension::Descriptors(_)
                 | Extension::SocketStall(_)

@@ -14,6 +14,7 @@ const WELL: PortReport = PortReport {
     drops: Some(0),
     established: Some(5),
     close_wait: Some(0),
+    close_wait_oldest: None,
     half_open: Some(0),
     descriptors: Some((20, 1_024)),
 };
@@ -90,6 +91,110 @@ fn a_full_queue_is_told_beside_a_nearly_full_one() {
 }
 
 #[test]
+fn a_queue_is_nearly_full_before_it_is_full_and_after() {
+    let mut world = web("");
+    world.ports.reports.insert(80, PortReport { queue: 129, ..WELL });
+    world.pass(Span::of_seconds(61));
+    world.ports.reports.insert(80, WELL);
+    world.pass(Span::of_seconds(2));
+    // The kernel may tell of the end of one alone.
+    world.kernel_tells(80, SocketAlarm::AcceptQueue, true, 104, 129);
+    world.kernel_tells(80, SocketAlarm::AcceptFull, true, 129, 129);
+    world.kernel_tells(80, SocketAlarm::AcceptQueue, false, 3, 129);
+    let titles: Vec<_> = world.lines().iter().map(|line| line.split(':').next().unwrap().to_owned()).collect();
+    let once = [
+        "Socket Backlog Nearly Full",
+        "Socket Backlog Full",
+        "Socket Backlog Full is over",
+        "Socket Backlog Nearly Full is over",
+    ];
+    assert_eq!(titles, [once, once].concat());
+}
+
+#[test]
+fn a_sign_leads_to_a_look_and_to_nothing_else() {
+    for (alarm, report, line) in [
+        (
+            SocketAlarm::HalfOpen,
+            PortReport { half_open: Some(120), ..WELL },
+            "Socket SYN Backlog: pid = 101 : port = 80 : 120 connections half open",
+        ),
+        (
+            SocketAlarm::Descriptors,
+            PortReport { descriptors: Some((930, 1_024)), ..WELL },
+            "Socket Descriptor Shortage: pid = 101 : port = 80 : 930 of 1024 descriptors",
+        ),
+    ] {
+        let mut world = web("");
+        let before = world.ports.looks;
+        world.kernel_tells(80, alarm, true, 8, 8);
+        world.pass(Span::of_millis(1));
+        assert_eq!((world.ports.looks - before, world.lines()), (1, Vec::new()), "{alarm:?}: all is well");
+        world.ports.reports.insert(80, report);
+        world.kernel_tells(80, alarm, true, 8, 8);
+        world.pass(Span::of_millis(1));
+        assert_eq!(world.lines(), [line]);
+        world.kernel_tells(80, alarm, true, 8, 8);
+        world.pass(Span::of_millis(1));
+        assert_eq!(world.lines(), [""; 0], "told once");
+    }
+}
+
+#[test]
+fn connections_that_will_take_the_last_descriptors_are_waited_for() {
+    let mut world = web("");
+    world.ports.reports.insert(80, PortReport { descriptors: Some((36, 1_024)), queue: 10, ..WELL });
+    world.kernel_tells(80, SocketAlarm::Descriptors, true, 900, 900);
+    world.pass(Span::of_seconds(5));
+    let looks = world.ports.looks;
+    world.ports.reports.insert(80, PortReport { descriptors: Some((915, 1_024)), queue: 10, ..WELL });
+    world.kernel_tells(80, SocketAlarm::Descriptors, true, 900, 900);
+    world.pass(Span::of_seconds(5));
+    assert_eq!((world.ports.looks - looks, world.lines()), (6, Vec::new()), "a look a second");
+    world.ports.reports.insert(80, PortReport { descriptors: Some((922, 1_024)), queue: 3, ..WELL });
+    world.pass(SECOND);
+    assert_eq!(world.lines(), ["Socket Descriptor Shortage: pid = 101 : port = 80 : 922 of 1024 descriptors"]);
+}
+
+#[test]
+fn a_leak_is_told_with_its_age() {
+    let mut world = web("");
+    let leak = |count, oldest| PortReport { close_wait: Some(count), close_wait_oldest: oldest, ..WELL };
+    world.ports.reports.insert(80, leak(70, Some(Span::of_seconds(7_300))));
+    world.kernel_tells(80, SocketAlarm::CloseWait, true, 64, 64);
+    assert_eq!(world.lines(), [""; 0], "the kernel does not know for how long");
+    world.pass(Span::of_millis(1));
+    let told = "Socket CLOSE_WAIT Leak: pid = 101 : port = 80 : 64 connections that the service does not close";
+    assert_eq!(world.lines(), [format!("{told}, the oldest for {}", Span::of_seconds(7_300))]);
+    world.kernel_tells(80, SocketAlarm::CloseWait, false, 32, 64);
+    assert_eq!(world.lines().len(), 1);
+    // One that was over before anybody looked.
+    world.kernel_tells(80, SocketAlarm::CloseWait, true, 64, 64);
+    world.kernel_tells(80, SocketAlarm::CloseWait, false, 32, 64);
+    world.ports.reports.insert(80, WELL);
+    world.pass(SECOND);
+    assert_eq!(world.lines(), [""; 0]);
+}
+
+#[test]
+fn one_connection_that_is_not_closed_for_long_is_a_leak_where_the_rule_says_so() {
+    let leak = |seconds| PortReport { close_wait: Some(1), close_wait_oldest: Some(Span::of_seconds(seconds)), ..WELL };
+    for (extensions, is_told) in [("", false), ("#@ close_wait_age=600\n", true)] {
+        let mut world = web(extensions);
+        world.ports.reports.insert(80, leak(599));
+        world.pass(Span::of_seconds(61));
+        assert_eq!(world.lines(), [""; 0]);
+        world.ports.reports.insert(80, leak(600));
+        world.pass(Span::of_seconds(61));
+        assert_eq!(world.lines().len(), usize::from(is_told), "{extensions}");
+        // It is closed, and a new one comes.
+        world.ports.reports.insert(80, leak(3));
+        world.pass(Span::of_seconds(61));
+        assert_eq!(world.lines().len(), usize::from(is_told), "{extensions}");
+    }
+}
+
+#[test]
 fn a_suspicion_asks_the_service_at_once() {
     let mut world = web("");
     world.pass(Span::of_seconds(40));
@@ -152,12 +257,14 @@ fn a_tiny_queue_says_nothing() {
 }
 
 #[test]
-fn many_half_open_connections_are_as_many_as_there_is_room_for() {
+fn many_half_open_connections_are_most_of_those_that_there_is_room_for() {
     for (room, half_open, is_told) in [
-        (Some(17), 15, false),
-        (Some(17), 16, true),
-        (Some(1_025), 127, false),
-        (Some(1_025), 128, true),
+        (Some(17), 12, false),
+        (Some(17), 13, true),
+        (Some(1_025), 819, false),
+        (Some(1_025), 820, true),
+        (Some(65_536), 1_023, false),
+        (Some(65_536), 1_024, true),
         (Some(2), 127, false),
         (None, 127, false),
         (None, 128, true),

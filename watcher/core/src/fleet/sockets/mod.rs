@@ -8,7 +8,7 @@ use self::port::{Change, Wanted, WatchedPort};
 pub(super) use self::watches::{Owner, PortWatches};
 use super::{member::Member, shared::Context, unit::Unit};
 use crate::{
-    Action, Mono, Note, PortReport, PortWatchId, ProcId, SocketAlarm,
+    Action, Mono, Note, PortReport, PortWatchId, ProcId, SocketAlarm, SocketNews,
     pfile::{Entry, Port},
 };
 
@@ -105,12 +105,11 @@ impl Unit {
     }
 
     /// The kernel tells of a port.
-    pub(super) fn port_told(&mut self, at: usize, watch: PortWatchId, told: (Told, bool), cx: &mut Context<'_>) {
-        let (now, (Told { alarm, value, limit }, raised)) = (cx.mono(), told);
+    pub(super) fn port_told(&mut self, at: usize, watch: PortWatchId, news: &SocketNews, cx: &mut Context<'_>) {
+        let now = cx.mono();
         let Some(member) = self.member(at) else { return };
         let Some((watched, _)) = member.sockets.of_watch(watch) else { return };
-        let change = Change { alarm, cleared_after: None, value, limit };
-        let (port, changes) = (watched.port, watched.told(change, raised, now));
+        let (port, changes) = (watched.port, watched.told(news, now));
         changed(member, port, changes, cx);
     }
 
@@ -125,7 +124,10 @@ impl Unit {
         let now = cx.mono();
         let Some(member) = self.member(at) else { return };
         let Some((watched, wanted)) = member.sockets.of_watch(watch) else { return };
-        let Some(report) = report else { return watched.not_looked(now) };
+        let Some(report) = report else {
+            let (port, change) = (watched.port, watched.not_looked(now));
+            return changed(member, port, change, cx);
+        };
         let (port, changes) = (watched.port, watched.looked(report, wanted, now));
         // Fresh, so that nobody is ended for what was so a while ago.
         let grave = watched.gravest().zip(wanted.stall).filter(|((_, since), stall)| now.since(*since) >= *stall);
@@ -136,19 +138,11 @@ impl Unit {
     }
 }
 
-/// What the kernel tells of an alarm.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Told {
-    pub(super) alarm: SocketAlarm,
-    pub(super) value: u64,
-    pub(super) limit: u64,
-}
-
 fn changed(member: &mut Member, port: Port, changes: impl IntoIterator<Item = Change>, cx: &mut Context<'_>) {
     let Some(pid) = member.pid() else { return };
-    for Change { alarm, cleared_after, value, limit } in changes {
+    for Change { alarm, cleared_after, value, limit, oldest } in changes {
         let note = match cleared_after {
-            None => Note::SocketAlarm { pid, port, alarm, value, limit },
+            None => Note::SocketAlarm { pid, port, alarm, value, limit, oldest },
             Some(after) => Note::SocketClear { pid, port, alarm, after },
         };
         cx.tell(member.subject(), note);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Band, Mono, PortReport, PortWatchId, SocketAlarm, Span, Thresholds,
+    Band, Mono, PortReport, PortWatchId, SocketAlarm, SocketNews, Span, Thresholds,
     pfile::{Entry, Extension, Port},
 };
 
@@ -16,40 +16,32 @@ const LATER: Span = Span::of_seconds(10);
 /// Connections that were turned away are no news any more when it has not happened again for so long.
 const CALM: Span = Span::of_seconds(30);
 
-/// A queue with less room than this is full whenever somebody comes, and says nothing.
-const TINY: u64 = 4;
-
-/// Half-open connections: so many are no ordinary load, or as many as there is room for.
-const HALF_OPEN: u64 = 128;
-
 /// What the rules want of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) thresholds: Thresholds,
-    /// In percent of what the process may have.
-    pub(super) descriptors: Band,
     /// A grave alarm that lasts so long is a stall.
     pub(super) stall: Option<Span>,
 }
 
 impl Wanted {
     pub(super) fn of(entry: &Entry) -> Self {
-        let mut wanted =
-            Self { thresholds: Thresholds::default(), descriptors: Band { raise: 90, clear: 80 }, stall: None };
+        let mut wanted = Self { thresholds: Thresholds::default(), stall: None };
+        let thresholds = &mut wanted.thresholds;
         for extension in &entry.extensions {
             match extension.value {
                 Extension::Backlog(percent) => {
-                    wanted.thresholds.queue_percent =
-                        Some(Band { raise: percent, clear: percent.saturating_mul(5) / 8 });
+                    thresholds.queue_percent = Some(Band { raise: percent, clear: percent.saturating_mul(5) / 8 });
                 }
                 Extension::CloseWait(count) => {
-                    wanted.thresholds.close_wait = Some(Band { raise: count, clear: count / 2 });
+                    thresholds.close_wait = Some(Band { raise: count, clear: count / 2 });
                 }
+                Extension::CloseWaitAge(seconds) => thresholds.close_wait_age = Some(Span::of_seconds(seconds.0)),
                 Extension::Connections(count) => {
-                    wanted.thresholds.established = Some(Band { raise: count, clear: count.saturating_mul(9) / 10 });
+                    thresholds.established = Some(Band { raise: count, clear: count.saturating_mul(9) / 10 });
                 }
                 Extension::Descriptors(percent) => {
-                    wanted.descriptors = Band { raise: percent, clear: percent.saturating_mul(9) / 10 };
+                    thresholds.descriptors = Some(Band { raise: percent, clear: percent.saturating_mul(9) / 10 });
                 }
                 Extension::SocketStall(seconds) => wanted.stall = Some(Span::of_seconds(seconds.0)),
                 Extension::Allow(_)
@@ -79,6 +71,8 @@ pub(super) struct WatchedPort {
     raised: BTreeMap<SocketAlarm, Mono>,
     /// Somebody has listened on it.
     has_listened: bool,
+    /// So many connections are not closed, the kernel says: to be told when a look has found out for how long.
+    leak: Option<(u64, u64)>,
     drops: Option<u64>,
     /// A look was asked for.
     looking: bool,
@@ -95,12 +89,15 @@ pub(super) struct Change {
     pub(super) cleared_after: Option<Span>,
     pub(super) value: u64,
     pub(super) limit: u64,
+    /// How long the oldest of them has been so, where that is known.
+    pub(super) oldest: Option<Span>,
 }
 
 impl WatchedPort {
     pub(super) const fn new(port: Port, watch: PortWatchId) -> Self {
         let raised = BTreeMap::new();
-        Self { port, watch, raised, has_listened: false, drops: None, looking: false, look_at: None, looked: None }
+        let (has_listened, looking) = (false, false);
+        Self { port, watch, raised, has_listened, leak: None, drops: None, looking, look_at: None, looked: None }
     }
 
     pub(super) fn alarms(&self) -> impl Iterator<Item = SocketAlarm> + '_ {
@@ -121,21 +118,61 @@ impl WatchedPort {
     }
 
     /// What the kernel tells.
-    pub(super) fn told(&mut self, change: Change, raised: bool, now: Mono) -> Option<Change> {
-        let Change { alarm, value, limit, .. } = change;
-        let is_queue = matches!(alarm, SocketAlarm::AcceptFull | SocketAlarm::AcceptQueue);
-        if is_queue && limit < TINY {
-            return None;
+    pub(super) fn told(&mut self, news: &SocketNews, now: Mono) -> Vec<Change> {
+        let SocketNews { key: _, alarm, raised, value, limit, at: _ } = *news;
+        let (level, measure) = (Some(raised), (value, limit));
+        match alarm {
+            SocketAlarm::AcceptFull | SocketAlarm::AcceptQueue if limit < Thresholds::TINY_ROOM => Vec::new(),
+            // What is not nearly full is not full: nobody shall wonder how it can be.
+            SocketAlarm::AcceptQueue if !raised => {
+                let both = [SocketAlarm::AcceptFull, SocketAlarm::AcceptQueue];
+                both.into_iter().filter_map(|alarm| self.set(alarm, level, measure, now)).collect()
+            }
+            // It does not know for how long.
+            SocketAlarm::CloseWait if raised && !self.raised.contains_key(&alarm) => {
+                self.leak = Some(measure);
+                self.look_at = Some(now);
+                Vec::new()
+            }
+            SocketAlarm::CloseWait => {
+                self.leak = None;
+                self.set(alarm, level, measure, now).into_iter().collect()
+            }
+            // A sign of it, and no more.
+            SocketAlarm::Descriptors | SocketAlarm::HalfOpen => {
+                self.look_at = Some(now);
+                Vec::new()
+            }
+            SocketAlarm::ListenerGone => {
+                self.has_listened = true;
+                self.set(alarm, level, measure, now).into_iter().collect()
+            }
+            SocketAlarm::AcceptFull
+            | SocketAlarm::AcceptQueue
+            | SocketAlarm::Drops
+            | SocketAlarm::Ephemeral
+            | SocketAlarm::Established
+            | SocketAlarm::Memory => self.set(alarm, level, measure, now).into_iter().collect(),
         }
-        self.has_listened |= alarm == SocketAlarm::ListenerGone;
-        self.set(alarm, Some(raised), value, limit, now)
     }
 
     /// What a look has found. What it could not see is left as it is.
     pub(super) fn looked(&mut self, report: &PortReport, wanted: &Wanted, now: Mono) -> Vec<Change> {
         (self.looking, self.looked) = (false, Some(now));
-        let PortReport { listeners, queue, room, drops, established, close_wait, half_open, descriptors } = *report;
-        let mut changes = Vec::new();
+        let PortReport {
+            listeners,
+            queue,
+            room,
+            drops,
+            established,
+            close_wait,
+            close_wait_oldest: oldest,
+            half_open,
+            descriptors,
+        } = *report;
+        let mut changes = Vec::from_iter(self.leak(oldest, now));
+        // Connections that wait to be accepted will take descriptors, and nothing tells when they do.
+        let mut is_about_to_be_short = false;
         let mut judge = |alarm, value: Option<u64>, limit: u64, raise: u64, clear: u64| {
             let Some(value) = value else { return };
             let level = if value >= raise {
@@ -145,63 +182,100 @@ impl WatchedPort {
             } else {
                 None
             };
-            changes.extend(self.set(alarm, level, value, limit, now));
+            changes.extend(self.set(alarm, level, (value, limit), now));
         };
-        if let Some(room) = room.filter(|room| *room >= TINY) {
+        if let Some(room) = room.filter(|room| *room >= Thresholds::TINY_ROOM)
+            && let Some(Band { raise, clear }) = wanted.thresholds.queue_percent
+        {
             let percent = |share: u32| room.saturating_mul(u64::from(share)).div_ceil(100);
-            if let Some(Band { raise, clear }) = wanted.thresholds.queue_percent {
-                let below = percent(clear).saturating_sub(1);
-                judge(SocketAlarm::AcceptQueue, Some(queue), room, percent(raise), below);
-                judge(SocketAlarm::AcceptFull, Some(queue), room, room, percent(raise).saturating_sub(1));
-            }
+            let nearly = (SocketAlarm::AcceptQueue, percent(raise), percent(clear).saturating_sub(1));
+            let full = (SocketAlarm::AcceptFull, room, percent(raise).saturating_sub(1));
+            // It is first nearly full and then full, and first not full any more.
+            let in_order = if queue >= percent(raise) { [nearly, full] } else { [full, nearly] };
+            in_order.into_iter().for_each(|(alarm, raise, clear)| judge(alarm, Some(queue), room, raise, clear));
         }
-        for (alarm, value, band) in [
-            (SocketAlarm::CloseWait, close_wait, wanted.thresholds.close_wait),
-            (SocketAlarm::Established, established, wanted.thresholds.established),
-        ] {
-            if let Some(Band { raise, clear }) = band {
-                judge(alarm, value, raise.into(), raise.into(), clear.into());
-            }
+        if let Some(Band { raise, clear }) = wanted.thresholds.established {
+            judge(SocketAlarm::Established, established, raise.into(), raise.into(), clear.into());
         }
-        // The queue of those that are half open is as long as `listen` was told: the room without the one more.
-        let many = room.filter(|room| *room >= TINY).map_or(HALF_OPEN, |room| HALF_OPEN.min(room - 1));
-        judge(SocketAlarm::HalfOpen, half_open, many, many, many / 2);
-        if let Some((used, limit)) = descriptors {
+        if let Some(Band { raise, clear }) = wanted.thresholds.half_open(room) {
+            judge(SocketAlarm::HalfOpen, half_open, raise.into(), raise.into(), clear.into());
+        }
+        if let (Some((used, limit)), Some(Band { raise, clear })) = (descriptors, wanted.thresholds.descriptors) {
             let percent = |share: u32| limit.saturating_mul(u64::from(share)) / 100;
-            let Band { raise, clear } = wanted.descriptors;
             judge(SocketAlarm::Descriptors, Some(used), limit, percent(raise), percent(clear));
+            is_about_to_be_short = used < percent(raise) && used.saturating_add(queue) >= percent(raise);
         }
+        changes.extend(self.judge_close_wait(close_wait, oldest, &wanted.thresholds, now));
         self.has_listened |= listeners > 0;
         if self.has_listened {
-            changes.extend(self.set(SocketAlarm::ListenerGone, Some(listeners == 0), listeners, 1, now));
+            changes.extend(self.set(SocketAlarm::ListenerGone, Some(listeners == 0), (listeners, 1), now));
         }
         // A listener that defers its accepts counts each of them as a drop: it means something when there is little room.
         let is_crowded = room.is_none_or(|room| queue.saturating_mul(2) >= room);
         changes.extend(self.count_drops(drops, is_crowded, now));
         self.plan(now);
+        if is_about_to_be_short {
+            self.look_at = Some(now.after(SOON));
+        }
         changes
     }
 
     /// A look that could not be made.
-    pub(super) fn not_looked(&mut self, now: Mono) {
+    pub(super) fn not_looked(&mut self, now: Mono) -> Option<Change> {
         (self.looking, self.looked) = (false, Some(now));
+        let change = self.leak(None, now);
         self.plan(now);
+        change
+    }
+
+    /// The leak that the kernel has told of.
+    fn leak(&mut self, oldest: Option<Span>, now: Mono) -> Option<Change> {
+        let measure = self.leak.take()?;
+        let change = self.set(SocketAlarm::CloseWait, Some(true), measure, now)?;
+        Some(Change { oldest, ..change })
+    }
+
+    /// Too many connections that are not closed, or one for too long.
+    fn judge_close_wait(
+        &mut self,
+        count: Option<u64>,
+        oldest: Option<Span>,
+        thresholds: &Thresholds,
+        now: Mono,
+    ) -> Option<Change> {
+        let count = count?;
+        let is_old = oldest.zip(thresholds.close_wait_age).is_some_and(|(oldest, age)| oldest >= age);
+        let band = thresholds.close_wait;
+        let (is_many, is_few) =
+            band.map_or((false, true), |Band { raise, clear }| (count >= u64::from(raise), count <= u64::from(clear)));
+        let level = if is_many || is_old {
+            Some(true)
+        } else if is_few {
+            Some(false)
+        } else {
+            None
+        };
+        let limit = band.map_or(0, |band| band.raise.into());
+        let change = self.set(SocketAlarm::CloseWait, level, (count, limit), now)?;
+        Some(Change { oldest, ..change })
     }
 
     fn count_drops(&mut self, drops: Option<u64>, is_crowded: bool, now: Mono) -> Option<Change> {
         let drops = drops?;
         let before = self.drops.replace(drops)?;
         if drops > before && is_crowded {
-            let change = self.set(SocketAlarm::Drops, Some(true), drops - before, 0, now);
+            let change = self.set(SocketAlarm::Drops, Some(true), (drops - before, 0), now);
             // From the last of them on.
             self.raised.insert(SocketAlarm::Drops, now);
             return change;
         }
         let is_calm = self.raised.get(&SocketAlarm::Drops).is_some_and(|last| now.since(*last) >= CALM);
-        if is_calm { self.set(SocketAlarm::Drops, Some(false), 0, 0, now) } else { None }
+        if is_calm { self.set(SocketAlarm::Drops, Some(false), (0, 0), now) } else { None }
     }
 
-    fn set(&mut self, alarm: SocketAlarm, level: Option<bool>, value: u64, limit: u64, now: Mono) -> Option<Change> {
+    /// Notes what is known now: whether it is wrong, and by which measure.
+    fn set(&mut self, alarm: SocketAlarm, level: Option<bool>, measure: (u64, u64), now: Mono) -> Option<Change> {
+        let (value, limit) = measure;
         let cleared_after = match (level?, self.raised.get(&alarm)) {
             (true, None) => {
                 self.raised.insert(alarm, now);
@@ -215,7 +289,7 @@ impl WatchedPort {
             }
             (true, Some(_)) | (false, None) => return None,
         };
-        Some(Change { alarm, cleared_after, value, limit })
+        Some(Change { alarm, cleared_after, value, limit, oldest: None })
     }
 
     fn plan(&mut self, now: Mono) {

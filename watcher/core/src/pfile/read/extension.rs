@@ -22,6 +22,7 @@ fn example(key: &str) -> &'static str {
         "backlog" => "backlog=80",
         "ca" => "ca=/etc/ssl/our-ca.pem",
         "close_wait" => "close_wait=64",
+        "close_wait_age" => "close_wait_age=3600",
         "connections" => "connections=1000",
         "descriptors" => "descriptors=90",
         "expiry_warn" => "expiry_warn=14",
@@ -186,6 +187,7 @@ impl Value {
         Ok(Some(match key {
             b"backlog" => Extension::Backlog(self.percent()?),
             b"close_wait" => Extension::CloseWait(self.number("the number of connections")?),
+            b"close_wait_age" => Extension::CloseWaitAge(Seconds(self.number("the time")?)),
             b"connections" => Extension::Connections(self.number("the number of connections")?),
             b"descriptors" => Extension::Descriptors(self.percent()?),
             b"socket_stall" => Extension::SocketStall(Seconds(self.number("the time")?)),
