@@ -11,6 +11,7 @@ mod elf;
 mod fuzz;
 mod lint;
 mod old_kernel;
+mod old_library;
 mod setup;
 mod test;
 mod vm;
