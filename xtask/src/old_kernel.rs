@@ -99,6 +99,8 @@ const GROUPS: &[Group] = &[
         ]),
         without: &[
             ("doctor::doctor_", BOTH, TIERS),
+            ("pcheck::privileges::an_ordinary_user", BOTH, EBPF),
+            ("pcheck::sockets::minute", BOTH, EBPF),
             ("servers::httpd", &[Profile::Linux], GETRANDOM),
             ("servers::probed::httpd", &[Profile::Linux], GETRANDOM),
             ("servers::thousand", BOTH, EBPF),

@@ -21,12 +21,16 @@ const HOME: &str = "/usr/share/tomcat10";
 
 #[test]
 fn tomcat_on_tier_ebpf() {
-    story("ebpf");
+    if tier_is_wanted("ebpf") {
+        story("ebpf");
+    }
 }
 
 #[test]
 fn tomcat_on_tier_poll() {
-    story("poll");
+    if tier_is_wanted("poll") {
+        story("poll");
+    }
 }
 
 fn story(tier: &str) {
