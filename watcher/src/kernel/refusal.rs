@@ -89,7 +89,7 @@ fn refused(error: &EbpfError) -> String {
     if let Some(verdict) = verifier_verdict(error) {
         return verdict;
     }
-    match chain.errno() {
+    let sentence = match chain.errno() {
         // Which map it was is chance: the first is refused, and they come in no order.
         Some(libc::EPERM | libc::EACCES) => not_permitted(),
         Some(libc::ENOSYS) => {
@@ -103,8 +103,10 @@ fn refused(error: &EbpfError) -> String {
              (raise it: ulimit -l, or LimitMEMLOCK= in a unit)"
         ),
         Some(libc::E2BIG) => format!("the table of watched processes is full ({what} failed)"),
-        _ => format!("{what} failed: {chain}"),
-    }
+        _ => return format!("{what} failed: {chain}"),
+    };
+    // What it means is a guess; what was said is not.
+    format!("{sentence} [{chain}]")
 }
 
 /// What the verifier has against the program. (It answers `EACCES` or `EINVAL`; who may not load gets `EPERM`, and no log.)
