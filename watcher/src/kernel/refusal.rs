@@ -184,7 +184,7 @@ fn step(error: &EbpfError) -> Step {
     }
 }
 
-/// An error with all its causes. aya keeps the number that the kernel gave out of its own texts.
+/// An error with all its causes, each said once. aya keeps the number that the kernel gave out of its own texts.
 struct Chain<'a>(&'a (dyn Error + 'static));
 
 impl<'a> Chain<'a> {
@@ -199,9 +199,13 @@ impl<'a> Chain<'a> {
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, cause) in self.causes().enumerate() {
-            let separator = if index == 0 { "" } else { ": " };
-            write!(f, "{separator}{cause}")?;
+        let mut said = String::new();
+        for cause in self.causes().map(ToString::to_string) {
+            if !said.ends_with(&cause) {
+                let separator = if said.is_empty() { "" } else { ": " };
+                write!(f, "{separator}{cause}")?;
+                said = cause;
+            }
         }
         Ok(())
     }
