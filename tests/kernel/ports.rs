@@ -12,7 +12,7 @@ use watcher::{
 };
 use watcher_abi::{alarm, name};
 use watcher_core::{Band, NetNs, PortKey, SocketAlarm, Thresholds};
-use watcher_tests::{netns::in_a_new_one, victim::Victim, wait};
+use watcher_tests::{memory::Pinch, netns::in_a_new_one, victim::Victim, wait};
 
 use crate::{
     net::{LOOPBACK, NEVER, Namespace, listener, next, watch},
@@ -108,6 +108,24 @@ fn a_namespace_without_free_ports_is_told_once() {
     let limits = watcher::sys::tcp_limits::of(namespace.pid()).unwrap();
     assert_eq!((limits.port_range, limits.ports()), (Some((50_000, 50_003)), Some(4)));
     assert_eq!(limits.in_use, 1 + 2 * fine.1.len() as u64);
+}
+
+#[test]
+fn a_namespace_in_which_tcp_gets_no_memory_is_told_once() {
+    let Some(pinch) = Pinch::make("kernel") else { return };
+    let mut probe = Probe::load();
+    let namespace = Namespace::make();
+    let key = PortKey::whole(namespace.netns());
+    probe.ports.watch(key, NEVER).unwrap();
+    let connections = namespace.inside(|| pinch.connections());
+    let (alarm, is_raised, pages, limit) = next(&mut probe, key);
+    assert_eq!((alarm, is_raised), (alarm::MEMORY, true));
+    let limits = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_mem").unwrap();
+    assert_eq!(Some(limit), limits.split_whitespace().nth(2).and_then(|limit| limit.parse().ok()));
+    assert!(pages > 0 && pages < limit, "it is the group that has no more: {pages}");
+    wait::until("it is refused again", || probe.ports.shortages(key).unwrap().1 > 1);
+    assert_eq!((probe.record_by_now(), probe.ports.shortages(key).unwrap().0), (None, 0), "once in ten seconds");
+    drop(connections);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 pub mod block;
 pub mod flood;
 pub mod host;
+pub mod memory;
 pub mod netns;
 pub mod pcheck;
 pub mod program;
