@@ -3,15 +3,20 @@
 use std::{
     collections::BTreeSet,
     fs,
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     process,
 };
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt::set_ipv6_v6only};
 use serde_json::{Value, json};
+<<<<<<< HEAD
 use watcher_tests::{
     program::{Ended, run, watcher},
     wait::until,
 };
+=======
+use watcher_tests::program::{Ended, built, run, watcher};
+>>>>>>> main
 
 fn listener() -> (TcpListener, String) {
     let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -48,6 +53,55 @@ fn a_port_that_nobody_listens_on_is_said_to_be_so() {
     let ended = run(&mut watcher(["sockets", &port]));
     assert_eq!(ended.code, Some(0));
     assert_eq!(ended.stderr, format!("watcher: nobody listens on port {port}\n"));
+}
+
+const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+
+/// One that takes what comes by IPv6 only, also on the unspecified address.
+fn by_ipv6_alone(address: Ipv6Addr, port: u16) -> TcpListener {
+    let socket = socket_with(AddressFamily::INET6, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+    set_ipv6_v6only(&socket, true).unwrap();
+    bind(&socket, &SocketAddr::from((address, port))).unwrap();
+    listen(&socket, 16).unwrap();
+    TcpListener::from(socket)
+}
+
+#[test]
+fn whatever_family_somebody_listens_on_is_shown() {
+    let by_ipv4 = |address: Ipv4Addr| TcpListener::bind((address, 0)).unwrap();
+    let (any4, any6) = (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED);
+    let apart = by_ipv4(any4);
+    let port = apart.local_addr().unwrap().port();
+    for (servers, addresses, clients) in [
+        (vec![by_ipv4(Ipv4Addr::LOCALHOST)], vec!["127.0.0.1"], vec![V4]),
+        (vec![by_ipv6_alone(Ipv6Addr::LOCALHOST, 0)], vec!["::1"], vec![V6]),
+        (vec![by_ipv6_alone(any6, 0)], vec!["::"], vec![V6]),
+        // Of both families.
+        (vec![TcpListener::bind((any6, 0)).unwrap()], vec!["::"], vec![V4, V6, V6]),
+        // A socket for each.
+        (vec![apart, by_ipv6_alone(any6, port)], vec!["0.0.0.0", "::"], vec![V4, V6]),
+    ] {
+        let port = servers[0].local_addr().unwrap().port();
+        let connected: Vec<_> = clients.iter().map(|ip| TcpStream::connect((*ip, port)).unwrap()).collect();
+        let number = port.to_string();
+        let words = ["sockets", &number, "--json"];
+        let mut without_diag = std::process::Command::new(built("without_syscalls"));
+        without_diag.args(["EPERM", "socket"]).arg(built("watcher")).args(words);
+        for (command, source) in [(&mut watcher(words), "sock_diag"), (&mut without_diag, "proc")] {
+            let report: Value = serde_json::from_str(&run(command).stdout).unwrap();
+            assert_eq!(report["source"], source);
+            let shown = &report["ports"][0];
+            assert_eq!((&shown["port"], &shown["established"]), (&json!(port), &json!(clients.len())), "{shown:#}");
+            let listeners = shown["listeners"].as_array().unwrap();
+            let heard: BTreeSet<_> = listeners.iter().map(|one| one["address"].as_str().unwrap()).collect();
+            assert_eq!(heard, addresses.iter().copied().collect(), "{shown:#}");
+            let waiting: u64 = listeners.iter().map(|one| one["backlog"].as_u64().unwrap()).sum();
+            assert_eq!((waiting, listeners.len()), (clients.len() as u64, addresses.len()), "{shown:#}");
+            assert!(listeners.iter().all(|one| one["owner"]["pid"] == json!(process::id())), "{shown:#}");
+        }
+        drop(connected);
+    }
 }
 
 #[test]
@@ -125,7 +179,7 @@ fn whoever_is_not_root_is_told_what_is_hidden() {
     let (_server, port) = listener();
     let mut command = std::process::Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
-    let ended = run(command.arg(watcher_tests::program::built("watcher")).args(["sockets", &port]));
+    let ended = run(command.arg(built("watcher")).args(["sockets", &port]));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stdout.contains(" ? (uid 0) "), "{}", ended.stdout);
     assert_eq!(
@@ -137,8 +191,8 @@ fn whoever_is_not_root_is_told_what_is_hidden() {
 #[test]
 fn without_sock_diag_the_tables_of_proc_tell_less_and_that_is_said() {
     let (_server, port) = listener();
-    let mut command = std::process::Command::new(watcher_tests::program::built("without_syscalls"));
-    command.args(["EPERM", "socket"]).arg(watcher_tests::program::built("watcher"));
+    let mut command = std::process::Command::new(built("without_syscalls"));
+    command.args(["EPERM", "socket"]).arg(built("watcher"));
     let ended = run(command.args(["sockets", &port]));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stderr.contains("the kernel does not tell by sock_diag: "), "{}", ended.stderr);

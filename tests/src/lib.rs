@@ -1,14 +1,23 @@
 //! Harness: victims that do as they are told, the program under test, and waiting with a deadline.
 
 pub mod block;
+pub mod cost;
+pub mod counted;
 pub mod flood;
 pub mod host;
+pub mod load;
 pub mod memory;
 pub mod netns;
 pub mod pcheck;
 pub mod program;
 pub mod script;
+pub mod senses;
 pub mod server;
 pub mod story;
 pub mod victim;
 pub mod wait;
+
+/// Whether there is time: stories that could go on for long do so when the environment variable `WATCHER_LONG_TESTS` is 1.
+pub fn is_long() -> bool {
+    std::env::var_os("WATCHER_LONG_TESTS").is_some_and(|value| value == "1")
+}

@@ -19,7 +19,7 @@ use std::{
 
 use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, socket_with,
-    sockopt::{set_socket_reuseaddr, set_socket_reuseport},
+    sockopt::{set_ipv6_v6only, set_socket_reuseaddr, set_socket_reuseport},
 };
 
 fn main() {
@@ -58,7 +58,14 @@ fn main() {
     if let Some(port) = value("port") {
         let port = u16::try_from(port).expect("a port");
         let asked = has("tells").then(|| own.with_file_name("asked"));
-        let listener = listen(port, value("backlog"), has("dual"), has("shared"));
+        let families = if has("dual") {
+            Families::Both
+        } else if has("six") {
+            Families::Six
+        } else {
+            Families::Four
+        };
+        let listener = listen(port, value("backlog"), families, has("shared"));
         if has("keeps") {
             keep(listener);
         } else {
@@ -112,16 +119,27 @@ fn keep(listener: TcpListener) {
     });
 }
 
-/// Listens on loopback, of both families if it is `dual`, and beside others on the port if it is `shared`.
-fn listen(port: u16, backlog: Option<u64>, dual: bool, shared: bool) -> TcpListener {
-    let (family, address) = match dual {
-        false => (AddressFamily::INET, SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
-        true => (AddressFamily::INET6, SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))),
+/// By which it can be reached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Families {
+    Four,
+    Six,
+    Both,
+}
+
+/// Listens on loopback, or on every address if IPv6 is among its families, and beside others on the port if it is `shared`.
+fn listen(port: u16, backlog: Option<u64>, families: Families, shared: bool) -> TcpListener {
+    let (family, address) = match families {
+        Families::Four => (AddressFamily::INET, SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        Families::Six | Families::Both => (AddressFamily::INET6, SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))),
     };
     let made = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None).and_then(|socket| {
         // As `TcpListener` does it.
         set_socket_reuseaddr(&socket, true)?;
         set_socket_reuseport(&socket, shared)?;
+        if families != Families::Four {
+            set_ipv6_v6only(&socket, families == Families::Six)?;
+        }
         bind(&socket, &address)?;
         rustix::net::listen(&socket, backlog.unwrap_or(4_096) as i32)?;
         Ok(socket)

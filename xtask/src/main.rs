@@ -12,6 +12,7 @@ mod fuzz;
 mod lint;
 mod setup;
 mod test;
+mod vm;
 mod workspace;
 mod zig;
 
@@ -47,6 +48,8 @@ enum Task {
     Ebpf(ebpf::Arguments),
     /// Throw any bytes at what parses
     Fuzz(fuzz::Arguments),
+    /// The tests on other kernels, in virtual machines
+    Vm(vm::Arguments),
     /// Pack a release under target/dist, for hosts from RHEL 7 to today
     Dist(dist::Arguments),
 }
@@ -79,6 +82,10 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Fuzz(arguments) => {
             setup::ensure(&shell)?;
             fuzz::run(&shell, arguments)
+        }
+        Task::Vm(arguments) => {
+            setup::ensure(&shell)?;
+            vm::run(&shell, arguments)
         }
         Task::Dist(arguments) => dist::run(&shell, arguments),
     }

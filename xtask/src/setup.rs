@@ -19,6 +19,9 @@ const SERVERS: [&str; 4] = ["nginx-light", "apache2", "tomcat10-common", "postfi
 /// Tools that the tests, the fuzzer and `dist` call.
 const TOOLS: [&str; 6] = ["g++", "libcap2-bin", "openssl", "python3-venv", "shellcheck", "util-linux"];
 
+/// What other kernels are booted with.
+const GUESTS: [&str; 6] = ["bash", "busybox-static", "iproute2", "qemu-system-x86", "user-mode-linux", "xz-utils"];
+
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Only say what is missing
@@ -118,7 +121,7 @@ fn missing(shell: &Shell) -> Vec<Thing> {
         missing.push(Thing::Fuzz);
     }
     if is_debian_family(shell) {
-        let wanted = SERVERS.into_iter().chain(TOOLS);
+        let wanted = SERVERS.into_iter().chain(TOOLS).chain(GUESTS);
         missing.extend(wanted.filter(|package| !is_installed(shell, package)).map(Thing::Package));
     }
     missing

@@ -1,14 +1,14 @@
 //! The daemon's own cost: wake-ups while strangers come and go, and memory.
 
 use std::{
-    fs,
     os::fd::AsFd as _,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use watcher_tests::{
+    cost::{cpu_ticks, rss_mib, wake_ups},
     program::{Running, built, watcher},
     victim::Victim,
 };
@@ -29,14 +29,15 @@ pub(crate) fn run(scale: Scale) {
         arguments.extend(pids.split(' '));
         let mut running = Running::start(watcher(arguments).stdin(Stdio::null()));
         assert!(running.talk().starts_with("watcher: watching"), "it watches");
+        let pid = running.child.id();
         let (rss, idle, ticks) = {
-            let (before, ticks) = (wake_ups(&running.child), cpu_ticks(&running.child));
+            let (before, ticks) = (wake_ups(pid), cpu_ticks(pid));
             thread::sleep(Duration::from_secs(scale.seconds));
-            (rss_mib(&running.child), wake_ups(&running.child) - before, cpu_ticks(&running.child) - ticks)
+            (rss_mib(pid), wake_ups(pid) - before, cpu_ticks(pid) - ticks)
         };
-        let before = wake_ups(&running.child);
+        let before = wake_ups(pid);
         churn_paced(scale.seconds);
-        let noise = wake_ups(&running.child) - before;
+        let noise = wake_ups(pid) - before;
         println!("| {count} | {rss:.1} | {idle} | {ticks} | {noise} |");
     }
     println!(
@@ -67,25 +68,4 @@ fn connector_noise(seconds: u64) -> u64 {
         connector.take();
     }
     connector.messages
-}
-
-/// Voluntary context switches: each is one time that it went to sleep, having been woken.
-pub(crate) fn wake_ups(child: &Child) -> u64 {
-    field(child, "voluntary_ctxt_switches:")
-}
-
-pub(crate) fn rss_mib(child: &Child) -> f64 {
-    field(child, "VmRSS:") as f64 / 1024.0
-}
-
-fn field(child: &Child, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("the field is there");
-    line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number")
-}
-
-fn cpu_ticks(child: &Child) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("it runs");
-    let after_name = stat.rsplit(')').next().expect("a name");
-    after_name.split_whitespace().skip(11).take(2).filter_map(|word| word.parse::<u64>().ok()).sum()
 }

@@ -7,19 +7,21 @@ use std::{
     time::Duration,
 };
 
-use watcher::{engine::Engine, sources::os_signals::OsSignals, start, sys::clock};
+use watcher::{
+    engine::{Engine, Pace, Told},
+    sources::os_signals::OsSignals,
+    start,
+    sys::clock,
+};
 use watcher_core::{Tier, Vigil};
 use watcher_tests::{
+    cost::{rss_mib, wake_ups},
     program::{Running, built, watcher},
+    senses::NEVER,
     victim::Victim,
 };
 
-use crate::{
-    Scale,
-    footprint::{churn_paced, rss_mib, wake_ups},
-    herd::Herd,
-    quantile,
-};
+use crate::{Scale, footprint::churn_paced, herd::Herd, quantile};
 
 /// Processes that are looked at are looked at this often, in seconds.
 const INTERVAL: &str = "1";
@@ -60,13 +62,13 @@ fn cost(tier: Tier, count: usize, seconds: u64) {
         return;
     }
     let measure = |action: &dyn Fn()| {
-        let before = (wake_ups(&running.child), cpu_ns(&running.child));
+        let before = (wake_ups(running.child.id()), cpu_ns(&running.child));
         action();
-        (wake_ups(&running.child) - before.0, (cpu_ns(&running.child) - before.1) as f64 / 1e6)
+        (wake_ups(running.child.id()) - before.0, (cpu_ns(&running.child) - before.1) as f64 / 1e6)
     };
     let idle = measure(&|| thread::sleep(Duration::from_secs(seconds)));
     let noise = measure(&|| churn_paced(seconds));
-    let rss = rss_mib(&running.child);
+    let rss = rss_mib(running.child.id());
     println!("| {tier} | {count} | {rss:.1} | {} | {:.2} | {} | {:.2} |", idle.0, idle.1, noise.0, noise.1);
 }
 
@@ -134,10 +136,12 @@ fn latency(tier: Tier, count: usize, deaths: usize) -> Result<Vec<u64>, String> 
         let signals = OsSignals::listen().expect("signals");
         let interval = Duration::from_secs(INTERVAL.parse().expect("seconds"));
         let vigil = Vigil::new(herd.members().iter().copied());
-        let engine = Engine::begin(vigil, choice.started, signals, interval);
+        let pace = Pace { looks: interval, ..NEVER };
+        let engine = Engine::begin(vigil, choice.started, signals, pace);
         herd.let_die();
         let mut known = Vec::with_capacity(deaths);
-        let outcome = engine.run(|death| {
+        let outcome = engine.run(|told| {
+            let Told::Death(death, _) = told else { return Err(io::Error::other(format!("{told:?}"))) };
             known.push((death.proc, clock::now()));
             // Ends the engine: the others live on.
             if known.len() == deaths { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }

@@ -1,13 +1,13 @@
 //! What pcheck itself costs: until it watches, memory, and wake-ups.
 
 use std::{
-    fs,
     process::Command,
     thread,
     time::{Duration, Instant},
 };
 
 use watcher::sys::proc_table;
+use watcher_tests::cost::{cpu_ticks, rss_mib, wake_ups};
 
 use crate::ground::{Ground, Watching};
 
@@ -45,27 +45,15 @@ fn row(count: usize, seconds: u64) {
     let start = begun.elapsed();
     // What is to be given back has been, by then.
     thread::sleep(Duration::from_secs(1));
-    let (wake_ups, ticks) = (field(pcheck.pid, "voluntary_ctxt_switches:"), cpu_ticks(pcheck.pid));
+    let (woken, ticks) = (wake_ups(pcheck.pid), cpu_ticks(pcheck.pid));
     thread::sleep(Duration::from_secs(seconds));
-    let wake_ups = field(pcheck.pid, "voluntary_ctxt_switches:") - wake_ups;
+    let woken = wake_ups(pcheck.pid) - woken;
     let ticks = cpu_ticks(pcheck.pid) - ticks;
-    let rss = field(pcheck.pid, "VmRSS:") as f64 / 1024.0;
+    let rss = rss_mib(pcheck.pid);
     let [start, look] = [start, look].map(|time| time.as_secs_f64() * 1e3);
-    println!("| {count} | {start:.0} | {look:.0} | {rss:.1} | {wake_ups} | {ticks} |");
+    println!("| {count} | {start:.0} | {look:.0} | {rss:.1} | {woken} | {ticks} |");
 }
 
 fn is_of(ground: &Ground, process: &watcher_core::pfile::select::Process) -> bool {
     process.name.as_slice() == ground.at("program").as_os_str().as_encoded_bytes()
-}
-
-fn field(pid: u32, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("the field is there");
-    line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number")
-}
-
-fn cpu_ticks(pid: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
-    let after_name = stat.rsplit(')').next().expect("a name");
-    after_name.split_whitespace().skip(11).take(2).filter_map(|word| word.parse::<u64>().ok()).sum()
 }

@@ -1,11 +1,19 @@
 //! Apache httpd: its parent is watched, its workers are not taken for it, and a parent that was killed is replaced although
 //! its workers hold the port.
 
-use std::{collections::BTreeSet, fs, os::unix::fs::symlink};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::{Ipv4Addr, SocketAddrV4},
+    os::unix::fs::symlink,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
-use watcher::sys::proc;
+use watcher::sys::{proc, sock_diag::SockDiag};
 use watcher_core::Pid;
-use watcher_tests::{program::run, wait::until};
+use watcher_tests::{block::Block, program::run, wait::until};
 
 use super::{
     kept::{Kept, kill},
@@ -45,6 +53,11 @@ impl Httpd {
 
     fn answers(&self) {
         until("httpd answers", || self.site.answers());
+    }
+
+    fn graceful(&self) {
+        let graceful = run(Command::new(&self.program).args(["-f", &self.configuration, "-k", "graceful"]));
+        assert_eq!(graceful.code, Some(0), "{graceful:?}");
     }
 }
 
@@ -90,8 +103,7 @@ fn what_happens_to_workers_is_no_fault() {
     httpd.answers();
 
     let before = children(parent);
-    let graceful = run(std::process::Command::new(&httpd.program).args(["-f", &httpd.configuration, "-k", "graceful"]));
-    assert_eq!(graceful.code, Some(0), "{graceful:?}");
+    httpd.graceful();
     until("all workers are new", || {
         let now = children(parent);
         !now.is_empty() && now.is_disjoint(&before)
@@ -100,6 +112,59 @@ fn what_happens_to_workers_is_no_fault() {
 
     assert_eq!([pcheck.shows("pid"), pcheck.shows("restart_count")], [parent.to_string(), "0".into()]);
     assert_eq!(pcheck.story(), [format!("({} ,pid={parent}) Up", httpd.program)], "{}", pcheck.told());
+}
+
+/// However the test goes on.
+struct Sets<'a>(&'a AtomicBool);
+
+impl Drop for Sets<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Workers of both generations overlap, listeners of the port come and go, and clients come all the time.
+#[test]
+fn graceful_restarts_with_a_watched_port_are_told_of_by_nobody() {
+    let httpd = Httpd::install();
+    let address = httpd.site.address;
+    let block = Block::web(address.port()).to(&[&address.ip().to_string()]);
+    let below = format!("#@ close_wait=20 socket_stall=2\n{block}");
+    let mut pcheck = httpd.watched_with(&httpd.script(), &below);
+    let parent = pcheck.up();
+    until("it is known to answer", || pcheck.entries()[0]["stall_checks"][0]["status"] == "AVAIL");
+    let [_, _, high, low] = address.ip().octets();
+    let second = SocketAddrV4::new(Ipv4Addr::new(127, 255, high, low), address.port());
+    let configuration = fs::read_to_string(&httpd.configuration).unwrap();
+    let mut diag = SockDiag::here().unwrap();
+    for (more, listeners) in [("", 1), (&*format!("Listen {second}\nListenBackLog 64\n"), 2), ("", 1)] {
+        let before = children(parent);
+        httpd.site.write("httpd.conf", &format!("{configuration}{more}"));
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        // Whom a worker leaves in the lurch comes again: its successors must answer, below.
+                        let _answer = httpd.site.asks();
+                    }
+                });
+            }
+            let _ends_them = Sets(&done);
+            httpd.graceful();
+            until("all workers are new", || {
+                let now = children(parent);
+                !now.is_empty() && now.is_disjoint(&before)
+            });
+        });
+        let known = diag.listeners(Some(address.port())).unwrap().into_iter().map(|listener| listener.address.ip());
+        let ours = known.filter(|ip| [address.ip(), second.ip()].iter().any(|own| ip == *own)).count();
+        assert_eq!(ours, listeners);
+        (0..200).for_each(|_| assert!(httpd.site.answers()));
+    }
+    assert_eq!([pcheck.shows("pid"), pcheck.shows("restart_count")], [parent.to_string(), "0".into()]);
+    assert_eq!(pcheck.story().len(), 1, "{}", pcheck.told());
+    assert!(!["Socket ", "Stall"].iter().any(|word| pcheck.told().contains(word)), "{}", pcheck.told());
 }
 
 #[test]

@@ -27,7 +27,7 @@ enum What {
     Tiers,
     /// From a kill to its restart script, and what pcheck costs
     Restart,
-    /// What the kernel program on TCP sockets costs
+    /// What watching TCP sockets costs: kernel time, wake-ups, and nginx under wrk with and without it
     Sockets,
     /// What it costs to ask many endpoints by HTTP and HTTPS, beside monit and blackbox_exporter
     Probe,
@@ -51,8 +51,9 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
         What::Probe => "bench_probe",
     };
     let peers = match what {
-        What::Exit | What::Restart | What::Sockets | What::Tiers => None,
-        What::Probe => peers::find(shell)?,
+        What::Exit | What::Restart | What::Tiers => None,
+        What::Sockets => peers::find(shell, peers::LOADING)?,
+        What::Probe => peers::find(shell, peers::ASKING)?,
     };
     step("bench");
     cmd!(shell, "cargo build --quiet --release --package watcher-tests --package watcher --bins").quiet().run()?;

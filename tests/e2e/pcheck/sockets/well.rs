@@ -72,8 +72,7 @@ pub(super) fn workers_that_share_a_port(tier: Tier) {
 pub(super) fn both_families_on_one_port(tier: Tier) {
     let mut scene = Scene::set(tier, "dual keeps", "close_wait=20");
     let port = scene.port;
-    let six =
-        |count| -> Vec<_> { (0..count).map(|_| TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap()).collect() };
+    let six = |count| clients_by_ipv6(port, count);
     // Nobody forgets these.
     let _open = (clients(port, 30), six(30));
     drop((clients(port, 6), six(6)));
@@ -83,4 +82,23 @@ pub(super) fn both_families_on_one_port(tier: Tier) {
     signal(scene.pid(), libc::SIGUSR1);
     scene.is_over("Socket CLOSE_WAIT Leak");
     scene.leave_in_peace();
+}
+
+/// Nobody listens by IPv4, which its check tries first.
+pub(super) fn ipv6_alone(tier: Tier) {
+    let mut scene = Scene::set(tier, "six keeps", "close_wait=20");
+    let port = scene.port;
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
+    let _open = clients_by_ipv6(port, 60);
+    drop(clients_by_ipv6(port, 12));
+    assert_eq!(scene.pcheck.during(Duration::from_secs(Block::SHORTEST as u64 + 2)), [] as [String; 0]);
+    drop(clients_by_ipv6(port, 16));
+    scene.told("Socket CLOSE_WAIT Leak");
+    signal(scene.pid(), libc::SIGUSR1);
+    scene.is_over("Socket CLOSE_WAIT Leak");
+    scene.leave_in_peace();
+}
+
+fn clients_by_ipv6(port: u16, count: usize) -> Vec<TcpStream> {
+    (0..count).map(|_| TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap()).collect()
 }

@@ -1,0 +1,179 @@
+//! What is run where: hosts, groups of tests, and what each pair is good for.
+
+use super::kernels::Kernel;
+
+/// A machine that a kernel finds, or lacks something of what we use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Host {
+    /// As distributions ship it.
+    Whole,
+    /// Built without type information, it seems.
+    NoBtf,
+    /// No tracefs: raw tracepoints do not need it.
+    NoTracefs,
+    /// Memory of the kernel is for nobody's eyes.
+    LockedDown,
+    /// The kernel as a process: it has `bpf()` and maps, and nothing to attach to.
+    UserMode,
+}
+
+impl Host {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Whole | Self::UserMode => "",
+            Self::NoBtf => "no BTF",
+            Self::NoTracefs => "no tracefs",
+            Self::LockedDown => "lockdown",
+        }
+    }
+
+    /// Words for the kernel.
+    pub(super) const fn options(self) -> &'static str {
+        match self {
+            Self::Whole | Self::UserMode => "",
+            Self::NoBtf => "initcall_blacklist=btf_vmlinux_init",
+            Self::NoTracefs => "initcall_blacklist=tracer_init_tracefs",
+            Self::LockedDown => "lockdown=confidentiality",
+        }
+    }
+
+    /// Why the tier `ebpf` must be refused: part of the sentence that says so.
+    pub(super) const fn refusal(self) -> Option<&'static str> {
+        match self {
+            Self::Whole | Self::NoTracefs => None,
+            Self::NoBtf | Self::UserMode => Some("the kernel offers no type information"),
+            Self::LockedDown => Some("the kernel is locked down in mode confidentiality"),
+        }
+    }
+
+    const fn has_ebpf(self) -> bool {
+        self.refusal().is_none()
+    }
+}
+
+/// Which program tells the stories of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Program {
+    /// `watcher doctor`, whose answer is compared with the host.
+    Doctor,
+    Kernel,
+    EndToEnd,
+}
+
+/// A group of tests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group {
+    pub(super) name: &'static str,
+    pub(super) program: Program,
+    /// Part of the names of its tests.
+    filter: &'static str,
+    /// Names of tests that this group leaves out.
+    skip: &'static [&'static str],
+    /// It is ended after so many seconds.
+    pub(super) limit: u64,
+    /// Whether its stories need the kernel programs, or tell of one tier after the other.
+    needs: Needs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    Ebpf,
+    /// Told once for each tier.
+    ATier,
+}
+
+const fn group(name: &'static str, program: Program, filter: &'static str, needs: Needs) -> Group {
+    Group { name, program, filter, skip: &[], limit: 300, needs }
+}
+
+impl Group {
+    /// For the test harness.
+    pub(super) fn arguments(&self) -> String {
+        let skipped: String = self.skip.iter().map(|name| format!(" --skip {name}")).collect();
+        format!("{}{skipped}", self.filter)
+    }
+}
+
+/// Groups that no guest has, and why.
+pub(super) const NOT_IN_GUESTS: [(&str, &str); 1] =
+    [("servers", "nginx, httpd, Tomcat, postfix and openssl are not in the image; they run on this host's kernel")];
+
+const GROUPS: [Group; 19] = [
+    group("doctor", Program::Doctor, "", Needs::Nothing),
+    group("exit", Program::Kernel, "exit::", Needs::Ebpf),
+    group("identity", Program::Kernel, "identity::", Needs::Ebpf),
+    group("starts", Program::Kernel, "starts::", Needs::Ebpf),
+    group("blame", Program::Kernel, "blame::", Needs::Ebpf),
+    group("ports", Program::Kernel, "ports::", Needs::Ebpf),
+    group("sockets", Program::Kernel, "sockets::", Needs::Ebpf),
+    group("restarts", Program::EndToEnd, "pcheck::restarts::", Needs::ATier),
+    group("gives-up", Program::EndToEnd, "pcheck::gives_up::", Needs::ATier),
+    group("scripts", Program::EndToEnd, "pcheck::scripts::", Needs::ATier),
+    group("signals", Program::EndToEnd, "pcheck::signals::", Needs::ATier),
+    group("stopped", Program::EndToEnd, "pcheck::stopped::", Needs::ATier),
+    group("crashes", Program::EndToEnd, "pcheck::crashes::", Needs::ATier),
+    group("queues", Program::EndToEnd, "pcheck::sockets::", Needs::ATier),
+    group("stalls", Program::EndToEnd, "pcheck::stalls::", Needs::ATier),
+    group("watch", Program::EndToEnd, "watch::", Needs::Ebpf),
+    group("loss", Program::EndToEnd, "loss::", Needs::Ebpf),
+    group("explained", Program::EndToEnd, "blame::", Needs::Ebpf),
+    group("hostile", Program::EndToEnd, "hostile::", Needs::Ebpf),
+];
+
+/// Groups of the short form.
+const SHORT: [&str; 6] = ["doctor", "exit", "starts", "blame", "sockets", "restarts"];
+
+/// A guest to boot, and what is run in it.
+#[derive(Clone, Debug)]
+pub(super) struct Guest {
+    /// None: user-mode-linux, which brings its own.
+    pub(super) kernel: Option<Kernel>,
+    pub(super) host: Host,
+    pub(super) tasks: Vec<Task>,
+}
+
+/// A group, on a tier where that can be chosen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Task {
+    pub(super) group: Group,
+    pub(super) tier: Option<&'static str>,
+}
+
+impl Task {
+    pub(super) fn tier(&self) -> &'static str {
+        self.tier.unwrap_or("-")
+    }
+}
+
+impl Guest {
+    /// Which kernel on which host, for people.
+    pub(super) fn name(&self) -> String {
+        let kernel = self.kernel.as_ref().map_or("linux.uml", |kernel| kernel.series.as_str());
+        format!("{kernel} {}", self.host.name()).trim_end().to_owned()
+    }
+}
+
+/// All guests for these kernels. What a host may lack is shown on one of them.
+pub(super) fn guests(kernels: &[Kernel], all: bool) -> Vec<Guest> {
+    let on = |kernel: Option<&Kernel>, host| Guest { kernel: kernel.cloned(), host, tasks: tasks(host, all) };
+    let mut guests: Vec<_> = kernels.iter().map(|kernel| on(Some(kernel), Host::Whole)).collect();
+    let poor: &[Host] = if all { &[Host::NoBtf, Host::NoTracefs, Host::LockedDown] } else { &[Host::NoBtf] };
+    let one = kernels.iter().find(|kernel| kernel.series == "6.1").or_else(|| kernels.first());
+    guests.extend(poor.iter().filter_map(|host| Some(on(Some(one?), *host))));
+    guests.push(on(None, Host::UserMode));
+    guests
+}
+
+fn tasks(host: Host, all: bool) -> Vec<Task> {
+    let tiers: &[&str] = if host.has_ebpf() { &["ebpf", "poll"] } else { &["poll"] };
+    let mut tasks = Vec::new();
+    for group in GROUPS.into_iter().filter(|group| all || SHORT.contains(&group.name)) {
+        match group.needs {
+            Needs::Nothing => tasks.push(Task { group, tier: None }),
+            Needs::Ebpf => tasks.extend(host.has_ebpf().then_some(Task { group, tier: Some("ebpf") })),
+            Needs::ATier => tasks.extend(tiers.iter().map(|tier| Task { group, tier: Some(tier) })),
+        }
+    }
+    tasks
+}
