@@ -9,14 +9,10 @@ use std::{
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt::set_ipv6_v6only};
 use serde_json::{Value, json};
-<<<<<<< HEAD
 use watcher_tests::{
-    program::{Ended, run, watcher},
+    program::{Ended, built, run, watcher},
     wait::until,
 };
-=======
-use watcher_tests::program::{Ended, built, run, watcher};
->>>>>>> main
 
 fn listener() -> (TcpListener, String) {
     let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

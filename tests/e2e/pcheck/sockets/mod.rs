@@ -4,11 +4,8 @@
 //! a network namespace of its own, since some of what is counted is counted for a whole one. They are told at the same time.
 
 mod flood;
-<<<<<<< HEAD
 mod host;
-=======
 mod minute;
->>>>>>> main
 mod queue;
 mod spent;
 mod well;
@@ -52,19 +49,13 @@ fn stories_that_are_told_at_the_same_time() {
         ("a SYN flood", TIERS, &flood::from_another_namespace),
         ("a SYN flood on a short queue", TIERS, &flood::on_a_short_queue),
         ("a SYN flood that does not fill the backlog", EBPF, &flood::that_does_not_fill_the_backlog),
-<<<<<<< HEAD
         ("no local port is left", EBPF, &host::no_local_port_is_left),
         ("TCP gets no memory", EBPF, &host::tcp_gets_no_memory),
-        ("many healthy connections", EACH_TIER, &well::many_healthy_connections),
-        ("workers that share a port", EACH_TIER, &well::workers_that_share_a_port),
-        ("both families on one port", EACH_TIER, &well::both_families_on_one_port),
-=======
         ("many healthy connections", TIERS, &well::many_healthy_connections),
         ("workers that share a port", TIERS, &well::workers_that_share_a_port),
         ("both families on one port", TIERS, &well::both_families_on_one_port),
         ("IPv6 alone", TIERS, &well::ipv6_alone),
         ("IPv6 alone, and nobody listens any more", TIERS, &spent::nobody_listens_by_ipv6),
->>>>>>> main
     ]);
 }
 
