@@ -6,6 +6,7 @@ pub mod counted;
 pub mod flood;
 pub mod host;
 pub mod load;
+pub mod memory;
 pub mod netns;
 pub mod pcheck;
 pub mod program;
