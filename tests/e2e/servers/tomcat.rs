@@ -9,7 +9,7 @@ use std::{
 
 use rustix::fs::{CWD, Mode, mknodat};
 use watcher::sys::proc_table;
-use watcher_tests::wait::until;
+use watcher_tests::{host::tier_is_wanted, wait::until};
 
 use super::{
     kept::{Kept, kill},
