@@ -41,6 +41,8 @@ struct Watched {
     suspicious: Option<(u64, TcpRefusals)>,
     /// Connections were half open at the last look: nothing tells when they are not any more.
     half_open: bool,
+    /// How much the program that counts had missed at the last look.
+    missed: u64,
 }
 
 impl PortWatch {
@@ -64,7 +66,8 @@ impl PortWatch {
                 SockDiag::of(proc.pid).inspect_err(|error| warn!(%error, "no sock_diag: /proc is read instead"));
             vacant.insert(opened.ok());
         }
-        self.watched.insert(watch, Watched { key, proc, thresholds, suspicious: None, half_open: false });
+        let missed = kernel.as_ref().map_or(0, |kernel| kernel.missed());
+        self.watched.insert(watch, Watched { key, proc, thresholds, suspicious: None, half_open: false, missed });
         events.push(Event::PortWatched { watch, key });
         if let Some(kernel) = kernel {
             let whole = PortKey::whole(netns);
@@ -100,10 +103,12 @@ impl PortWatch {
         let Some(&Watched { key, proc, .. }) = self.watched.get(&watch) else {
             return events.push(Event::PortLooked { watch, report: None });
         };
-        if let Some(kernel) = kernel.as_deref_mut()
-            && kernel.counts(key).is_none()
-        {
-            self.count_new(key.netns, proc, kernel, events);
+        if let Some(kernel) = kernel.as_deref_mut() {
+            if kernel.counts(key).is_none() {
+                self.count_new(key.netns, proc, kernel, events);
+            } else if self.may_be_wrong(watch, kernel) {
+                self.count(key, proc, kernel, events);
+            }
         }
         let Some(watched) = self.watched.get_mut(&watch) else { return };
         let counted = kernel.as_ref().and_then(|kernel| kernel.counts(key));
@@ -142,6 +147,15 @@ impl PortWatch {
             }
         };
         events.push(Event::PortLooked { watch, report });
+    }
+
+    /// Whether the kernel's counters are to be corrected: they say that something is wrong, or a program has missed changes.
+    fn may_be_wrong(&mut self, watch: PortWatchId, kernel: &Ports) -> bool {
+        let Some(watched) = self.watched.get_mut(&watch) else { return false };
+        let missed = kernel.missed();
+        let has_missed = std::mem::replace(&mut watched.missed, missed) != missed;
+        let numbers = [SocketAlarm::CloseWait, SocketAlarm::Established, SocketAlarm::ListenerGone];
+        has_missed || kernel.alarms(watched.key).iter().any(|alarm| numbers.contains(alarm))
     }
 
     /// Tells the kernel's counters how many sockets there are on all ports of a namespace of which they do not know it yet.

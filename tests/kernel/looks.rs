@@ -1,0 +1,117 @@
+//! What looks at a watched port do about counters that are wrong: programs may miss what happens, and then numbers drift.
+
+use std::{
+    net::TcpStream,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use watcher::{executor::ports::PortWatch, sys::sock_diag::SockDiag};
+use watcher_core::{Band, Event, Mono, Pid, PortCounts, PortKey, PortReport, PortWatchId, Thresholds, pfile::Port};
+use watcher_tests::{victim::identity, wait};
+
+use crate::{
+    churn::by_interrupts,
+    net::{LOOPBACK, NEVER, listener},
+    probe::Probe,
+};
+
+const WATCH: PortWatchId = PortWatchId(7);
+
+/// A watched port with one connection, looked at once.
+struct Scene {
+    probe: Probe,
+    watch: PortWatch,
+    key: PortKey,
+}
+
+impl Scene {
+    fn set(port: u16) -> Self {
+        let (probe, watch) = (Probe::load(), PortWatch::default());
+        let mut scene = Self { probe, watch, key: PortKey { netns: SockDiag::here().unwrap().netns(), port } };
+        let band = |raise| Some(Band { raise, clear: raise / 2 });
+        let thresholds = Thresholds { close_wait: band(64), established: band(500), ..NEVER };
+        let proc = identity(Pid::new(std::process::id()).unwrap());
+        let (mut events, ports) = (Vec::new(), Some(&mut scene.probe.ports));
+        scene.watch.begin((WATCH, proc, Port::new(port.into()).unwrap()), thresholds, ports, &mut events);
+        assert!(matches!(events.as_slice(), [Event::PortWatched { .. }]), "{events:?}");
+        scene.look();
+        scene
+    }
+
+    /// What a look finds, and what is told beside it: whether an alarm is raised.
+    fn look(&mut self) -> (PortReport, Vec<bool>) {
+        let mut events = Vec::new();
+        self.watch.look(WATCH, Some(&mut self.probe.ports), &mut events);
+        let told = |event: &Event| if let Event::Socket(news) = event { Some(news.raised) } else { None };
+        let news = events.iter().filter_map(told).collect();
+        match events.pop() {
+            Some(Event::PortLooked { report: Some(report), .. }) => (report, news),
+            last => panic!("{last:?}"),
+        }
+    }
+
+    /// As if so many changes had been missed. Whether the kernel side would tell of that.
+    fn count_as(&mut self, counts: PortCounts) -> bool {
+        let before = self.probe.ports.deltas(self.key).unwrap();
+        let (news, _) = self.probe.ports.rebase(self.key, before, counts, Mono(1));
+        news.iter().any(|news| news.raised)
+    }
+}
+
+#[test]
+fn whoever_looks_because_of_a_number_counts_anew() {
+    let (server, port) = listener(LOOPBACK);
+    let _client = TcpStream::connect((LOOPBACK.ip(), port)).unwrap();
+    let _accepted = server.accept().unwrap();
+    let right = PortCounts { listeners: 1, established: 1, close_wait: 0 };
+    let mut scene = Scene::set(port);
+    assert_eq!(scene.probe.ports.counts(scene.key), Some(right));
+    for wrong in [
+        PortCounts { close_wait: 64, ..right },
+        PortCounts { established: 500, ..right },
+        PortCounts { listeners: 0, ..right },
+    ] {
+        assert!(scene.count_as(wrong), "{wrong:?} is an alarm");
+        let (report, news) = scene.look();
+        let found = (report.listeners, report.established, report.close_wait);
+        assert_eq!(found, (1, Some(1), Some(0)), "counted as {wrong:?}");
+        assert_eq!(news, [false], "it is over: {wrong:?}");
+        assert_eq!(scene.probe.ports.counts(scene.key), Some(right));
+        assert_eq!(scene.probe.ports.alarms(scene.key), []);
+    }
+}
+
+/// What was missed may have been of this port: a number that is too low raises no alarm.
+#[test]
+fn whoever_looks_after_something_was_missed_counts_anew() {
+    by_interrupts();
+    let ((server, port), (stranger, other)) = (listener(LOOPBACK), listener(LOOPBACK));
+    let _client = TcpStream::connect((LOOPBACK.ip(), port)).unwrap();
+    let _accepted = server.accept().unwrap();
+    let right = PortCounts { listeners: 1, established: 1, close_wait: 0 };
+    let mut scene = Scene::set(port);
+    assert!(!scene.count_as(PortCounts { established: 0, ..right }));
+    let (before, enough) = (scene.probe.ports.missed(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let visits = || {
+            while !enough.load(Ordering::Relaxed) {
+                drop(TcpStream::connect((LOOPBACK.ip(), other)).unwrap());
+            }
+        };
+        let serves = || {
+            while !enough.load(Ordering::Relaxed) {
+                drop(stranger.accept().unwrap());
+            }
+        };
+        let visitors = [(); 3].map(|()| scope.spawn(visits));
+        (0..2).for_each(|_| drop(scope.spawn(serves)));
+        wait::until("something is missed, for which it takes two processors", || scene.probe.ports.missed() > before);
+        enough.store(true, Ordering::Relaxed);
+        visitors.into_iter().for_each(|visitor| visitor.join().unwrap());
+        // Whoever waits to accept one shall see that it is enough.
+        drop([(); 2].map(|()| TcpStream::connect((LOOPBACK.ip(), other)).unwrap()));
+    });
+    assert_eq!(scene.look().0.established, Some(1));
+    assert_eq!(scene.probe.ports.counts(scene.key), Some(right));
+}
