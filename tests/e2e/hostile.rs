@@ -88,9 +88,11 @@ fn a_kernel_without_bpf_is_told_from_one_that_forbids_it() {
 }
 
 #[test]
-fn without_bpf_and_pidfds_it_looks_at_proc() {
-    let (said, told) = watch_behind(&mut without("ENOSYS", "bpf,pidfd_open"));
+fn without_bpf_and_pidfds_and_the_process_connector_it_looks_at_proc() {
+    let lacking = without("ENOSYS", "bpf,pidfd_open");
+    let (said, told) = watch_behind(Command::new("unshare").arg("--net").args(words(&lacking)));
     assert_sentence(&said, "tier pidfd passed over: there are no pidfds: the kernel is older than Linux 5.3");
+    assert_sentence(&said, "tier connector passed over: the kernel's process connector is out of reach");
     assert_sentence(&said, "by tier poll");
     assert!(told.contains("vforks: killed by SIGKILL"), "{told}");
 }
@@ -220,9 +222,41 @@ fn a_process_that_proc_hides_is_not_called_missing() {
     assert!(ended.stderr.contains(&wanted), "{}", ended.stderr);
 }
 
+/// A command as the words that run it.
+fn words(command: &Command) -> impl Iterator<Item = &std::ffi::OsStr> {
+    std::iter::once(command.get_program()).chain(command.get_args())
+}
+
+#[test]
+fn without_bpf_and_pidfds_the_process_connector_tells() {
+    let (said, told) = watch_behind(&mut without("ENOSYS", "bpf,pidfd_open"));
+    assert_sentence(&said, "tier ebpf passed over: there is no bpf() system call");
+    assert_sentence(&said, "tier pidfd passed over: there are no pidfds: the kernel is older than Linux 5.3");
+    assert_sentence(&said, "by tier connector");
+    assert!(told.contains("vforks: killed by SIGKILL after "), "{told}");
+}
+
+#[test]
+fn where_the_process_connector_is_out_of_reach_it_is_said_why() {
+    let lacking = without("ENOSYS", "bpf,pidfd_open");
+    for (namespace, wanted) in [
+        (&["--net"][..], "the kernel's process connector is out of reach in this network namespace"),
+        (&["--pid", "--fork", "--mount-proc"][..], "it tells nobody outside the initial pid namespace"),
+    ] {
+        let mut unshare = Command::new("unshare");
+        unshare.args(namespace).args(words(&lacking)).arg("doctor");
+        let said = run(&mut unshare).stdout;
+        assert!(said.lines().any(|line| line.starts_with("tier connector") && line.contains(wanted)), "{said}");
+    }
+    let said = run(without("EPERM", "socket").arg("doctor")).stdout;
+    let wanted = "the process connector is not permitted although CAP_NET_ADMIN is there";
+    assert!(said.lines().any(|line| line.starts_with("tier connector") && line.contains(wanted)), "{said}");
+}
+
 #[test]
 fn doctor_says_no_when_only_polling_works() {
-    let ended = run(without("ENOSYS", "bpf,pidfd_open").arg("doctor"));
+    let mut unshare = Command::new("unshare");
+    let ended = run(unshare.arg("--net").args(words(&without("ENOSYS", "bpf,pidfd_open"))).arg("doctor"));
     assert_eq!(ended.code, Some(1));
     assert!(ended.stdout.contains("auto takes        poll"), "{}", ended.stdout);
     assert_eq!(run(&mut watcher(["doctor"])).code, Some(0));

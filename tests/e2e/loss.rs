@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, os::unix::fs::symlink, process::Command};
 
 use watcher::{
-    engine::{Engine, Outcome, Senses},
-    executor::watch::{Means, Watch},
+    engine::{Engine, Outcome, Told},
     kernel::{Exactness, Handles, Sizes},
     sources::{os_signals::OsSignals, ring::RingSource},
     sys::proc,
@@ -12,6 +11,7 @@ use watcher::{
 use watcher_core::{Comm, Event, Pid, Vigil};
 use watcher_tests::{
     program::built,
+    senses::{NEVER, senses},
     victim::{Victim, identity},
     wait,
 };
@@ -25,25 +25,16 @@ const SMALL: Sizes = Sizes { processes: HERD as u32, ring_bytes: 4096, ports: 64
 fn deaths_that_overflow_the_ring_are_counted_and_found_by_looking() {
     let mut herd = Victim::run(Command::new(built("herd")).arg(HERD.to_string()));
     let pids: Vec<_> = herd.next_word().split(' ').map(|pid| Pid::new(pid.parse().unwrap()).unwrap()).collect();
-    let Handles { ring, interest, starts, ports, programs } = Handles::load(SMALL, Exactness::AsOffered).unwrap();
+    let handles = Handles::load(SMALL, Exactness::AsOffered).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (mut told, mut with_stamp) = (BTreeMap::new(), 0);
     let outcome = runtime.block_on(async {
-        let tier = Senses {
-            ring: Some(RingSource::new(ring).unwrap()),
-            watch: Watch::new(Means::Ebpf {
-                interest: interest.into(),
-                starts: starts.into(),
-                ports: ports.into(),
-                programs,
-            })
-            .unwrap(),
-        };
         let vigil = Vigil::new(pids.iter().map(|pid| identity(*pid)));
-        let engine = Engine::begin(vigil, tier, OsSignals::listen().unwrap(), wait::DEADLINE);
+        let engine = Engine::begin(vigil, senses(handles), OsSignals::listen().unwrap(), NEVER);
         kill(pids[0]);
         engine
-            .run(|death| {
+            .run(|told_of| {
+                let Told::Death(death, _) = told_of else { panic!("{told_of:?}") };
                 if told.is_empty() {
                     // While the first death is being told nobody reads the ring: most of these do not fit.
                     pids.iter().skip(1).for_each(|pid| kill(*pid));

@@ -3,6 +3,7 @@
 mod blame;
 mod control;
 mod doctor;
+mod ends;
 mod explained;
 mod hostile;
 mod loss;

@@ -16,7 +16,7 @@ use watcher_tests::{
     wait::until,
 };
 
-const TIERS: [&str; 3] = ["ebpf", "pidfd", "poll"];
+const TIERS: [&str; 4] = ["ebpf", "pidfd", "connector", "poll"];
 
 fn watch(tier: &str, arguments: &[&str]) -> Command {
     watcher(["watch", "--tier", tier, "--interval", "0.05"].iter().chain(arguments))
@@ -111,7 +111,7 @@ fn a_process_that_dies_while_the_watch_begins_is_not_missed() {
 fn thousands_of_pids_from_standard_input() {
     let mut herd = Victim::run(Command::new(built("herd")).arg("3000"));
     let pids = herd.next_word();
-    for tier in ["ebpf", "pidfd"] {
+    for tier in ["ebpf", "connector", "pidfd"] {
         let mut running = Running::start(watch(tier, &["--json", "-"]).stdin(Stdio::piped()));
         running.child.stdin.take().unwrap().write_all(pids.as_bytes()).unwrap();
         assert_eq!(running.talk(), format!("watcher: watching 3000 processes by tier {tier}"));

@@ -84,7 +84,7 @@ fn the_leader_exits_first_and_is_not_a_death() {
         // Whether the leader has ended before or after it is watched must not matter: it is not the end.
         probe.watch(proc);
         wait::until("the leader is a zombie", || proc::facts(proc.pid).unwrap().unwrap().leader_zombie);
-        assert_eq!(look(proc), Look::Dying, "others live on, so it has not gone");
+        assert_eq!(look(proc), Look::Leaderless, "others live on, so it has not gone");
         victim.go();
         victim.expect("follower");
         assert_eq!(probe.record_by_now(), None, "the leader's end was taken for the process's");

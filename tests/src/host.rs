@@ -26,10 +26,12 @@ use crate::{
     wait::until,
 };
 
-/// The tiers that are as different as can be. What is published must be the same on both.
+/// A tier. What is published must be the same on each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
     Ebpf,
+    Pidfd,
+    Connector,
     Poll,
 }
 
@@ -37,6 +39,8 @@ impl Tier {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ebpf => "ebpf",
+            Self::Pidfd => "pidfd",
+            Self::Connector => "connector",
             Self::Poll => "poll",
         }
     }
@@ -58,8 +62,8 @@ pub fn tier_is_wanted(name: &str) -> bool {
     env::var("WATCHER_TEST_TIERS").map_or(true, |wanted| wanted.split(',').any(|wanted| wanted == name))
 }
 
-/// Both of them.
-pub const EACH_TIER: &[Tier] = &[Tier::Ebpf, Tier::Poll];
+/// All of them.
+pub const EACH_TIER: &[Tier] = &[Tier::Ebpf, Tier::Pidfd, Tier::Connector, Tier::Poll];
 
 /// Tells a story on each tier, at the same time.
 pub fn on_each_tier(story: impl Fn(Tier) + Sync) {

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, os::fd::AsFd};
 
 use rustix::event::epoll;
 use watcher::{
-    engine::{Engine, Senses},
-    executor::watch::{Means, Watch},
+    engine::{Engine, Told},
     kernel::{Exactness, Handles, Record, Sizes},
-    sources::{os_signals::OsSignals, ring::RingSource},
+    sources::os_signals::OsSignals,
     sys::clock,
 };
 use watcher_core::{Mono, ProcId, Vigil};
+use watcher_tests::senses::{NEVER, senses};
 
 use crate::{
     Scale,
@@ -55,21 +55,18 @@ fn sorted(herd: &Herd, known: &Known) -> Vec<u64> {
 /// The engine as it ships, from ring to report.
 fn engine(deaths: usize) -> Vec<u64> {
     let herd = Herd::gather(deaths);
-    let Handles { ring, interest, starts, ports, programs } =
-        Handles::load(Sizes::for_processes(deaths), Exactness::AsOffered).expect("root, and eBPF");
+    let handles = Handles::load(Sizes::for_processes(deaths), Exactness::AsOffered).expect("root, and eBPF");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut known = Known::new();
     runtime.block_on(async {
-        let watch =
-            Watch::new(Means::Ebpf { interest: interest.into(), starts: starts.into(), ports: ports.into(), programs })
-                .expect("an epoll set");
-        let senses = Senses { ring: Some(RingSource::new(ring).expect("a descriptor")), watch };
         let signals = OsSignals::listen().expect("signals");
         let vigil = Vigil::new(herd.members().iter().copied());
-        let engine = Engine::begin(vigil, senses, signals, std::time::Duration::from_secs(3600));
+        let engine = Engine::begin(vigil, senses(handles), signals, NEVER);
         herd.let_die();
-        let outcome = engine.run(|death| {
-            known.insert(death.proc, clock::now());
+        let outcome = engine.run(|told| {
+            if let Told::Death(death, _) = told {
+                known.insert(death.proc, clock::now());
+            }
             Ok(())
         });
         outcome.await.expect("it runs to the end");

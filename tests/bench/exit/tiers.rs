@@ -7,11 +7,17 @@ use std::{
     time::Duration,
 };
 
-use watcher::{engine::Engine, sources::os_signals::OsSignals, start, sys::clock};
+use watcher::{
+    engine::{Engine, Pace, Told},
+    sources::os_signals::OsSignals,
+    start,
+    sys::clock,
+};
 use watcher_core::{Tier, Vigil};
 use watcher_tests::{
     cost::{rss_mib, wake_ups},
     program::{Running, built, watcher},
+    senses::NEVER,
     victim::Victim,
 };
 
@@ -130,10 +136,12 @@ fn latency(tier: Tier, count: usize, deaths: usize) -> Result<Vec<u64>, String> 
         let signals = OsSignals::listen().expect("signals");
         let interval = Duration::from_secs(INTERVAL.parse().expect("seconds"));
         let vigil = Vigil::new(herd.members().iter().copied());
-        let engine = Engine::begin(vigil, choice.started, signals, interval);
+        let pace = Pace { looks: interval, ..NEVER };
+        let engine = Engine::begin(vigil, choice.started, signals, pace);
         herd.let_die();
         let mut known = Vec::with_capacity(deaths);
-        let outcome = engine.run(|death| {
+        let outcome = engine.run(|told| {
+            let Told::Death(death, _) = told else { return Err(io::Error::other(format!("{told:?}"))) };
             known.push((death.proc, clock::now()));
             // Ends the engine: the others live on.
             if known.len() == deaths { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }

@@ -53,7 +53,8 @@ fn a_killed_process_is_restarted_once_and_everything_is_counted() {
         ] {
             assert_eq!(environment.get(name), Some(&value), "{tier:?}: {name}");
         }
-        assert!(caused || tier == Tier::Poll);
+        // Before Linux 6.15 a pidfd does not tell how a process ended that was reaped at once.
+        assert!(caused || [Tier::Pidfd, Tier::Poll].contains(&tier));
         // Polling may find the remains before they are reaped.
         assert!(["down", "zombie"].contains(&environment["PS_REASON"]), "{}", environment["PS_REASON"]);
         assert_eq!(environment.get("PWD"), Some(&"/"));

@@ -210,6 +210,9 @@ pub(super) struct Watch {
     /// How often to look at processes that cannot be watched by events, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds, allow_negative_numbers = true)]
     pub(super) interval: Duration,
+    /// How often to look at all of them, however well the kernel tells of deaths: what fails silently is found so
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    pub(super) sweep: Duration,
     /// Say nothing on standard error but errors
     #[arg(long, short)]
     pub(super) quiet: bool,
@@ -223,6 +226,8 @@ pub(super) enum TierChoice {
     Ebpf,
     /// A descriptor for each process: events
     Pidfd,
+    /// The kernel's process connector: events
+    Connector,
     /// Looking at /proc at intervals
     Poll,
 }
@@ -233,12 +238,13 @@ impl TierChoice {
             Self::Auto => None,
             Self::Ebpf => Some(Tier::Ebpf),
             Self::Pidfd => Some(Tier::Pidfd),
+            Self::Connector => Some(Tier::Connector),
             Self::Poll => Some(Tier::Poll),
         }
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     const SHORTEST: f64 = 0.01;
     const LONGEST: f64 = 86_400.0;
     match text.parse() {

@@ -1,6 +1,6 @@
 //! `pcheck`: the watch over one pfile, in the foreground.
 
-use std::{io::IsTerminal as _, num::NonZeroUsize, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, num::NonZeroUsize, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, ValueEnum};
 use watcher_core::{
@@ -8,7 +8,10 @@ use watcher_core::{
     pfile::{RetryOver, UnknownOptions},
 };
 
-use super::{args::TierChoice, exit, output};
+use super::{
+    args::{self, TierChoice},
+    exit, output,
+};
 use crate::{
     control,
     executor::log::LogTo,
@@ -38,6 +41,9 @@ pub(super) struct Pcheck {
     /// How many restart scripts may run at once; by default as many as there are processors, and at least two
     #[arg(long, value_name = "COUNT")]
     scripts: Option<NonZeroUsize>,
+    /// How often to look at every watched process, however well the kernel tells of deaths: what fails silently is found so
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = args::seconds)]
+    sweep: Duration,
     /// Ignore options of entries that are not known, rather than refuse the pfile
     #[arg(long)]
     lenient: bool,
@@ -76,7 +82,7 @@ impl LogChoice {
 
 /// Runs the command.
 pub(super) fn run(arguments: &Pcheck) -> ExitCode {
-    let Pcheck { pfile, run_dir, log, tier, scripts, lenient, w } = arguments;
+    let Pcheck { pfile, run_dir, log, tier, scripts, sweep, lenient, w } = arguments;
     let (Some(pfile), false) = (pfile, *w) else {
         output::say_as("pcheck", "-w is not supported: what it does in the original is not published");
         return ExitCode::from(exit::STAND_IN_USAGE);
@@ -87,6 +93,7 @@ pub(super) fn run(arguments: &Pcheck) -> ExitCode {
         log: LogChoice::meaning(*log),
         tier: tier.wanted(),
         scripts: scripts.map(NonZeroUsize::get),
+        sweep_every: *sweep,
         unknown_options: if *lenient { UnknownOptions::Keep } else { UnknownOptions::Refuse },
     };
     match pcheck::run(&settings) {

@@ -11,7 +11,7 @@ use watcher_core::{Choice, Death, Ending, PassedOver, Pid, ProcId, Span, Tier, V
 
 use super::{args, exit, output};
 use crate::{
-    engine::{Engine, Outcome},
+    engine::{Engine, Outcome, Pace, Told},
     executor::inspect::{NotWatchable, identify},
     sources::os_signals::OsSignals,
     start,
@@ -55,12 +55,20 @@ async fn watch(arguments: &args::Watch, found: &Found) -> io::Result<ExitCode> {
         Err(tried) => return Ok(no_tier(arguments.tier.wanted(), &tried)),
     };
     start::privileges::keep_for_watching(&started.watch);
-    let engine = Engine::begin(Vigil::new(found.keys().copied()), started, signals, arguments.interval);
+    let pace = Pace { looks: arguments.interval, sweeps: arguments.sweep };
+    let engine = Engine::begin(Vigil::new(found.keys().copied()), started, signals, pace);
     if !arguments.quiet {
         tell_passed_over(&passed_over);
         output::say(&format!("watching {} by tier {tier}", processes(found.len())));
     }
-    let outcome = engine.run(|death| report(death, found, tier, arguments.json)).await?;
+    let tell = |told: Told<'_>| match told {
+        Told::Death(death, tier) => report(death, found, tier, arguments.json),
+        Told::TierLeft(left) => {
+            output::say(&left.to_string());
+            Ok(())
+        }
+    };
+    let outcome = engine.run(tell).await?;
     Ok(match outcome {
         Outcome::AllGone => ExitCode::from(exit::DONE),
         Outcome::Stopped { signal, alive } => {

@@ -4,19 +4,22 @@ pub mod monitor;
 pub mod patrol;
 mod vigil;
 
-use std::{io, time::Duration};
+use std::{fmt, io, time::Duration};
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
-pub use self::vigil::{Engine, Outcome};
+pub use self::vigil::{Engine, Outcome, Pace, Told};
 use crate::{executor::watch::Watch, sources::ring::RingSource, sys::clock};
-use watcher_core::Mono;
+use watcher_core::{Choice, Event, Mono, PassedOver, ProcId, Tier};
 
 /// When to look again at a ring whose counters do not add up yet.
 const SETTLE: Duration = Duration::from_millis(20);
 
-/// However well events arrive, every watched process is looked at this often.
-const SLOW_SWEEP: Duration = Duration::from_secs(300);
+/// However well events arrive, every watched process is looked at this often, unless something else is wanted.
+pub const SLOW_SWEEP: Duration = Duration::from_secs(300);
+
+/// How often processes are looked at that are dying and cannot tell of their end.
+const HURRY: Duration = Duration::from_millis(50);
 
 /// What a tier that works has to offer.
 #[derive(Debug)]
@@ -25,6 +28,65 @@ pub struct Senses {
     pub ring: Option<RingSource>,
     /// What watches.
     pub watch: Watch,
+    /// Starts the best tier after one that fails, for so many processes.
+    pub tier_after: fn(Tier, usize) -> Result<Choice<Self>, Vec<PassedOver>>,
+}
+
+/// A tier was left while running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TierLeft {
+    /// Which.
+    pub tier: Tier,
+    /// Why.
+    pub reason: String,
+    /// Tiers between it and the next that do not work.
+    pub passed_over: Vec<PassedOver>,
+    /// The one that is in use now.
+    pub now: Tier,
+}
+
+impl fmt::Display for TierLeft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tier, reason, passed_over, now } = self;
+        write!(f, "Tier {tier} left: {reason}; now tier {now}")?;
+        for PassedOver { tier, reason } in passed_over {
+            write!(f, " (tier {tier} passed over: {reason})")?;
+        }
+        Ok(())
+    }
+}
+
+impl Senses {
+    /// Waits until the kernel programs have told something, on the tier that has them.
+    async fn readable(ring: Option<&RingSource>) -> io::Result<()> {
+        match ring {
+            Some(ring) => ring.readable().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Goes over to the next tier that works, if this one fails. All of these are watched anew; who has gone is told of.
+    fn leave_if_failing(
+        &mut self,
+        watched: impl ExactSizeIterator<Item = ProcId>,
+        events: &mut Vec<Event>,
+    ) -> io::Result<Option<TierLeft>> {
+        let Some(reason) = self.watch.take_trouble() else { return Ok(None) };
+        let left = self.watch.tier();
+        let Choice { tier, started, passed_over } = (self.tier_after)(left, watched.len()).map_err(|tried| {
+            let tried = tried.iter().map(|PassedOver { tier, reason }| format!("; tier {tier}: {reason}"));
+            let tried: String = tried.collect();
+            io::Error::other(format!("tier {left} fails, and no other works: {reason}{tried}"))
+        })?;
+        let Self { ring, watch, tier_after: _ } = started;
+        // What the kernel programs have told until now explains deaths that would only be stated.
+        if let Some(old) = &mut self.ring {
+            old.drain(events);
+        }
+        self.ring = ring;
+        self.watch.change_over(watch, watched, events);
+        Ok(Some(TierLeft { tier: left, reason, passed_over, now: tier }))
+    }
 }
 
 /// Ticks that never come in a burst.
@@ -34,10 +96,10 @@ fn ticks(period: Duration) -> Interval {
     ticks
 }
 
-async fn readable(ring: Option<&RingSource>) -> io::Result<()> {
-    match ring {
-        Some(ring) => ring.readable().await,
-        None => std::future::pending().await,
+/// Ticks of another period from now on, if it is another one.
+fn keep_pace(in_use: &mut Interval, period: Duration) {
+    if in_use.period() != period {
+        *in_use = ticks(period);
     }
 }
 

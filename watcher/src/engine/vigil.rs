@@ -4,9 +4,9 @@ use std::{io, time::Duration};
 
 use tokio::time::sleep;
 use tracing::{debug, info};
-use watcher_core::{Death, Event, Outbox, Signal, Vigil, vigil::Action};
+use watcher_core::{Death, Event, Outbox, Signal, Tier, Vigil, vigil::Action};
 
-use super::{SETTLE, SLOW_SWEEP, Senses, readable, ticks};
+use super::{HURRY, SETTLE, Senses, TierLeft, keep_pace, ticks};
 use crate::{
     sources::{os_signals::OsSignals, ring::RingSource},
     sys::clock,
@@ -26,53 +26,77 @@ pub enum Outcome {
     },
 }
 
+/// What a vigil tells.
+#[derive(Clone, Copy, Debug)]
+pub enum Told<'a> {
+    /// A process has died; by which tier that was learned.
+    Death(&'a Death, Tier),
+    /// From now on another tier tells.
+    TierLeft(&'a TierLeft),
+}
+
+/// How often something is done that no event asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// A look at processes that cannot tell of themselves.
+    pub looks: Duration,
+    /// A look at all, however well events arrive.
+    pub sweeps: Duration,
+}
+
 /// Everything that one vigil needs.
 #[derive(Debug)]
 pub struct Engine {
     vigil: Vigil,
     senses: Senses,
     signals: OsSignals,
-    look_every: Duration,
+    pace: Pace,
     /// What was found while the vigil began.
     found: Vec<Event>,
 }
 
 impl Engine {
-    /// Begins to watch: from here on no death is missed. Processes that cannot tell of themselves are looked at every
-    /// `look_every`.
+    /// Begins to watch: from here on no death is missed.
     #[must_use]
-    pub fn begin(vigil: Vigil, mut senses: Senses, signals: OsSignals, look_every: Duration) -> Self {
+    pub fn begin(vigil: Vigil, mut senses: Senses, signals: OsSignals, pace: Pace) -> Self {
         let mut found = Vec::new();
         for proc in vigil.alive() {
             senses.watch.begin(proc, &mut found);
         }
-        Self { vigil, senses, signals, look_every, found }
+        Self { vigil, senses, signals, pace, found }
     }
 
-    /// Runs until all processes have gone or the operator stops it. `report` is called once for each death.
+    /// Runs until all processes have gone or the operator stops it. `tell` is called once for each death.
     ///
     /// # Errors
-    /// When a source fails for good, or `report` does.
-    pub async fn run(mut self, mut report: impl FnMut(&Death) -> io::Result<()>) -> io::Result<Outcome> {
-        let mut looks = ticks(self.look_every);
-        let mut sweeps = ticks(SLOW_SWEEP);
+    /// When no tier works any more, or `tell` fails.
+    pub async fn run(mut self, mut tell: impl FnMut(Told<'_>) -> io::Result<()>) -> io::Result<Outcome> {
+        let (mut looks, mut sweeps, mut hurry) = (ticks(self.pace.looks), ticks(self.pace.sweeps), ticks(HURRY));
         let mut events = std::mem::take(&mut self.found);
         loop {
-            if let Some(outcome) = self.turn(&mut events, &mut report)? {
+            if let Some(outcome) = self.turn(&mut events, &mut tell)? {
                 return Ok(outcome);
             }
-            let unsettled = self.senses.ring.as_ref().is_some_and(RingSource::is_unsettled);
+            if let Some(left) = self.senses.leave_if_failing(self.vigil.alive(), &mut events)? {
+                tell(Told::TierLeft(&left))?;
+                continue;
+            }
+            let Senses { ring, watch, .. } = &mut self.senses;
+            keep_pace(&mut looks, self.pace.looks / watch.slices());
+            let unsettled = ring.as_ref().is_some_and(RingSource::is_unsettled);
             tokio::select! {
                 biased;
-                readable = readable(self.senses.ring.as_ref()) => readable?,
-                readable = self.senses.watch.readable() => {
-                    readable?;
-                    self.senses.watch.drain(&mut events)?;
+                readable = Senses::readable(ring.as_ref()) => {
+                    if let Err(error) = readable {
+                        watch.fail(error.to_string());
+                    }
                 }
+                readable = watch.readable() => watch.drain(readable, &mut events),
                 () = sleep(SETTLE), if unsettled => {}
                 stop = self.signals.next() => events.push(stop),
-                _ = looks.tick(), if self.senses.watch.must_look() => self.senses.watch.look_again(&mut events),
-                _ = sweeps.tick(), if self.senses.ring.is_some() => self.sweep(&mut events),
+                _ = hurry.tick(), if watch.must_hurry() => watch.look_at_dying(&mut events),
+                _ = looks.tick(), if watch.must_look() => watch.look_again(&mut events),
+                _ = sweeps.tick(), if watch.tier().is_event_driven() => watch.sweep(self.vigil.alive(), &mut events),
             }
         }
     }
@@ -81,7 +105,7 @@ impl Engine {
     fn turn(
         &mut self,
         facts: &mut Vec<Event>,
-        report: &mut impl FnMut(&Death) -> io::Result<()>,
+        tell: &mut impl FnMut(Told<'_>) -> io::Result<()>,
     ) -> io::Result<Option<Outcome>> {
         let mut out = Outbox::default();
         loop {
@@ -103,10 +127,10 @@ impl Engine {
             for action in out.drain() {
                 match action {
                     Action::Unwatch(proc) => self.senses.watch.end(proc),
-                    Action::Report(death) => report(&death)?,
+                    Action::Report(death) => tell(Told::Death(&death, self.senses.watch.tier()))?,
                     Action::Sweep { lost } => {
                         info!(lost, "the kernel side could not deliver some records: looking at every process");
-                        self.sweep(facts);
+                        self.senses.watch.sweep(self.vigil.alive(), facts);
                     }
                     Action::Finish { stopped_by: None } => return Ok(Some(Outcome::AllGone)),
                     Action::Finish { stopped_by: Some(signal) } => {
@@ -114,12 +138,6 @@ impl Engine {
                     }
                 }
             }
-        }
-    }
-
-    fn sweep(&mut self, facts: &mut Vec<Event>) {
-        for proc in self.vigil.alive() {
-            self.senses.watch.check(proc, facts);
         }
     }
 }

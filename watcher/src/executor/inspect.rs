@@ -5,7 +5,10 @@ use std::io;
 use thiserror::Error;
 use watcher_core::{Ending, Pid, ProcId};
 
-use crate::sys::{capabilities, own, pidfd, proc, proc::Facts};
+use crate::sys::{
+    capabilities, own, pidfd, proc,
+    proc::{Facts, Followers},
+};
 
 /// Why a number given by somebody does not name a process that can be watched.
 #[derive(Debug, Error)]
@@ -90,8 +93,10 @@ pub fn identify(pid: Pid) -> Result<Facts, NotWatchable> {
 pub enum Look {
     /// It lives.
     Alive,
-    /// Its leading thread has begun to exit: the process may be on its way out, or other threads live on.
+    /// Its leading thread has begun to exit, and no other is known to live on.
     Dying,
+    /// Its leading thread has ended, but others live: that may be so for long.
+    Leaderless,
     /// It has gone.
     Gone,
     /// It has gone, but its parent has not taken notice.
@@ -114,9 +119,10 @@ fn look_closer(facts: &Facts) -> Look {
     if !facts.leader_zombie {
         return Look::Dying;
     }
-    match proc::has_live_followers(facts.proc.pid) {
-        Ok(false) => Look::Zombie(ending_of_zombie(facts)),
-        Ok(true) => Look::Dying,
+    match proc::followers(facts.proc.pid) {
+        Ok(Followers::Gone) => Look::Zombie(ending_of_zombie(facts)),
+        Ok(Followers::Leaving) => Look::Dying,
+        Ok(Followers::Alive) => Look::Leaderless,
         Err(_) => Look::Alive,
     }
 }

@@ -69,6 +69,17 @@ impl Pidfds {
         Ok(Held::Yes)
     }
 
+    /// Whether it is held.
+    #[must_use]
+    pub fn holds(&self, proc: ProcId) -> bool {
+        self.tokens.contains_key(&proc)
+    }
+
+    /// All that are held.
+    pub fn procs(&self) -> impl Iterator<Item = ProcId> + '_ {
+        self.tokens.keys().copied()
+    }
+
     /// Holds a process no longer.
     pub fn let_go(&mut self, proc: ProcId) {
         if let Some(token) = self.tokens.remove(&proc) {

@@ -1,15 +1,21 @@
 //! Watching processes, by whatever tier works on this host.
 
-use std::{collections::BTreeSet, io};
+use std::{collections::BTreeMap, io};
 
-use tracing::warn;
+use tracing::{debug, warn};
 use watcher_core::{Comm, Ending, Event, ProcId, Tier};
 
 use super::{
     inspect::{Look, look},
+    looks::Looks,
+    means::Means,
     pidfds::{Held, Pidfds},
 };
-use crate::kernel::{Interest, Lacking, Ports, Programs, Starts};
+use crate::kernel::{Lacking, Ports};
+
+/// So often a process that is dying, of which no descriptor tells, is looked at in a hurry while threads of it live on
+/// without their leader. After that they may do so for good.
+const HURRIED_LOOKS: u32 = 40;
 
 /// The watched processes, and what is needed to learn of their ends.
 #[derive(Debug)]
@@ -17,105 +23,62 @@ pub struct Watch {
     means: Means,
     pidfds: Pidfds,
     /// Those that can only be looked at, time and again.
-    looked_at: BTreeSet<ProcId>,
+    looked_at: Looks,
     /// Those whose end is near, and can only be looked for.
-    dying: BTreeSet<ProcId>,
+    dying: BTreeMap<ProcId, Dying>,
+    /// Why the tier can be trusted no longer.
+    trouble: Option<String>,
 }
 
-fn look_at(procs: &BTreeSet<ProcId>, events: &mut Vec<Event>) {
-    for &proc in procs {
-        match look(proc) {
-            Look::Alive | Look::Dying => {}
-            Look::Gone => events.push(Event::Gone { proc, ending: Ending::Unknown }),
-            Look::Zombie(ending) => events.push(Event::Zombie { proc, ending }),
-        }
-    }
-}
-
-/// The means of a tier.
-#[derive(Debug)]
-pub enum Means {
-    /// Kernel programs.
-    Ebpf {
-        /// The set that they filter by.
-        interest: Box<Interest>,
-        /// The names of programs whose starts they tell.
-        starts: Box<Starts>,
-        /// The ports whose sockets they count.
-        ports: Box<Ports>,
-        /// They live as long as this.
-        programs: Programs,
-    },
-    /// A pidfd each.
-    Pidfd,
-    /// `/proc`.
-    Poll,
+/// Why a process is taken for one that is dying.
+#[derive(Clone, Copy, Debug)]
+enum Dying {
+    /// Its end is awaited.
+    Awaited,
+    /// Its leader was seen to end. So often others were found to live on without it.
+    Leader { gone: u32 },
 }
 
 impl Watch {
     /// # Errors
     /// When no epoll set can be made.
     pub fn new(means: Means) -> io::Result<Self> {
-        Ok(Self { means, pidfds: Pidfds::new()?, looked_at: BTreeSet::new(), dying: BTreeSet::new() })
+        let (looked_at, dying) = (Looks::default(), BTreeMap::new());
+        Ok(Self { means, pidfds: Pidfds::new()?, looked_at, dying, trouble: None })
     }
 
     /// The tier that is in use.
     #[must_use]
     pub const fn tier(&self) -> Tier {
-        match self.means {
-            Means::Ebpf { .. } => Tier::Ebpf,
-            Means::Pidfd => Tier::Pidfd,
-            Means::Poll => Tier::Poll,
-        }
+        self.means.tier()
     }
 
     /// Whether the means work with the capabilities that are in effect.
     #[must_use]
     pub fn may_go_on(&self) -> bool {
-        match &self.means {
-            Means::Ebpf { interest, .. } => interest.is_open(),
-            Means::Pidfd | Means::Poll => true,
-        }
+        self.means.may_go_on()
     }
 
     /// What the kernel programs cannot do on this host, on the tier that has them.
     #[must_use]
     pub const fn lacking(&self) -> Option<&Lacking> {
-        match &self.means {
-            Means::Ebpf { programs, .. } => Some(programs.lacking()),
-            Means::Pidfd | Means::Poll => None,
-        }
+        self.means.lacking()
     }
 
     /// The ports whose sockets the kernel counts, on the tier that can.
     pub const fn ports(&mut self) -> Option<&mut Ports> {
-        match &mut self.means {
-            Means::Ebpf { ports, .. } => Some(ports),
-            Means::Pidfd | Means::Poll => None,
-        }
+        self.means.ports()
     }
 
     /// Wants to know of starts of the program with this base name. Says whether they will be told by events; one that came
     /// before this moment will not. A caller who is told no has to look for himself.
     pub fn expect(&mut self, name: &[u8]) -> bool {
-        match &mut self.means {
-            Means::Ebpf { starts, .. } => match starts.expect(Comm::of_program(name)) {
-                Ok(()) => true,
-                Err(error) => {
-                    warn!(%error, name = %String::from_utf8_lossy(name), "starts of this program are not told");
-                    false
-                }
-            },
-            Means::Pidfd | Means::Poll => false,
-        }
+        self.means.expect(Comm::of_program(name))
     }
 
     /// Takes back one call of [`Self::expect`] that was answered with yes.
     pub fn expect_no_more(&mut self, name: &[u8]) {
-        match &mut self.means {
-            Means::Ebpf { starts, .. } => starts.expect_no_more(Comm::of_program(name)),
-            Means::Pidfd | Means::Poll => {}
-        }
+        self.means.expect_no_more(Comm::of_program(name));
     }
 
     /// Watches a process. One that has gone meanwhile is told of at once.
@@ -129,22 +92,40 @@ impl Watch {
                     self.hold(proc, events);
                 }
             },
-            Means::Pidfd => self.hold(proc, events),
-            Means::Poll => {
-                self.looked_at.insert(proc);
+            Means::Pidfd { .. } => self.hold(proc, events),
+            Means::Connector { watched, .. } => {
+                watched.insert(proc.pid, proc);
+                // The same.
+                self.check(proc, events);
             }
+            Means::Poll => self.looked_at.insert(proc),
         }
     }
 
     /// A watched process is dying, or was told to: its end is wanted as soon as it comes, whatever the tier.
     pub fn await_end(&mut self, proc: ProcId, events: &mut Vec<Event>) {
+        if !self.hold_dying(proc, events) {
+            self.dying.insert(proc, Dying::Awaited);
+        }
+    }
+
+    /// Its leader was seen to end, and others may live on: of their end only its pidfd tells.
+    fn await_end_of_others(&mut self, proc: ProcId, events: &mut Vec<Event>) {
+        if !self.hold_dying(proc, events) {
+            self.dying.entry(proc).or_insert(Dying::Leader { gone: 0 });
+        }
+    }
+
+    fn hold_dying(&mut self, proc: ProcId, events: &mut Vec<Event>) -> bool {
         match self.pidfds.hold(proc) {
             Ok(Held::Yes) => {}
             Ok(Held::Gone) => events.push(Event::Gone { proc, ending: Ending::Unknown }),
-            Err(_no_pidfds) => {
-                self.dying.insert(proc);
+            Err(error) => {
+                debug!(%error, pid = %proc.pid, "no pidfd for this process: it is looked at in a hurry");
+                return false;
             }
         }
+        true
     }
 
     /// Whether some processes are dying that have to be looked at, and often.
@@ -154,28 +135,62 @@ impl Watch {
     }
 
     /// Looks at those.
-    pub fn look_at_dying(&self, events: &mut Vec<Event>) {
-        look_at(&self.dying, events);
+    pub fn look_at_dying(&mut self, events: &mut Vec<Event>) {
+        self.dying.retain(|&proc, dying| {
+            match (look(proc), dying) {
+                (Look::Alive | Look::Dying | Look::Leaderless, Dying::Awaited)
+                | (Look::Dying, Dying::Leader { .. }) => {}
+                // One of the others has taken the leader's place: it runs another program now.
+                (Look::Alive, Dying::Leader { .. }) => return false,
+                (Look::Leaderless, Dying::Leader { gone }) => {
+                    *gone += 1;
+                    if *gone == HURRIED_LOOKS {
+                        self.looked_at.insert(proc);
+                        return false;
+                    }
+                }
+                (Look::Gone, _) => events.push(Event::Gone { proc, ending: Ending::Unknown }),
+                (Look::Zombie(ending), _) => events.push(Event::Zombie { proc, ending }),
+            }
+            true
+        });
     }
 
     /// Watches a process no longer.
     pub fn end(&mut self, proc: ProcId) {
-        if let Means::Ebpf { interest, .. } = &mut self.means {
-            interest.unwatch(proc);
-        }
+        self.means.end(proc);
         self.pidfds.let_go(proc);
-        self.looked_at.remove(&proc);
+        self.looked_at.remove(proc);
         self.dying.remove(&proc);
     }
 
     /// Looks at a process that events should tell of, since one may have been missed.
-    pub fn check(&mut self, proc: ProcId, events: &mut Vec<Event>) {
+    fn check(&mut self, proc: ProcId, events: &mut Vec<Event>) {
         match look(proc) {
             Look::Alive => {}
-            Look::Dying => self.hold(proc, events),
+            Look::Dying | Look::Leaderless => self.await_end_of_others(proc, events),
             Look::Gone => events.push(Event::Gone { proc, ending: Ending::Unknown }),
             Look::Zombie(ending) => events.push(Event::Zombie { proc, ending }),
         }
+    }
+
+    /// Looks at all of these, and at the means of the tier: who is found dead, and should have been told of long ago, shows
+    /// that they fail.
+    pub fn sweep(&mut self, watched: impl IntoIterator<Item = ProcId>, events: &mut Vec<Event>) {
+        for proc in watched {
+            let found = events.len();
+            self.check(proc, events);
+            // Those that are held, or were seen to be dying, did so before the means knew them, or were told of.
+            let was_for_the_means = !self.pidfds.holds(proc) && !self.dying.contains_key(&proc);
+            if events.len() > found
+                && was_for_the_means
+                && let Some(reason) = self.means.why_untold(proc)
+            {
+                self.fail(reason);
+            }
+        }
+        // What can be read no more says so.
+        self.drain(Ok(()), events);
     }
 
     /// Whether some processes have to be looked at time and again.
@@ -184,25 +199,78 @@ impl Watch {
         !self.looked_at.is_empty()
     }
 
-    /// Looks at those processes.
-    pub fn look_again(&self, events: &mut Vec<Event>) {
-        look_at(&self.looked_at, events);
+    /// In how many slices those are looked at, for none of them to take long.
+    #[must_use]
+    pub fn slices(&self) -> u32 {
+        self.looked_at.slices()
     }
 
-    /// Waits until a process whose pidfd is held has gone.
+    /// Looks at the next slice of those processes.
+    pub fn look_again(&mut self, events: &mut Vec<Event>) {
+        for proc in self.looked_at.next_slice() {
+            match look(proc) {
+                Look::Alive | Look::Dying | Look::Leaderless => {}
+                Look::Gone => events.push(Event::Gone { proc, ending: Ending::Unknown }),
+                Look::Zombie(ending) => events.push(Event::Zombie { proc, ending }),
+            }
+        }
+    }
+
+    /// Waits until there is something to be taken by [`Self::drain`].
     ///
     /// # Errors
     /// When descriptors cannot be watched any more.
     pub async fn readable(&self) -> io::Result<()> {
-        self.pidfds.readable().await
+        tokio::select! {
+            readable = self.pidfds.readable() => readable,
+            readable = self.means.readable() => readable,
+        }
     }
 
-    /// Tells of the processes whose pidfds are held and which have gone.
-    ///
-    /// # Errors
-    /// When descriptors cannot be read any more.
-    pub fn drain(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
-        self.pidfds.drain(events)
+    /// Tells of the processes whose pidfds are held and which have gone, and what the process connector tells, once that is
+    /// readable, or failed to be.
+    pub fn drain(&mut self, readable: io::Result<()>, events: &mut Vec<Event>) {
+        let mut ends = Vec::new();
+        let drained = readable.and_then(|()| self.means.drain(&mut ends, events));
+        if let Err(error) = drained.and_then(|()| self.pidfds.drain(events)) {
+            self.fail(error.to_string());
+        }
+        for (proc, status) in ends {
+            // Of the leader alone, if others live. Then it is a zombie for as long as they do, and is held by now; if it
+            // was reaped it was the last one, or ended together with all others.
+            let told = Ending::from_wait_status(status);
+            match look(proc) {
+                // An earlier owner of the pid has ended.
+                Look::Alive => {}
+                Look::Dying | Look::Leaderless => self.await_end_of_others(proc, events),
+                Look::Gone => events.push(Event::Gone { proc, ending: told }),
+                Look::Zombie(Ending::Unknown) => events.push(Event::Zombie { proc, ending: told }),
+                Look::Zombie(ending) => events.push(Event::Zombie { proc, ending }),
+            }
+        }
+    }
+
+    /// The tier can be trusted no longer.
+    pub fn fail(&mut self, reason: String) {
+        self.trouble.get_or_insert(reason);
+    }
+
+    /// Why it cannot, once.
+    pub fn take_trouble(&mut self) -> Option<String> {
+        self.trouble.take()
+    }
+
+    /// Goes over to the means of another tier: whoever is watched is so by these from now on, whoever was about to end still
+    /// is, and who has gone meanwhile is told of.
+    pub fn change_over(&mut self, other: Self, watched: impl IntoIterator<Item = ProcId>, events: &mut Vec<Event>) {
+        let before = std::mem::replace(self, other);
+        for proc in before.pidfds.procs().chain(before.dying.keys().copied()) {
+            self.await_end(proc, events);
+        }
+        for proc in watched {
+            self.begin(proc, events);
+            self.check(proc, events);
+        }
     }
 
     fn hold(&mut self, proc: ProcId, events: &mut Vec<Event>) {

@@ -54,6 +54,18 @@ impl Interest {
         self.set_bit(pid, false);
     }
 
+    /// Whether the kernel programs have still to report the death of this process: whoever reports it takes it out.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub fn is_unreported(&self, ProcId { pid, start }: ProcId) -> Result<bool, MapError> {
+        match self.table.get(&pid.number(), 0) {
+            Ok(Plain(watched)) => Ok(watched.start_ticks == start.0),
+            Err(MapError::KeyNotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn set_bit(&self, pid: Pid, watched: bool) {
         // A pid beyond the bitmap does not exist on any kernel: see `PID_LIMIT`.
         let Some(word) = self.bits.word(word_of(pid.number()) as usize) else { return };

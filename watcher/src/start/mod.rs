@@ -4,13 +4,17 @@ pub mod monitor;
 pub mod pcheck;
 pub mod privileges;
 
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use watcher_core::{Choice, PassedOver, Tier, choose};
 
 use crate::{
     engine::Senses,
-    executor::watch::{Means, Watch},
+    executor::{
+        means::{Means, OnDemand},
+        proc_events::ProcEvents,
+        watch::Watch,
+    },
     kernel::{Exactness, Handles, Sizes},
     sources::ring::RingSource,
     sys::{limits, own, pidfd},
@@ -25,6 +29,11 @@ pub fn tier(wanted: Option<Tier>, processes: usize) -> Result<Choice<Senses>, Ve
     choose(tiers, |tier| attempt(tier, processes))
 }
 
+/// Starts the best tier that works of those that come after one, since that fails.
+fn tier_after(failed: Tier, processes: usize) -> Result<Choice<Senses>, Vec<PassedOver>> {
+    choose(Tier::ALL.into_iter().filter(|tier| *tier > failed), |tier| attempt(tier, processes))
+}
+
 fn attempt(tier: Tier, processes: usize) -> Result<Senses, String> {
     let sentence = |error: io::Error| error.to_string();
     proc_works()?;
@@ -37,13 +46,19 @@ fn attempt(tier: Tier, processes: usize) -> Result<Senses, String> {
         }
         Tier::Pidfd => {
             pidfd_works(processes)?;
-            (None, Means::Pidfd)
+            (None, Means::Pidfd { starts: OnDemand::default() })
         }
-        Tier::Connector => return Err("not built into this version of watcher yet".to_owned()),
+        Tier::Connector => {
+            let events = ProcEvents::open(processes.saturating_add(STRANGERS))?.into();
+            (None, Means::Connector { events, watched: BTreeMap::new() })
+        }
         Tier::Poll => (None, Means::Poll),
     };
-    Ok(Senses { ring, watch: Watch::new(means).map_err(sentence)? })
+    Ok(Senses { ring, watch: Watch::new(means).map_err(sentence)?, tier_after })
 }
+
+/// So many others may end at once before some news is lost.
+const STRANGERS: usize = 4096;
 
 /// Descriptors that are wanted for other things than processes.
 const OTHER_DESCRIPTORS: u64 = 64;

@@ -6,6 +6,7 @@ use std::{
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     thread,
+    time::Duration,
 };
 
 use watcher_core::{
@@ -34,7 +35,7 @@ use crate::{
 };
 
 /// How long the log may take for what it has to say of a start that failed.
-const LAST_LINES: std::time::Duration = std::time::Duration::from_secs(1);
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// What pcheck is told on its command line.
 #[derive(Clone, Debug)]
@@ -51,6 +52,8 @@ pub struct Settings {
     pub scripts: Option<usize>,
     /// What to do about options that are not known.
     pub unknown_options: UnknownOptions,
+    /// However well events arrive, every watched process is looked at this often.
+    pub sweep_every: Duration,
 }
 
 /// Why it did not start, or did not go on.
@@ -169,7 +172,8 @@ async fn patrol(settings: &Settings, prepared: Prepared, signals: OsSignals, mut
         log.tell(Level::Warning, trouble.as_bytes());
     }
     find_left(&rules, &mut saved);
+    let sweep_every = settings.sweep_every;
     let hands = Hands::new(run_dir, log, store, Scripts::new()?, reader);
     let fleet = Fleet::new(rules, at_once, &saved).asking_at_most(probes_at_once());
-    Ok(Patrol::new(Parts { fleet, senses, hands, signals, control, pfile }).run().await?)
+    Ok(Patrol::new(Parts { fleet, senses, hands, signals, control, pfile, sweep_every }).run().await?)
 }

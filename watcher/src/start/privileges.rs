@@ -24,18 +24,19 @@ const AT_THE_READY: CapabilitySet = CapabilitySet::SYS_ADMIN;
 
 /// Whoever watches processes gives up the rest. From here on threads may be made.
 pub fn keep_for_watching(watch: &Watch) {
-    let of_tier = match watch.tier() {
-        Tier::Connector => CapabilitySet::NET_ADMIN,
-        Tier::Ebpf | Tier::Pidfd | Tier::Poll => CapabilitySet::empty(),
+    let running = FILES | PROCESSES;
+    let at_the_ready = match watch.tier() {
+        // What tells of starts on tier pidfd, and of deaths where a better tier fails.
+        Tier::Ebpf | Tier::Pidfd | Tier::Connector => AT_THE_READY | CapabilitySet::NET_ADMIN,
+        Tier::Poll => AT_THE_READY,
     };
-    let running = FILES | PROCESSES | of_tier;
-    give_up_all_but(running, AT_THE_READY | CapabilitySet::BPF);
+    give_up_all_but(running, at_the_ready | CapabilitySet::BPF);
     // Before Linux 5.19 every call of bpf() takes the capability, also one about a map that is open already.
     let of_maps = if watch.may_go_on() { CapabilitySet::empty() } else { CapabilitySet::BPF };
     if !of_maps.is_empty() {
         debug!("this kernel wants CAP_BPF also for what is loaded already: it is kept");
     }
-    give_up_all_but(running | of_maps, AT_THE_READY);
+    give_up_all_but(running | of_maps, at_the_ready);
 }
 
 /// Whoever only asks services gives up the rest.

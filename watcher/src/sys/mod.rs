@@ -15,6 +15,7 @@ pub mod own;
 pub mod pidfd;
 pub mod pod;
 pub mod proc;
+pub mod proc_connector;
 pub mod proc_table;
 pub mod raw_tracepoint;
 pub mod readable;

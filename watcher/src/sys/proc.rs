@@ -86,26 +86,47 @@ pub fn owner(pid: Pid) -> io::Result<Option<u32>> {
     }
 }
 
+/// The threads of a process that are not its leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Followers {
+    /// None of them lives.
+    Gone,
+    /// Each of them has begun to exit, or has done so.
+    Leaving,
+    /// One of them lives.
+    Alive,
+}
+
+/// How those of this process stand.
+///
+/// # Errors
+/// When its threads cannot be looked at.
+pub fn followers(pid: Pid) -> io::Result<Followers> {
+    let threads = match fs::read_dir(format!("/proc/{pid}/task")) {
+        Ok(threads) => threads,
+        Err(error) if no_such_process(&error) => return Ok(Followers::Gone),
+        Err(error) => return Err(error),
+    };
+    let mut found = Followers::Gone;
+    for thread in threads {
+        let name = thread?.file_name();
+        let tid = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::new);
+        let Some(tid) = tid.filter(|tid| *tid != pid) else { continue };
+        match facts(tid)? {
+            Some(facts) if !facts.leader_exiting => return Ok(Followers::Alive),
+            Some(facts) if !facts.leader_zombie => found = Followers::Leaving,
+            Some(_) | None => {}
+        }
+    }
+    Ok(found)
+}
+
 /// Whether a thread of this process lives that is not its leader.
 ///
 /// # Errors
 /// When its threads cannot be looked at.
 pub fn has_live_followers(pid: Pid) -> io::Result<bool> {
-    let threads = match fs::read_dir(format!("/proc/{pid}/task")) {
-        Ok(threads) => threads,
-        Err(error) if no_such_process(&error) => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    for thread in threads {
-        let name = thread?.file_name();
-        let tid = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::new);
-        if let Some(tid) = tid.filter(|tid| *tid != pid)
-            && facts(tid)?.is_some_and(|facts| !facts.leader_zombie)
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(followers(pid)? != Followers::Gone)
 }
 
 /// Whether there is a process with this number, be it hidden in `/proc` or a zombie.

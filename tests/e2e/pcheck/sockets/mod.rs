@@ -4,6 +4,7 @@
 //! a network namespace of its own, since some of what is counted is counted for a whole one. They are told at the same time.
 
 mod flood;
+mod host;
 mod minute;
 mod queue;
 mod spent;
@@ -20,7 +21,7 @@ use watcher::sys::sock_diag::SockDiag;
 use watcher_core::Pid;
 use watcher_tests::{
     block::Block,
-    host::{EACH_TIER, Host, Service, Tier, signal},
+    host::{Host, Service, Tier, signal},
     netns,
     pcheck::Pcheck,
     server::free_port,
@@ -30,26 +31,31 @@ use watcher_tests::{
 
 const EBPF: &[Tier] = &[Tier::Ebpf];
 
+/// These are told in network namespaces of their own, where there is no process connector.
+const TIERS: &[Tier] = &[Tier::Ebpf, Tier::Pidfd, Tier::Poll];
+
 #[test]
 fn stories_that_are_told_at_the_same_time() {
     at_the_same_time(&[
-        ("nobody accepts, and it is only told", EACH_TIER, &queue::nobody_accepts_and_it_is_only_told),
-        ("nobody accepts, and it is a stall", EACH_TIER, &queue::nobody_accepts_and_it_is_a_stall),
-        ("a pause", EACH_TIER, &queue::a_pause),
-        ("one port in two namespaces", EACH_TIER, &queue::one_port_in_two_namespaces),
-        ("connections that are not closed", EACH_TIER, &spent::connections_that_are_not_closed),
-        ("one connection that is not closed for long", EACH_TIER, &spent::one_that_is_not_closed_for_long),
+        ("nobody accepts, and it is only told", TIERS, &queue::nobody_accepts_and_it_is_only_told),
+        ("nobody accepts, and it is a stall", TIERS, &queue::nobody_accepts_and_it_is_a_stall),
+        ("a pause", TIERS, &queue::a_pause),
+        ("one port in two namespaces", TIERS, &queue::one_port_in_two_namespaces),
+        ("connections that are not closed", TIERS, &spent::connections_that_are_not_closed),
+        ("one connection that is not closed for long", TIERS, &spent::one_that_is_not_closed_for_long),
         ("connections that are not closed for too long", EBPF, &spent::and_that_is_a_stall),
-        ("descriptors", EACH_TIER, &spent::descriptors),
-        ("nobody listens any more", EACH_TIER, &spent::nobody_listens_any_more),
-        ("a SYN flood", EACH_TIER, &flood::from_another_namespace),
-        ("a SYN flood on a short queue", EACH_TIER, &flood::on_a_short_queue),
+        ("descriptors", TIERS, &spent::descriptors),
+        ("nobody listens any more", TIERS, &spent::nobody_listens_any_more),
+        ("a SYN flood", TIERS, &flood::from_another_namespace),
+        ("a SYN flood on a short queue", TIERS, &flood::on_a_short_queue),
         ("a SYN flood that does not fill the backlog", EBPF, &flood::that_does_not_fill_the_backlog),
-        ("many healthy connections", EACH_TIER, &well::many_healthy_connections),
-        ("workers that share a port", EACH_TIER, &well::workers_that_share_a_port),
-        ("both families on one port", EACH_TIER, &well::both_families_on_one_port),
-        ("IPv6 alone", EACH_TIER, &well::ipv6_alone),
-        ("IPv6 alone, and nobody listens any more", EACH_TIER, &spent::nobody_listens_by_ipv6),
+        ("no local port is left", EBPF, &host::no_local_port_is_left),
+        ("TCP gets no memory", EBPF, &host::tcp_gets_no_memory),
+        ("many healthy connections", TIERS, &well::many_healthy_connections),
+        ("workers that share a port", TIERS, &well::workers_that_share_a_port),
+        ("both families on one port", TIERS, &well::both_families_on_one_port),
+        ("IPv6 alone", TIERS, &well::ipv6_alone),
+        ("IPv6 alone, and nobody listens any more", TIERS, &spent::nobody_listens_by_ipv6),
     ]);
 }
 

@@ -2,11 +2,7 @@
 
 mod asked;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use tokio::{
     sync::{broadcast, oneshot},
@@ -19,16 +15,13 @@ use watcher_core::{
     pfile::{AbsolutePath, Bytes},
 };
 
-use super::{SETTLE, SLOW_SWEEP, Senses, readable, tick, ticks, until};
+use super::{HURRY, SETTLE, Senses, keep_pace, tick, ticks, until};
 use crate::{
     control::{Line, Reply, Server},
     executor::{hands::Hands, ports::PortWatch, scripts, service, signals},
     sources::{os_signals::OsSignals, ring::RingSource},
     sys::{clock, heap},
 };
-
-/// How often processes are looked at that are dying and cannot tell of their end.
-const HURRY: Duration = Duration::from_millis(50);
 
 /// So often other things come before a deadline that is due.
 const PATIENCE: u32 = 32;
@@ -56,10 +49,11 @@ pub struct Patrol {
     passed_over: u32,
     /// Who follows what happens.
     followers: broadcast::Sender<Line>,
-    /// Names of programs whose starts the kernel tells.
-    expected: BTreeSet<Bytes>,
+    /// Names of programs that are waited for, and whether their starts are told.
+    expected: BTreeMap<Bytes, bool>,
     /// Ports whose sockets are watched.
     ports: PortWatch,
+    sweep_every: Duration,
 }
 
 /// What a patrol is made of.
@@ -77,6 +71,8 @@ pub struct Parts {
     pub control: Server,
     /// The full path of the pfile.
     pub pfile: AbsolutePath,
+    /// However well events arrive, every watched process is looked at this often.
+    pub sweep_every: Duration,
 }
 
 /// Ticks that are wanted at some times only.
@@ -92,7 +88,7 @@ impl Patrol {
     /// Ready to run.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { fleet, senses, hands, signals, control, pfile } = parts;
+        let Parts { fleet, senses, hands, signals, control, pfile, sweep_every } = parts;
         Self {
             fleet,
             senses,
@@ -106,20 +102,20 @@ impl Patrol {
             is_ready: false,
             passed_over: 0,
             followers: broadcast::Sender::new(FOLLOWED),
-            expected: BTreeSet::new(),
+            expected: BTreeMap::new(),
             ports: PortWatch::default(),
+            sweep_every,
         }
     }
 
     /// Watches until the operator, or an entry whose retries are used up, ends it.
     ///
     /// # Errors
-    /// When a source fails for good.
+    /// When no tier works any more.
     pub async fn run(mut self) -> io::Result<Finish> {
-        let mut interval_s = self.fleet.monitor_interval().seconds();
         let mut due = Ticks {
-            looks: ticks(Duration::from_secs(interval_s.into())),
-            sweeps: ticks(SLOW_SWEEP),
+            looks: ticks(self.look_every()),
+            sweeps: ticks(self.sweep_every),
             hurry: ticks(HURRY),
             tend: ticks(scripts::TEND_EVERY),
             watchdog: service::watchdog_period().map(ticks),
@@ -135,27 +131,42 @@ impl Patrol {
                 self.end().await;
                 return Ok(finish);
             }
-            let in_force = self.fleet.monitor_interval().seconds();
-            if in_force != interval_s {
-                interval_s = in_force;
-                due.looks = ticks(Duration::from_secs(interval_s.into()));
+            if self.leave_tier_if_failing(&mut events)? {
+                continue;
             }
+            keep_pace(&mut due.looks, self.look_every());
             self.wait(&mut due, &mut events).await?;
         }
+    }
+
+    /// From one slice of the processes that have to be looked at to the next.
+    fn look_every(&self) -> Duration {
+        Duration::from_secs(self.fleet.monitor_interval().seconds().into()) / self.senses.watch.slices()
+    }
+
+    /// Says whether another tier is in use now.
+    fn leave_tier_if_failing(&mut self, events: &mut Vec<Event>) -> io::Result<bool> {
+        let Some(left) = self.senses.leave_if_failing(self.fleet.watched(), events)? else { return Ok(false) };
+        self.hands.say(Level::Warning, &left.to_string());
+        for (name, is_told) in &mut self.expected {
+            *is_told = self.senses.watch.expect(name.as_slice());
+        }
+        Ok(true)
     }
 
     /// Waits until something happens.
     async fn wait(&mut self, due: &mut Ticks, events: &mut Vec<Event>) -> io::Result<()> {
         let unsettled = self.senses.ring.as_ref().is_some_and(RingSource::is_unsettled);
         let deadline = self.fleet.next_deadline();
-        let Senses { ring, watch } = &mut self.senses;
+        let Senses { ring, watch, tier_after: _ } = &mut self.senses;
         tokio::select! {
             biased;
-            readable = readable(ring.as_ref()) => readable?,
-            readable = watch.readable() => {
-                readable?;
-                watch.drain(events)?;
+            readable = Senses::readable(ring.as_ref()) => {
+                if let Err(error) = readable {
+                    watch.fail(error.to_string());
+                }
             }
+            readable = watch.readable() => watch.drain(readable, events),
             () = self.hands.ready(events) => {}
             event = self.signals.next() => events.push(event),
             request = self.control.next() => self.serve(request, events),
@@ -165,9 +176,7 @@ impl Patrol {
             _ = due.looks.tick(), if watch.must_look() => watch.look_again(events),
             _ = due.sweeps.tick() => {
                 self.hands.tend_slowly();
-                for proc in self.fleet.watched() {
-                    watch.check(proc, events);
-                }
+                watch.sweep(self.fleet.watched(), events);
             }
             () = tick(due.watchdog.as_mut()), if due.watchdog.is_some() => service::watchdog(),
             // Last, when nothing else is there to be told: a deadline must not judge what happened in time, such as
@@ -252,22 +261,17 @@ impl Patrol {
             match action {
                 Action::AwaitEnd(proc) => self.senses.watch.await_end(proc, facts),
                 Action::Expect(name) => {
-                    if self.senses.watch.expect(name.as_slice()) {
-                        self.expected.insert(name);
-                    }
+                    let is_told = self.senses.watch.expect(name.as_slice());
+                    self.expected.insert(name, is_told);
                 }
                 Action::ExpectNoMore(name) => {
-                    if self.expected.remove(&name) {
+                    if self.expected.remove(&name) == Some(true) {
                         self.senses.watch.expect_no_more(name.as_slice());
                     }
                 }
                 Action::Finish(how) => finish = Some(how),
                 Action::Reply { request, answer } => self.reply(request, Reply::Answer(answer)),
-                Action::Sweep => {
-                    for proc in self.fleet.watched() {
-                        self.senses.watch.check(proc, facts);
-                    }
-                }
+                Action::Sweep => self.senses.watch.sweep(self.fleet.watched(), facts),
                 Action::Unwatch(proc) => self.senses.watch.end(proc),
                 Action::Watch(proc) => self.senses.watch.begin(proc, facts),
                 Action::Dump => self.hands.trace.want_dump(),

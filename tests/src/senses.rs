@@ -1,0 +1,24 @@
+//! The kernel programs as an engine has them, with no other tier to go over to.
+
+use watcher::{
+    engine::{Pace, Senses},
+    executor::{means::Means, watch::Watch},
+    kernel::Handles,
+    sources::ring::RingSource,
+};
+
+use crate::wait::DEADLINE;
+
+/// Nothing is looked at within a test unless events ask for it.
+pub const NEVER: Pace = Pace { looks: DEADLINE, sweeps: DEADLINE };
+
+/// Made inside a runtime.
+pub fn senses(handles: Handles) -> Senses {
+    let Handles { ring, interest, starts, ports, programs } = handles;
+    let (interest, starts, ports) = (interest.into(), starts.into(), ports.into());
+    Senses {
+        ring: Some(RingSource::new(ring).expect("a descriptor")),
+        watch: Watch::new(Means::Ebpf { interest, starts, ports, programs }).expect("an epoll set"),
+        tier_after: |_, _| Err(Vec::new()),
+    }
+}

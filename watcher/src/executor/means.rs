@@ -1,0 +1,201 @@
+//! What each tier has to learn of ends and starts by.
+
+use std::{collections::BTreeMap, future::pending, io};
+
+use tracing::warn;
+use watcher_core::{Comm, Event, Pid, ProcId, Tier};
+
+use super::proc_events::{LeaderExit, ProcEvents};
+use crate::kernel::{Interest, Lacking, Ports, Programs, Starts};
+
+/// The means of a tier.
+#[derive(Debug)]
+pub enum Means {
+    /// Kernel programs.
+    Ebpf {
+        /// The set that they filter by.
+        interest: Box<Interest>,
+        /// The names of programs whose starts they tell.
+        starts: Box<Starts>,
+        /// The ports whose sockets they count.
+        ports: Box<Ports>,
+        /// They live as long as this.
+        programs: Programs,
+    },
+    /// A pidfd each.
+    Pidfd {
+        /// What tells of starts, while one is expected, where that is allowed.
+        starts: OnDemand,
+    },
+    /// The process connector.
+    Connector {
+        /// It.
+        events: Box<ProcEvents>,
+        /// Whose ends are wanted.
+        watched: BTreeMap<Pid, ProcId>,
+    },
+    /// `/proc`.
+    Poll,
+}
+
+/// The process connector, while it is needed.
+#[derive(Debug, Default)]
+pub enum OnDemand {
+    /// It was never needed, or is not any more.
+    #[default]
+    Closed,
+    /// It is needed.
+    Open(Box<ProcEvents>),
+    /// It does not work here.
+    Refused,
+}
+
+impl Means {
+    pub(super) const fn tier(&self) -> Tier {
+        match self {
+            Self::Ebpf { .. } => Tier::Ebpf,
+            Self::Pidfd { .. } => Tier::Pidfd,
+            Self::Connector { .. } => Tier::Connector,
+            Self::Poll => Tier::Poll,
+        }
+    }
+
+    pub(super) fn may_go_on(&self) -> bool {
+        match self {
+            Self::Ebpf { interest, .. } => interest.is_open(),
+            Self::Pidfd { .. } | Self::Connector { .. } | Self::Poll => true,
+        }
+    }
+
+    pub(super) const fn lacking(&self) -> Option<&Lacking> {
+        match self {
+            Self::Ebpf { programs, .. } => Some(programs.lacking()),
+            Self::Pidfd { .. } | Self::Connector { .. } | Self::Poll => None,
+        }
+    }
+
+    pub(super) const fn ports(&mut self) -> Option<&mut Ports> {
+        match self {
+            Self::Ebpf { ports, .. } => Some(ports),
+            Self::Pidfd { .. } | Self::Connector { .. } | Self::Poll => None,
+        }
+    }
+
+    pub(super) fn expect(&mut self, name: Comm) -> bool {
+        let expected = match self {
+            Self::Ebpf { starts, .. } => starts.expect(name).map_err(|error| error.to_string()),
+            Self::Pidfd { starts } => match starts.open() {
+                Some(events) => events.expect(name).map_err(|error| error.to_string()),
+                None => return false,
+            },
+            Self::Connector { events, .. } => events.expect(name).map_err(|error| error.to_string()),
+            Self::Poll => return false,
+        };
+        match expected {
+            Ok(()) => true,
+            Err(reason) => {
+                warn!(%reason, %name, "starts of this program are not told");
+                false
+            }
+        }
+    }
+
+    pub(super) fn expect_no_more(&mut self, name: Comm) {
+        let done = match self {
+            Self::Ebpf { starts, .. } => {
+                starts.expect_no_more(name);
+                Ok(())
+            }
+            Self::Pidfd { starts } => match starts {
+                OnDemand::Open(events) => {
+                    let done = events.expect_no_more(name);
+                    if !events.expects_somebody() {
+                        *starts = OnDemand::Closed;
+                    }
+                    done
+                }
+                OnDemand::Closed | OnDemand::Refused => Ok(()),
+            },
+            Self::Connector { events, .. } => events.expect_no_more(name),
+            Self::Poll => Ok(()),
+        };
+        if let Err(error) = done {
+            warn!(%error, "starts of programs are told although nobody wants to know");
+        }
+    }
+
+    pub(super) fn end(&mut self, proc: ProcId) {
+        match self {
+            Self::Ebpf { interest, .. } => interest.unwatch(proc),
+            Self::Connector { watched, .. } => {
+                // Somebody else may have the pid now, and be watched.
+                if watched.get(&proc.pid) == Some(&proc) {
+                    watched.remove(&proc.pid);
+                }
+            }
+            Self::Pidfd { .. } | Self::Poll => {}
+        }
+    }
+
+    /// Waits until [`Self::drain`] has something to take.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Connector { events, .. } | Self::Pidfd { starts: OnDemand::Open(events) } => events.readable().await,
+            Self::Ebpf { .. } | Self::Pidfd { .. } | Self::Poll => pending().await,
+        }
+    }
+
+    /// Takes the news of the process connector: the ends of leading threads of watched processes with their wait statuses,
+    /// and events.
+    pub(super) fn drain(&mut self, ends: &mut Vec<(ProcId, u32)>, events: &mut Vec<Event>) -> io::Result<()> {
+        let mut all = Vec::new();
+        match self {
+            Self::Connector { events: source, watched } => {
+                source.drain(&mut all, events)?;
+                let of_watched = |LeaderExit { pid, status }| Some((*watched.get(&pid)?, status));
+                ends.extend(all.into_iter().filter_map(of_watched));
+            }
+            Self::Pidfd { starts } => {
+                if let OnDemand::Open(source) = starts
+                    && let Err(error) = source.drain(&mut all, events)
+                {
+                    warn!(%error, "starts of programs are not told any more, but looked for");
+                    *starts = OnDemand::Refused;
+                }
+            }
+            Self::Ebpf { .. } | Self::Poll => {}
+        }
+        Ok(())
+    }
+
+    /// Why the means fail, if it was for them to tell of the death of a process that a look has found, and they have not.
+    pub(super) fn why_untold(&self, proc: ProcId) -> Option<String> {
+        match self {
+            Self::Ebpf { interest, .. } => match interest.is_unreported(proc) {
+                Ok(false) => None,
+                Ok(true) => Some(format!("the kernel programs have not told of the death of process {}", proc.pid)),
+                Err(error) => Some(format!("the kernel's table of watched processes cannot be read: {error}")),
+            },
+            // Their news may come after the death can be seen.
+            Self::Pidfd { .. } | Self::Connector { .. } | Self::Poll => None,
+        }
+    }
+}
+
+impl OnDemand {
+    fn open(&mut self) -> Option<&mut ProcEvents> {
+        if let Self::Closed = self {
+            *self = match ProcEvents::of_starts() {
+                Ok(events) => Self::Open(events.into()),
+                Err(reason) => {
+                    warn!(%reason, "starts of programs are not told, but looked for");
+                    Self::Refused
+                }
+            };
+        }
+        match self {
+            Self::Open(events) => Some(events),
+            Self::Closed | Self::Refused => None,
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The process connector at work: ends of processes, and starts of those programs that somebody waits for.
+
+use std::{collections::BTreeMap, io};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use watcher_core::{Comm, Event, Pid};
+
+use crate::sys::{
+    child::WaitingChild,
+    proc,
+    proc_connector::{News, ProcConnector, Wanted},
+    readable::Readable,
+};
+
+/// How long the news of a death may take; it takes microseconds on a healthy host.
+const LIMIT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+
+/// The process connector.
+#[derive(Debug)]
+pub struct ProcEvents {
+    connector: ProcConnector,
+    readable: Readable,
+    /// How often each name is expected.
+    expected: BTreeMap<Comm, u32>,
+}
+
+/// The end of a leading thread.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaderExit {
+    /// Of the process with this number, whoever that is by now.
+    pub pid: Pid,
+    /// Its own wait status.
+    pub status: u32,
+}
+
+impl ProcEvents {
+    /// Listens, with room for the ends of so many processes at once, and lets a child die to see whether that is told.
+    ///
+    /// # Errors
+    /// Says what this host lacks, as a sentence.
+    pub fn open(room: usize) -> Result<Self, String> {
+        let connector = connector(Wanted { ends: true, starts: false }, room)?;
+        test(&connector)?;
+        Self::new(connector)
+    }
+
+    /// Listens to starts only, once some are expected.
+    ///
+    /// # Errors
+    /// Says what this host lacks, as a sentence.
+    pub fn of_starts() -> Result<Self, String> {
+        /// So many programs may be started at once.
+        const ROOM: usize = 1024;
+        Self::new(connector(Wanted { ends: false, starts: false }, ROOM)?)
+    }
+
+    fn new(connector: ProcConnector) -> Result<Self, String> {
+        let readable = Readable::of(&connector).map_err(|error| error.to_string())?;
+        Ok(Self { connector, readable, expected: BTreeMap::new() })
+    }
+
+    /// From now on starts of programs with this command name are told.
+    ///
+    /// # Errors
+    /// When they will not be told.
+    pub fn expect(&mut self, comm: Comm) -> io::Result<()> {
+        if self.expected.is_empty() {
+            self.want_starts(true)?;
+        }
+        *self.expected.entry(comm).or_insert(0) += 1;
+        Ok(())
+    }
+
+    /// The name is expected once less. Starts that are on their way may still be told.
+    ///
+    /// # Errors
+    /// When the kernel does not take the filter.
+    pub fn expect_no_more(&mut self, comm: Comm) -> io::Result<()> {
+        match self.expected.get_mut(&comm) {
+            None => return Ok(()),
+            Some(times) if *times > 1 => *times -= 1,
+            Some(_) => {
+                self.expected.remove(&comm);
+            }
+        }
+        if self.expected.is_empty() { self.want_starts(false) } else { Ok(()) }
+    }
+
+    fn want_starts(&mut self, starts: bool) -> io::Result<()> {
+        self.connector.want(Wanted { starts, ..self.connector.wanted() })
+    }
+
+    /// Whether some name is expected.
+    #[must_use]
+    pub fn expects_somebody(&self) -> bool {
+        !self.expected.is_empty()
+    }
+
+    /// Waits until there is news.
+    ///
+    /// # Errors
+    /// When the socket cannot be watched any more.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.readable.next().await
+    }
+
+    /// Takes all news: ends, for the caller to look into; and as events the starts of expected programs, and that some news
+    /// was lost.
+    ///
+    /// # Errors
+    /// When the socket cannot be read any more.
+    pub fn drain(&self, ends: &mut Vec<LeaderExit>, events: &mut Vec<Event>) -> io::Result<()> {
+        let mut lost = 0;
+        while let Some(news) = self.connector.take()? {
+            match news {
+                News::Exec { pid } => events.extend(self.expected_start(pid)),
+                News::LeaderExit { pid, status } => ends.push(LeaderExit { pid, status }),
+                // How much it was the kernel does not say. The socket is read to its end before anybody looks.
+                News::Lost => lost += 1,
+            }
+        }
+        if lost > 0 {
+            events.push(Event::Lost { records: lost });
+        }
+        Ok(())
+    }
+
+    fn expected_start(&self, pid: Pid) -> Option<Event> {
+        if self.expected.is_empty() {
+            return None;
+        }
+        let facts = proc::facts(pid).ok()??;
+        self.expected.contains_key(&Comm::of_program(facts.comm.as_bytes())).then_some(Event::Exec { proc: facts.proc })
+    }
+}
+
+fn connector(wanted: Wanted, room: usize) -> Result<ProcConnector, String> {
+    ProcConnector::open(wanted, room).map_err(|reason| reason.to_string())
+}
+
+/// Whether the end of a child is told: a filter that lets nothing through would be silent.
+fn test(connector: &ProcConnector) -> Result<(), String> {
+    /// One that nothing else would give by chance.
+    const CODE: u8 = 87;
+    let no_child = |error| format!("no child could be made for the self-test: {error}");
+    let child = WaitingChild::fork(CODE).map_err(no_child)?;
+    child.release().map_err(no_child)?;
+    loop {
+        let news = connector.take().map_err(|error| format!("the process connector cannot be read: {error}"))?;
+        match news {
+            Some(News::LeaderExit { pid, status }) if pid == child.pid() => {
+                let is_right = status == u32::from(CODE) << 8;
+                return if is_right {
+                    Ok(())
+                } else {
+                    Err(format!("a child's death was told with status {status:#x}"))
+                };
+            }
+            Some(News::LeaderExit { .. } | News::Exec { .. } | News::Lost) => {}
+            None => {
+                if poll(&mut [PollFd::new(connector, PollFlags::IN)], Some(&LIMIT)) != Ok(1) {
+                    return Err("the process connector answers, but did not tell of the death of a child".to_owned());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! The kernel's process connector: a netlink socket that tells of every process of the host. A filter on it lets only what
+//! is wanted wake us. There since Linux 2.6.15.
+
+mod filter;
+mod wire;
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::{
+        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind,
+        netlink::{CONNECTOR, SocketAddrNetlink},
+        recvfrom, sendto, socket_with, sockopt,
+    },
+    thread::CapabilitySet,
+};
+use thiserror::Error;
+use watcher_core::Pid;
+
+pub use self::filter::Wanted;
+use self::wire::Message;
+use super::{capabilities, host, own};
+
+/// The multicast group of processes.
+const GROUP: u32 = 1;
+
+/// What a message takes of the socket's buffer, as the kernel reckons.
+const MESSAGE: usize = 1280;
+
+/// The kernel answers a request before it returns from it.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+/// Why there is no process connector for us.
+#[derive(Debug, Error)]
+pub enum NotHeard {
+    /// The kernel was built without it.
+    #[error("the kernel has no process connector (it was built without CONFIG_CONNECTOR)")]
+    Missing,
+    /// It may not be used.
+    #[error("{}", not_permitted())]
+    NotPermitted,
+    /// It is there, but answers nobody here.
+    #[error(
+        "the kernel's process connector is out of reach in this network namespace: it is there in the initial one only"
+    )]
+    OtherNetwork,
+    /// It does not answer.
+    #[error("the kernel's process connector does not answer: {0}")]
+    Silent(&'static str),
+    /// Something else.
+    #[error("{step} failed: {error}")]
+    Failed {
+        /// What was tried.
+        step: &'static str,
+        /// What the kernel said.
+        error: io::Error,
+    },
+}
+
+impl NotHeard {
+    fn at(step: &'static str) -> impl Fn(rustix::io::Errno) -> Self {
+        move |error| match error {
+            rustix::io::Errno::PROTONOSUPPORT => Self::Missing,
+            rustix::io::Errno::PERM | rustix::io::Errno::ACCESS => Self::NotPermitted,
+            rustix::io::Errno::CONNREFUSED => Self::OtherNetwork,
+            error => Self::Failed { step, error: error.into() },
+        }
+    }
+}
+
+/// What is told. The numbers are those of the initial pid namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A process has begun to run a program.
+    Exec {
+        /// Its number.
+        pid: Pid,
+    },
+    /// The leading thread of a process has ended: it may be the last one, or others live on.
+    LeaderExit {
+        /// The number of the process.
+        pid: Pid,
+        /// The wait status of this thread; of the process, if it was the last one or the whole process was ended.
+        status: u32,
+    },
+    /// There was no room for some news.
+    Lost,
+}
+
+/// A socket that listens to it.
+#[derive(Debug)]
+pub struct ProcConnector {
+    socket: OwnedFd,
+    wanted: Wanted,
+    is_listening: bool,
+}
+
+impl ProcConnector {
+    /// Listens to what is wanted, with room for so many news at once.
+    ///
+    /// # Errors
+    /// Says what this host lacks.
+    pub fn open(wanted: Wanted, room: usize) -> Result<Self, NotHeard> {
+        capabilities::with(CapabilitySet::NET_ADMIN, || Self::open_with_what_it_takes(wanted, room))
+    }
+
+    fn open_with_what_it_takes(wanted: Wanted, room: usize) -> Result<Self, NotHeard> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(CONNECTOR));
+        let socket = socket.map_err(NotHeard::at("making a socket for the process connector"))?;
+        let mut connector = Self { socket, wanted, is_listening: false };
+        // Before there is anything to be let through.
+        let filtered = connector.want(wanted);
+        filtered.map_err(|error| NotHeard::Failed { step: "putting a filter on the process connector", error })?;
+        connector.make_room(room);
+        let address = SocketAddrNetlink::new(0, GROUP);
+        bind(&connector.socket, &address).map_err(NotHeard::at("joining the group of the process connector"))?;
+        connector.listen()?;
+        connector.is_listening = true;
+        Ok(connector)
+    }
+
+    fn make_room(&self, room: usize) {
+        let bytes = room.saturating_mul(MESSAGE).min(64 << 20);
+        // Beyond what any user may have it takes CAP_NET_ADMIN. With less, more is lost, and looked for.
+        if sockopt::set_socket_recv_buffer_size_force(&self.socket, bytes).is_err() {
+            let _as_it_was = sockopt::set_socket_recv_buffer_size(&self.socket, bytes);
+        }
+    }
+
+    fn request(&self, operation: u32) -> rustix::io::Result<()> {
+        let request = wire::request(own::pid().number(), operation);
+        sendto(&self.socket, &request, SendFlags::empty(), &SocketAddrNetlink::new(0, 0)).map(|_all| ())
+    }
+
+    fn listen(&self) -> Result<(), NotHeard> {
+        self.request(wire::LISTEN).map_err(NotHeard::at("asking the process connector to tell"))?;
+        loop {
+            match self.receive() {
+                Ok(Some(Received::Message(Message::Answer { number, error }))) if number == own::pid().number() => {
+                    return match i32::try_from(error) {
+                        Ok(0) => Ok(()),
+                        Ok(error) => Err(NotHeard::at("listening")(rustix::io::Errno::from_raw_os_error(error))),
+                        Err(_) => Err(NotHeard::Silent("its answer makes no sense")),
+                    };
+                }
+                // Others ask, too, and processes end.
+                Ok(Some(Received::Message(_) | Received::Lost)) => {}
+                Ok(None) => {
+                    if poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&PATIENCE)) != Ok(1) {
+                        return Err(NotHeard::Silent(why_silent()));
+                    }
+                }
+                Err(error) => return Err(NotHeard::Failed { step: "reading from the process connector", error }),
+            }
+        }
+    }
+
+    /// What is wanted.
+    #[must_use]
+    pub const fn wanted(&self) -> Wanted {
+        self.wanted
+    }
+
+    /// From now on this is wanted.
+    ///
+    /// # Errors
+    /// When the kernel does not take the filter.
+    pub fn want(&mut self, wanted: Wanted) -> io::Result<()> {
+        let mut program = filter::program(wanted);
+        let length = u16::try_from(program.len()).map_err(io::Error::other)?;
+        let program = libc::sock_fprog { len: length, filter: program.as_mut_ptr() };
+        let size = size_of_val(&program) as libc::socklen_t;
+        let pointer = (&raw const program).cast();
+        // SAFETY: the kernel copies `len` steps from a vector that lives until the call has returned.
+        let done = unsafe {
+            libc::setsockopt(self.socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, pointer, size)
+        };
+        if done != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        self.wanted = wanted;
+        Ok(())
+    }
+
+    /// The oldest news that was not taken yet.
+    ///
+    /// # Errors
+    /// When the socket cannot be read any more.
+    pub fn take(&self) -> io::Result<Option<News>> {
+        loop {
+            return Ok(Some(match self.receive()? {
+                None => return Ok(None),
+                Some(Received::Lost) => News::Lost,
+                Some(Received::Message(Message::Exec { pid })) => News::Exec { pid },
+                Some(Received::Message(Message::LeaderExit { pid, status })) => News::LeaderExit { pid, status },
+                Some(Received::Message(Message::Answer { .. } | Message::Other)) => continue,
+            }));
+        }
+    }
+
+    fn receive(&self) -> io::Result<Option<Received>> {
+        let mut datagram = [0_u8; 256];
+        loop {
+            match recvfrom(&self.socket, &mut datagram[..], RecvFlags::DONTWAIT) {
+                Ok((length, _, sender)) => {
+                    // Root may send to the group, too; only what the kernel says counts.
+                    let sender = sender.and_then(|sender| SocketAddrNetlink::try_from(sender).ok());
+                    if sender.is_some_and(|sender| sender.pid() == 0) {
+                        let message = wire::read(datagram.get(..length).unwrap_or_default());
+                        return Ok(Some(Received::Message(message)));
+                    }
+                }
+                Err(rustix::io::Errno::AGAIN) => return Ok(None),
+                // Said once until all is read. Other gaps cannot be seen: what is filtered out is numbered, too.
+                Err(rustix::io::Errno::NOBUFS) => return Ok(Some(Received::Lost)),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+enum Received {
+    Message(Message),
+    Lost,
+}
+
+fn not_permitted() -> &'static str {
+    if capabilities::effective().contains(CapabilitySet::NET_ADMIN) {
+        "the process connector is not permitted although CAP_NET_ADMIN is there: a seccomp filter, a security module or a \
+         user namespace forbids it"
+    } else {
+        "the process connector is not permitted: this process lacks CAP_NET_ADMIN; run it as root"
+    }
+}
+
+fn why_silent() -> &'static str {
+    match host::own_pid_namespace() {
+        Ok(Some(_)) => "it tells nobody outside the initial pid namespace",
+        Ok(None) | Err(_) => {
+            "the kernel was built without CONFIG_PROC_EVENTS, or this is not the initial user namespace"
+        }
+    }
+}
+
+impl AsFd for ProcConnector {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for ProcConnector {
+    fn drop(&mut self) {
+        // Kernels before Linux 6.6 count listeners by what they say: they would go on telling nobody, and whoever takes his
+        // leave twice takes another's.
+        if self.is_listening {
+            let _told = capabilities::with(CapabilitySet::NET_ADMIN, || self.request(wire::IGNORE));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::child::WaitingChild;
+
+    /// It takes root, in the initial namespaces.
+    fn connector() -> Option<ProcConnector> {
+        match ProcConnector::open(Wanted { ends: true, starts: false }, 1024) {
+            Ok(connector) => Some(connector),
+            Err(NotHeard::Missing | NotHeard::NotPermitted | NotHeard::OtherNetwork | NotHeard::Silent(_)) => None,
+            Err(error @ NotHeard::Failed { .. }) => panic!("{error}"),
+        }
+    }
+
+    fn next(connector: &ProcConnector) -> News {
+        loop {
+            if let Some(news) = connector.take().unwrap() {
+                return news;
+            }
+            let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
+            assert_eq!(poll(&mut [PollFd::new(connector, PollFlags::IN)], Some(&limit)), Ok(1), "nothing is told");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_child_is_told_with_its_status() {
+        let Some(connector) = connector() else { return };
+        let child = WaitingChild::fork(86).unwrap();
+        child.release().unwrap();
+        let wanted = News::LeaderExit { pid: child.pid(), status: 86 << 8 };
+        while next(&connector) != wanted {}
+    }
+
+    #[test]
+    fn starts_are_told_exactly_while_they_are_wanted() {
+        let Some(mut connector) = connector() else { return };
+        let run = || {
+            let mut child = std::process::Command::new("true").spawn().unwrap();
+            child.wait().unwrap();
+            Pid::new(child.id()).unwrap()
+        };
+        let told = |connector: &ProcConnector, pid| {
+            let mut started = false;
+            loop {
+                match next(connector) {
+                    News::Exec { pid: of } => started |= of == pid,
+                    News::LeaderExit { pid: of, .. } if of == pid => return started,
+                    News::LeaderExit { .. } => {}
+                    News::Lost => panic!("there is room"),
+                }
+            }
+        };
+        for starts in [false, true, false] {
+            connector.want(Wanted { ends: true, starts }).unwrap();
+            assert_eq!(told(&connector, run()), starts);
+        }
+    }
+}
