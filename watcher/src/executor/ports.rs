@@ -7,8 +7,8 @@ use std::{
 
 use tracing::{debug, warn};
 use watcher_core::{
-    Event, ListenerFacts, NetNs, PortCounts, PortFacts, PortKey, PortReport, PortWatchId, ProcId, SocketAlarm, Span,
-    StateCounts, Thresholds, pfile::Port,
+    Event, ListenerFacts, Mono, NetNs, PortCounts, PortFacts, PortKey, PortReport, PortWatchId, ProcId, SocketAlarm,
+    Span, StateCounts, Thresholds, pfile::Port,
 };
 
 use crate::{
@@ -24,12 +24,18 @@ use crate::{
 /// Sockets come and go while they are counted: it is tried so often to count them exactly.
 const TRIES: usize = 3;
 
+/// What was missed is corrected at most this often: it takes a look at all connections of the host.
+const CORRECTED_EVERY: Span = Span::of_seconds(10);
+
 /// The ports that are watched.
 #[derive(Debug, Default)]
 pub struct PortWatch {
     watched: BTreeMap<PortWatchId, Watched>,
     /// A way to ask in each namespace; none where there is no sock_diag.
     diags: BTreeMap<NetNs, Option<SockDiag>>,
+    /// How many changes of state the program that counts had missed when that was corrected last, and when that was.
+    missed: u64,
+    corrected: Option<Mono>,
 }
 
 #[derive(Debug)]
@@ -41,8 +47,6 @@ struct Watched {
     suspicious: Option<(u64, TcpRefusals)>,
     /// Connections were half open at the last look: nothing tells when they are not any more.
     half_open: bool,
-    /// How much the program that counts had missed at the last look.
-    missed: u64,
 }
 
 impl PortWatch {
@@ -66,8 +70,7 @@ impl PortWatch {
                 SockDiag::of(proc.pid).inspect_err(|error| warn!(%error, "no sock_diag: /proc is read instead"));
             vacant.insert(opened.ok());
         }
-        let missed = kernel.as_ref().map_or(0, |kernel| kernel.missed());
-        self.watched.insert(watch, Watched { key, proc, thresholds, suspicious: None, half_open: false, missed });
+        self.watched.insert(watch, Watched { key, proc, thresholds, suspicious: None, half_open: false });
         events.push(Event::PortWatched { watch, key });
         if let Some(kernel) = kernel {
             let whole = PortKey::whole(netns);
@@ -105,10 +108,11 @@ impl PortWatch {
         };
         if let Some(kernel) = kernel.as_deref_mut() {
             if kernel.counts(key).is_none() {
-                self.count_new(key.netns, proc, kernel, events);
-            } else if self.may_be_wrong(watch, kernel) {
+                self.count_all(key.netns, proc, kernel, events, |kernel, key| kernel.counts(key).is_none());
+            } else if says_that_numbers_are_wrong(kernel, key) {
                 self.count(key, proc, kernel, events);
             }
+            self.correct(kernel, events);
         }
         let Some(watched) = self.watched.get_mut(&watch) else { return };
         let counted = kernel.as_ref().and_then(|kernel| kernel.counts(key));
@@ -149,28 +153,39 @@ impl PortWatch {
         events.push(Event::PortLooked { watch, report });
     }
 
-    /// Whether the kernel's counters are to be corrected: they say that something is wrong, or a program has missed changes.
-    fn may_be_wrong(&mut self, watch: PortWatchId, kernel: &Ports) -> bool {
-        let Some(watched) = self.watched.get_mut(&watch) else { return false };
-        let missed = kernel.missed();
-        let has_missed = std::mem::replace(&mut watched.missed, missed) != missed;
-        let numbers = [SocketAlarm::CloseWait, SocketAlarm::Established, SocketAlarm::ListenerGone];
-        has_missed || kernel.alarms(watched.key).iter().any(|alarm| numbers.contains(alarm))
+    /// When the program that counts has missed changes, these may have been of any port.
+    fn correct(&mut self, kernel: &mut Ports, events: &mut Vec<Event>) {
+        let (now, missed) = (clock::now(), kernel.missed());
+        if missed == self.missed || self.corrected.is_some_and(|at| now.since(at) < CORRECTED_EVERY) {
+            return;
+        }
+        (self.missed, self.corrected) = (missed, Some(now));
+        let of_each: BTreeMap<_, _> = self.watched.values().map(|watched| (watched.key.netns, watched.proc)).collect();
+        for (netns, proc) in of_each {
+            self.count_all(netns, proc, kernel, events, |kernel, key| kernel.counts(key).is_some());
+        }
     }
 
-    /// Tells the kernel's counters how many sockets there are on all ports of a namespace of which they do not know it yet.
-    fn count_new(&mut self, netns: NetNs, proc: ProcId, kernel: &mut Ports, events: &mut Vec<Event>) {
+    /// Tells the kernel's counters how many sockets there are on all these ports of a namespace.
+    fn count_all(
+        &mut self,
+        netns: NetNs,
+        proc: ProcId,
+        kernel: &mut Ports,
+        events: &mut Vec<Event>,
+        which: impl Fn(&Ports, PortKey) -> bool,
+    ) {
         let keys = self.watched.values().map(|watched| watched.key).filter(|key| key.netns == netns);
-        let new: BTreeSet<_> = keys.filter(|key| kernel.counts(*key).is_none()).collect();
-        let before: Vec<_> = new.iter().filter_map(|key| Some((*key, kernel.deltas(*key)?))).collect();
+        let wanted: BTreeSet<_> = keys.filter(|key| which(kernel, *key)).collect();
+        let before: Vec<_> = wanted.iter().filter_map(|key| Some((*key, kernel.deltas(*key)?))).collect();
         if before.is_empty() {
             // The kernel side does not take them: there is nobody to tell.
             return;
         }
-        let is_new = |port| new.contains(&PortKey { netns, port });
+        let is_wanted = |port| wanted.contains(&PortKey { netns, port });
         let counted = self.diags.get_mut(&netns).and_then(Option::as_mut).and_then(|diag| {
             let listeners = diag.listeners(None).ok()?;
-            Some((listeners, diag.all_states(is_new).ok()?))
+            Some((listeners, diag.all_states(is_wanted).ok()?))
         });
         let Some((listeners, states)) = counted else {
             return before.into_iter().for_each(|(key, _)| self.count(key, proc, kernel, events));
@@ -201,6 +216,12 @@ impl PortWatch {
             }
         }
     }
+}
+
+/// Whether an alarm is raised that follows from counting, which may be wrong.
+fn says_that_numbers_are_wrong(kernel: &Ports, key: PortKey) -> bool {
+    let numbers = [SocketAlarm::CloseWait, SocketAlarm::Established, SocketAlarm::ListenerGone];
+    kernel.alarms(key).iter().any(|alarm| numbers.contains(alarm))
 }
 
 /// Whether it is worth asking for how long connections have not been closed, which is dear.

@@ -11,12 +11,16 @@ use watcher_core::{NetNs, Pid};
 
 use super::capabilities;
 
-/// That of this process.
+/// That of this thread, in which its sockets are.
 ///
 /// # Errors
 /// When `/proc` does not tell.
 pub fn own() -> io::Result<NetNs> {
-    inode(&fs::metadata("/proc/self/ns/net")?)
+    match fs::metadata("/proc/thread-self/ns/net") {
+        // Before Linux 3.17.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => inode(&fs::metadata("/proc/self/ns/net")?),
+        metadata => inode(&metadata?),
+    }
 }
 
 /// That of a process.
