@@ -12,7 +12,7 @@ use std::{
 use rustix::net::sockopt::set_socket_linger;
 use watcher::sys::sock_diag::SockDiag;
 use watcher_core::PortCounts;
-use watcher_tests::{is_long, netns};
+use watcher_tests::{is_long, netns, victim::Victim};
 
 use crate::{
     net::{NEVER, agree, sharing_on, watch},
@@ -81,8 +81,11 @@ fn service(server: &TcpListener, served: &AtomicUsize) {
 fn after_an_hour_s_worth_of_connections_the_counters_agree_with_sock_diag() {
     let connections = if is_long() { 1_000_000 } else { 60_000 } / CHANGES;
     let mut probe = Probe::load();
+    probe.ports.prove().unwrap();
     netns::enter_new();
-    let mut diag = SockDiag::here().unwrap();
+    // It is where this thread is, unlike the first thread of these tests.
+    let process = Victim::start("vforks");
+    let mut diag = SockDiag::of(process.id().pid).unwrap();
     let (server, port) = sharing_on(Ipv4Addr::UNSPECIFIED.into(), 0);
     let key = watch(&mut probe.ports, &mut diag, port, NEVER);
     let (before, served) = (probe.ports.deltas(key), AtomicUsize::new(0));

@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use watcher::{executor::ports::PortWatch, sys::sock_diag::SockDiag};
+use watcher::{executor::ports::PortWatch, sys::netns::of};
 use watcher_core::{Band, Event, Mono, PortCounts, PortKey, PortReport, PortWatchId, Thresholds, pfile::Port};
 use watcher_tests::{netns, victim::Victim, wait};
 
@@ -28,13 +28,13 @@ struct Scene {
 }
 
 impl Scene {
-    fn set(port: u16) -> Self {
-        let (probe, watch) = (Probe::load(), PortWatch::default());
+    fn set(probe: Probe, port: u16) -> Self {
+        let watch = PortWatch::default();
         let band = |raise| Some(Band { raise, clear: raise / 2 });
         let thresholds = Thresholds { close_wait: band(64), established: band(500), ..NEVER };
         // It is in the namespace of this thread.
         let process = Victim::start("vforks");
-        let (proc, key) = (process.id(), PortKey { netns: SockDiag::here().unwrap().netns(), port });
+        let (proc, key) = (process.id(), PortKey { netns: of(process.id().pid).unwrap(), port });
         let mut scene = Self { probe, watch, key, _process: process };
         let (mut events, ports) = (Vec::new(), Some(&mut scene.probe.ports));
         scene.watch.begin((WATCH, proc, Port::new(port.into()).unwrap()), thresholds, ports, &mut events);
@@ -84,7 +84,7 @@ fn whoever_looks_because_of_a_number_counts_anew() {
     let _client = TcpStream::connect((LOOPBACK.ip(), port)).unwrap();
     let _accepted = server.accept().unwrap();
     let right = PortCounts { listeners: 1, established: 1, close_wait: 0 };
-    let mut scene = Scene::set(port);
+    let mut scene = Scene::set(Probe::load(), port);
     assert_eq!(scene.probe.ports.counts(scene.key), Some(right));
     for wrong in [
         PortCounts { close_wait: 64, ..right },
@@ -105,12 +105,14 @@ fn whoever_looks_because_of_a_number_counts_anew() {
 /// it finds at work on this processor when an interrupt brings the next change.)
 #[test]
 fn whoever_looks_after_something_was_missed_counts_anew() {
+    let mut probe = Probe::load();
+    probe.ports.prove().unwrap();
     by_interrupts();
     let ((server, port), (stranger, other)) = (listener(LOOPBACK), listener(LOOPBACK));
     let _client = TcpStream::connect((LOOPBACK.ip(), port)).unwrap();
     let _accepted = server.accept().unwrap();
     let right = PortCounts { listeners: 1, established: 1, close_wait: 0 };
-    let mut scene = Scene::set(port);
+    let mut scene = Scene::set(probe, port);
     assert!(!scene.count_as(PortCounts { established: 0, ..right }));
     let (before, enough) = (scene.probe.ports.missed(), AtomicBool::new(false));
     thread::scope(|scope| {

@@ -11,16 +11,12 @@ use watcher_core::{NetNs, Pid};
 
 use super::capabilities;
 
-/// That of this thread, in which its sockets are.
+/// That of this process: of its first thread.
 ///
 /// # Errors
 /// When `/proc` does not tell.
 pub fn own() -> io::Result<NetNs> {
-    match fs::metadata("/proc/thread-self/ns/net") {
-        // Before Linux 3.17.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => inode(&fs::metadata("/proc/self/ns/net")?),
-        metadata => inode(&metadata?),
-    }
+    inode(&fs::metadata("/proc/self/ns/net")?)
 }
 
 /// That of a process.
