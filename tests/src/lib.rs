@@ -14,6 +14,8 @@ pub mod script;
 pub mod senses;
 pub mod server;
 pub mod story;
+#[cfg(target_arch = "x86_64")]
+pub mod tamper;
 pub mod victim;
 pub mod wait;
 
