@@ -99,12 +99,13 @@ impl Group {
 pub(super) const NOT_IN_GUESTS: [(&str, &str); 1] =
     [("servers", "nginx, httpd, Tomcat, postfix and openssl are not in the image; they run on this host's kernel")];
 
-const GROUPS: [Group; 19] = [
+const GROUPS: [Group; 20] = [
     group("doctor", Program::Doctor, "", Needs::Nothing),
     group("exit", Program::Kernel, "exit::", Needs::Ebpf),
     group("identity", Program::Kernel, "identity::", Needs::Ebpf),
     group("starts", Program::Kernel, "starts::", Needs::Ebpf),
     group("blame", Program::Kernel, "blame::", Needs::Ebpf),
+    group("floods", Program::Kernel, "floods::", Needs::Ebpf),
     group("ports", Program::Kernel, "ports::", Needs::Ebpf),
     group("sockets", Program::Kernel, "sockets::", Needs::Ebpf),
     group("restarts", Program::EndToEnd, "pcheck::restarts::", Needs::ATier),
