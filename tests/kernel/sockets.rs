@@ -8,7 +8,7 @@ use std::{
 
 use rustix::net::listen;
 use watcher::{kernel::Record, sys::sock_diag::SockDiag};
-use watcher_abi::alarm;
+use watcher_abi::{alarm, name};
 use watcher_core::{Band, Mono, PortCounts, PortKey, SocketAlarm, Thresholds};
 use watcher_tests::wait;
 
@@ -263,12 +263,25 @@ fn healthy_connections_are_counted_and_wake_nobody() {
             scope.spawn(|| visit(port, 10_000));
         }
     });
-    assert_eq!(agree(&probe.ports, &mut diag, key), PortCounts { listeners: 1, established: 0, close_wait: 0 });
+    let idle = PortCounts { listeners: 1, established: 0, close_wait: 0 };
+    wait::until("all have gone", || diag.port(port).unwrap().counts() == idle);
+    // Since Linux 7.0 the kernel skips the program in the middle of itself. It counts that, and looks correct it.
+    let skips = probe.skipped(name::ON_STATE) > 0;
+    if skips {
+        rebase(&mut probe.ports, &mut diag, key);
+    }
+    assert_eq!(agree(&probe.ports, &mut diag, key), idle);
     assert!(!probe.is_readable(), "user space was woken");
     assert_eq!(probe.record_by_now(), None, "a false alarm");
     assert_eq!(probe.counters(), before);
-    let deltas = probe.ports.deltas(key).unwrap();
-    assert_eq!(format!("{deltas:?}"), "PortDeltas { listeners: 0, established: 0, close_wait: 0 }", "nothing leaks");
+    if !skips {
+        let deltas = probe.ports.deltas(key).unwrap();
+        assert_eq!(
+            format!("{deltas:?}"),
+            "PortDeltas { listeners: 0, established: 0, close_wait: 0 }",
+            "nothing leaks"
+        );
+    }
 }
 
 #[test]

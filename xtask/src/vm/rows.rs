@@ -95,9 +95,16 @@ impl Group {
     }
 }
 
-/// Groups that no guest has, and why.
-pub(super) const NOT_IN_GUESTS: [(&str, &str); 1] =
-    [("servers", "nginx, httpd, Tomcat, postfix and openssl are not in the image; they run on this host's kernel")];
+/// What no guest has, and why: kernel, group, tier, reason.
+pub(super) const IMPOSSIBLE: [(&str, &str, &str, &str); 2] = [
+    (
+        "all",
+        "servers",
+        "-",
+        "nginx, httpd, Tomcat, postfix and openssl are not in the image; they run on this host's kernel",
+    ),
+    ("without ebpf", "kernel", "ebpf", "refused there, as it should be: see their rows of the group doctor"),
+];
 
 const GROUPS: [Group; 19] = [
     group("doctor", Program::Doctor, "", Needs::Nothing),
@@ -123,6 +130,15 @@ const GROUPS: [Group; 19] = [
 
 /// Groups of the short form.
 const SHORT: [&str; 6] = ["doctor", "exit", "starts", "blame", "sockets", "restarts"];
+
+/// Whether there are such groups.
+pub(super) fn check(names: &[String]) -> anyhow::Result<()> {
+    let known = GROUPS.map(|group| group.name);
+    match names.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => anyhow::bail!("there is no group {name}; there are {}", known.join(", ")),
+        None => Ok(()),
+    }
+}
 
 /// A guest to boot, and what is run in it.
 #[derive(Clone, Debug)]
@@ -155,20 +171,25 @@ impl Guest {
 }
 
 /// All guests for these kernels. What a host may lack is shown on one of them.
-pub(super) fn guests(kernels: &[Kernel], all: bool) -> Vec<Guest> {
-    let on = |kernel: Option<&Kernel>, host| Guest { kernel: kernel.cloned(), host, tasks: tasks(host, all) };
+pub(super) fn guests(kernels: &[Kernel], all: bool, only: &[String]) -> Vec<Guest> {
+    let on = |kernel: Option<&Kernel>, host| Guest { kernel: kernel.cloned(), host, tasks: tasks(host, all, only) };
     let mut guests: Vec<_> = kernels.iter().map(|kernel| on(Some(kernel), Host::Whole)).collect();
     let poor: &[Host] = if all { &[Host::NoBtf, Host::NoTracefs, Host::LockedDown] } else { &[Host::NoBtf] };
     let one = kernels.iter().find(|kernel| kernel.series == "6.1").or_else(|| kernels.first());
     guests.extend(poor.iter().filter_map(|host| Some(on(Some(one?), *host))));
     guests.push(on(None, Host::UserMode));
+    guests.retain(|guest| !guest.tasks.is_empty());
     guests
 }
 
-fn tasks(host: Host, all: bool) -> Vec<Task> {
-    let tiers: &[&str] = if host.has_ebpf() { &["ebpf", "poll"] } else { &["poll"] };
+fn tasks(host: Host, all: bool, only: &[String]) -> Vec<Task> {
+    let is_wanted = |group: &Group| {
+        if only.is_empty() { all || SHORT.contains(&group.name) } else { only.iter().any(|name| name == group.name) }
+    };
+    let tiers: &[&str] =
+        if host.has_ebpf() { &["ebpf", "pidfd", "connector", "poll"] } else { &["pidfd", "connector", "poll"] };
     let mut tasks = Vec::new();
-    for group in GROUPS.into_iter().filter(|group| all || SHORT.contains(&group.name)) {
+    for group in GROUPS.into_iter().filter(is_wanted) {
         match group.needs {
             Needs::Nothing => tasks.push(Task { group, tier: None }),
             Needs::Ebpf => tasks.extend(host.has_ebpf().then_some(Task { group, tier: Some("ebpf") })),
