@@ -1,15 +1,21 @@
 //! Records that cannot be delivered: counted in the kernel, and mended by looking.
 
-use std::{collections::BTreeMap, os::unix::fs::symlink, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::unix::fs::symlink,
+    process::Command,
+};
 
 use watcher::{
     engine::{Engine, Outcome, Told},
+    executor::{means::Means, proc_events::ProcEvents, watch::Watch},
     kernel::{Exactness, Handles, Sizes},
     sources::{os_signals::OsSignals, ring::RingSource},
     sys::proc,
 };
-use watcher_core::{Comm, Event, Pid, Vigil};
+use watcher_core::{Comm, Event, Pid, ProcId, Vigil};
 use watcher_tests::{
+    host::tier_is_wanted,
     program::built,
     senses::{NEVER, senses},
     victim::{Victim, identity},
@@ -80,6 +86,41 @@ fn starts_that_overflow_the_ring_are_counted_apart_from_deaths() {
     source.drain(&mut events);
     assert!(events.is_empty(), "a loss is told once: {events:?}");
     drop(programs);
+}
+
+#[test]
+fn deaths_that_overflow_the_process_connector_are_known_to_be_lost_and_found_by_looking() {
+    if !tier_is_wanted("connector") {
+        return;
+    }
+    let mut herd = Victim::run(Command::new(built("herd")).arg(HERD.to_string()));
+    let pids: Vec<_> = herd.next_word().split(' ').map(|pid| Pid::new(pid.parse().unwrap()).unwrap()).collect();
+    let procs: Vec<_> = pids.iter().map(|pid| identity(*pid)).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _context = runtime.enter();
+    // The kernel makes some room even if none is asked for.
+    let source = ProcEvents::open(0).unwrap();
+    let mut watch = Watch::new(Means::Connector { events: source.into(), watched: BTreeMap::new() }).unwrap();
+    let mut events = Vec::new();
+    procs.iter().for_each(|proc| watch.begin(*proc, &mut events));
+    assert!(events.is_empty(), "{events:?}");
+    pids.iter().for_each(|pid| kill(*pid));
+    wait::until("all are dead", || pids.iter().all(|pid| is_zombie(*pid)));
+    let dead = |events: &[Event]| -> BTreeSet<ProcId> {
+        events
+            .iter()
+            .filter_map(|event| if let Event::Zombie { proc, .. } = event { Some(*proc) } else { None })
+            .collect()
+    };
+    watch.drain(Ok(()), &mut events);
+    let lost = events.iter().filter(|event| matches!(event, Event::Lost { .. })).count();
+    assert_eq!(lost, 1, "the buffer was meant to overflow");
+    assert!(dead(&events).len() < HERD, "the same");
+    watch.sweep(procs.iter().copied(), &mut events);
+    assert_eq!(dead(&events), procs.into_iter().collect());
+    events.clear();
+    watch.drain(Ok(()), &mut events);
+    assert!(events.is_empty() && watch.take_trouble().is_none(), "a loss is told once: {events:?}");
 }
 
 fn kill(pid: Pid) {

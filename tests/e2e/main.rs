@@ -6,6 +6,8 @@ mod doctor;
 mod ends;
 mod explained;
 mod hostile;
+#[cfg(target_arch = "x86_64")]
+mod ladder;
 mod loss;
 mod old_kernel;
 mod pcheck;

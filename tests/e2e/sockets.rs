@@ -9,7 +9,10 @@ use std::{
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt::set_ipv6_v6only};
 use serde_json::{Value, json};
-use watcher_tests::program::{Ended, built, run, watcher};
+use watcher_tests::{
+    program::{Ended, built, run, watcher},
+    wait::until,
+};
 
 fn listener() -> (TcpListener, String) {
     let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -95,6 +98,48 @@ fn whatever_family_somebody_listens_on_is_shown() {
         }
         drop(connected);
     }
+}
+
+#[test]
+fn what_becomes_of_a_port_is_shown() {
+    let (server, port) = listener();
+    let first = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+    let trend = |arguments: &[&str], meanwhile: &mut dyn FnMut()| {
+        let command = std::thread::scope(|scope| {
+            let looks =
+                scope.spawn(|| run(&mut watcher([&["sockets", port.as_str(), "--for", "3"], arguments].concat())));
+            // It has begun to wait when the first look is over, which nothing tells but its sleep.
+            until("it has looked", || asleep_for_its_second_look(&port));
+            meanwhile();
+            looks.join().unwrap()
+        });
+        assert_eq!((command.code, command.stderr.as_str()), (Some(0), ""));
+        command.stdout
+    };
+    let mut more = Vec::new();
+    let shown = trend(&["--json"], &mut || {
+        more.extend([(); 2].map(|()| TcpStream::connect(server.local_addr().unwrap()).unwrap()));
+    });
+    let report: Value = serde_json::from_str(&shown).unwrap();
+    let expected = json!({ "established": 2, "close_wait": 0, "syn_recv": 0, "backlog": 2, "drops": 0 });
+    assert_eq!((&report["trend_s"], &report["ports"][0]["trend"]), (&json!(3), &expected));
+    let shown = trend(&[], &mut || {
+        drop(server.accept().unwrap());
+        more.clear();
+    });
+    drop(first);
+    assert!(shown.contains(" backlog -1, estab -3, close_wait +2\n"), "{shown}");
+}
+
+/// Whether the program that looks at this port sleeps.
+fn asleep_for_its_second_look(port: &str) -> bool {
+    let option = format!("{port}\0--for\0");
+    let mut processes = fs::read_dir("/proc").unwrap().filter_map(|item| item.ok().map(|item| item.path()));
+    processes.any(|process| {
+        let words = fs::read(process.join("cmdline")).unwrap_or_default();
+        let is_it = words.windows(option.len()).any(|words| words == option.as_bytes());
+        is_it && fs::read_to_string(process.join("wchan")).is_ok_and(|place| place.contains("nanosleep"))
+    })
 }
 
 #[test]

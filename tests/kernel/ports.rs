@@ -12,7 +12,7 @@ use watcher::{
 };
 use watcher_abi::{alarm, name};
 use watcher_core::{Band, NetNs, PortKey, SocketAlarm, Thresholds};
-use watcher_tests::{victim::Victim, wait};
+use watcher_tests::{memory::Pinch, netns::in_a_new_one, victim::Victim, wait};
 
 use crate::{
     net::{LOOPBACK, NEVER, Namespace, listener, next, watch},
@@ -111,6 +111,24 @@ fn a_namespace_without_free_ports_is_told_once() {
 }
 
 #[test]
+fn a_namespace_in_which_tcp_gets_no_memory_is_told_once() {
+    let Some(pinch) = Pinch::make("kernel") else { return };
+    let mut probe = Probe::load();
+    let namespace = Namespace::make();
+    let key = PortKey::whole(namespace.netns());
+    probe.ports.watch(key, NEVER).unwrap();
+    let connections = namespace.inside(|| pinch.connections());
+    let (alarm, is_raised, pages, limit) = next(&mut probe, key);
+    assert_eq!((alarm, is_raised), (alarm::MEMORY, true));
+    let limits = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_mem").unwrap();
+    assert_eq!(Some(limit), limits.split_whitespace().nth(2).and_then(|limit| limit.parse().ok()));
+    assert!(pages > 0 && pages < limit, "it is the group that has no more: {pages}");
+    wait::until("it is refused again", || probe.ports.shortages(key).unwrap().1 > 1);
+    assert_eq!((probe.record_by_now(), probe.ports.shortages(key).unwrap().0), (None, 0), "once in ten seconds");
+    drop(connections);
+}
+
+#[test]
 fn sock_diag_goes_on_to_answer_for_a_namespace_that_nobody_is_in() {
     let namespace = Namespace::make();
     let mut diag = namespace.diag();
@@ -118,4 +136,41 @@ fn sock_diag_goes_on_to_answer_for_a_namespace_that_nobody_is_in() {
     drop(namespace);
     assert_eq!(diag.listeners(Some(port)).unwrap().len(), 1);
     assert!(diag.as_fd().try_clone_to_owned().is_ok());
+}
+
+#[test]
+fn a_program_that_counts_wrong_is_switched_off_with_a_reason() {
+    let key = PortKey { netns: SockDiag::here().unwrap().netns(), port: 7 };
+    // This process is said to be in one namespace, and the connection that is tried is in another.
+    in_a_new_one(|| {
+        let mut probe = Probe::load();
+        let why = probe.ports.watch(key, Thresholds::default()).unwrap_err().to_string();
+        let expected = "the program loaded, but its self-test failed: a connection that was made was not counted rightly: \
+                        1 listening, 0 in ESTABLISHED, 0 in CLOSE_WAIT";
+        assert_eq!(why, expected);
+        assert_eq!((probe.links(name::ON_STATE), probe.links(name::ON_SYNACK), probe.ports.watched().len()), (0, 0, 0));
+        assert_eq!(probe.ports.watch(key, Thresholds::default()).unwrap_err().to_string(), expected, "for good");
+        assert_eq!(probe.ports.counts(key), None);
+    });
+}
+
+#[test]
+fn the_self_test_is_made_once_and_tells_nobody() {
+    let mut probe = Probe::load();
+    probe.ports.prove().unwrap();
+    assert_eq!((probe.links(name::ON_STATE), probe.ports.watched().len()), (0, 0));
+    assert_eq!((probe.record_by_now(), probe.is_readable()), (None, false));
+}
+
+#[test]
+fn without_loopback_nothing_is_known_and_the_program_is_used() {
+    let inside = || {
+        // SAFETY: no memory is involved; other threads stay where they are.
+        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0, "it takes root");
+        let mut probe = Probe::load();
+        probe.ports.prove().unwrap();
+        probe.ports.watch(PortKey { netns: NetNs(1), port: 7 }, NEVER).unwrap();
+        assert_eq!(probe.links(name::ON_STATE), 1);
+    };
+    std::thread::scope(|scope| scope.spawn(inside).join().unwrap());
 }

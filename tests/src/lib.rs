@@ -6,6 +6,7 @@ pub mod counted;
 pub mod flood;
 pub mod host;
 pub mod load;
+pub mod memory;
 pub mod netns;
 pub mod pcheck;
 pub mod program;
@@ -13,6 +14,8 @@ pub mod script;
 pub mod senses;
 pub mod server;
 pub mod story;
+#[cfg(target_arch = "x86_64")]
+pub mod tamper;
 pub mod victim;
 pub mod wait;
 

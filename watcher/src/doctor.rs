@@ -179,7 +179,14 @@ impl TierReport {
     /// With what the kernel programs lack, on the tier that has them.
     fn of(tier: Tier) -> (Self, Option<Lacking>) {
         let (reason, lacking) = match start::tier(Some(tier), 1) {
-            Ok(choice) => (None, choice.started.watch.lacking().cloned()),
+            Ok(mut choice) => {
+                let wrong = choice.started.watch.ports().and_then(|ports| ports.prove().err());
+                let mut lacking = choice.started.watch.lacking().cloned();
+                if let (Some(lacking), Some(error)) = (&mut lacking, wrong) {
+                    lacking.sockets.get_or_insert_with(|| error.to_string());
+                }
+                (None, lacking)
+            }
             Err(tried) => (tried.into_iter().next().map(|over| over.reason), None),
         };
         let (works, event_driven) = (reason.is_none(), tier.is_event_driven());

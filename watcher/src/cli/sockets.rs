@@ -17,14 +17,14 @@ use super::{
 };
 use crate::{
     executor::rules::rules,
-    sockets::{Listener, Namespace, Owner, Port, Report},
+    sockets::{Listener, Namespace, Owner, Port, Report, Trend},
 };
 
 /// Show the listening TCP ports of this network namespace: whose they are, and how near they are to their limits
 ///
 /// backlog: connections that wait to be accepted, and how many may; drops: how many were turned away since the port is
 /// listened on; descriptors: of the process that has the fewest left, if several hold the socket. The numbers of
-/// connections are those of the port, whatever the address. Exit code 0: shown. 1: the kernel does not tell. 2: the command line is
+/// connections are those of the port, whatever the address. trend: what has changed during --for SECONDS. Exit code 0: shown. 1: the kernel does not tell. 2: the command line is
 /// wrong.
 #[derive(Args, Debug)]
 pub(super) struct Sockets {
@@ -34,6 +34,9 @@ pub(super) struct Sockets {
     /// Only the ports that the stall checks of this pfile ask on this host, and those that are named
     #[arg(short = 'f', long, value_name = "PFILE")]
     pfile: Option<PathBuf>,
+    /// Look twice, so many seconds apart, and show what has changed meanwhile
+    #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    seconds: Option<u32>,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -51,7 +54,11 @@ pub(super) fn run(arguments: &Sockets) -> ExitCode {
             Err(why) => return exit::trouble(&why),
         }
     }
-    let report = match Report::make(&wanted) {
+    let made = match arguments.seconds {
+        None => Report::make(&wanted),
+        Some(seconds) => Report::with_trend(&wanted, seconds),
+    };
+    let report = match made {
         Ok(report) => report,
         Err(error) => return exit::trouble(&format!("the sockets of this host cannot be read: {error}")),
     };
@@ -88,10 +95,11 @@ fn say_what_is_missing(report: &Report, wanted: &BTreeSet<u16>) {
     }
 }
 
-const HEAD: [&str; 9] =
-    ["address", "owner", "backlog", "drops", "estab", "close_wait", "syn_recv", "time_wait", "descriptors"];
-/// The first columns are text, which begins at the left.
+const HEAD: [&str; 10] =
+    ["address", "owner", "backlog", "drops", "estab", "close_wait", "syn_recv", "time_wait", "descriptors", "trend"];
+/// The first columns are text, which begins at the left, and so is the last one, which is not always there.
 const LEFT: usize = 2;
+const TREND: usize = HEAD.len() - 1;
 
 fn text(report: &Report) -> String {
     let mut rows = vec![HEAD.map(str::to_owned)];
@@ -107,9 +115,11 @@ fn text(report: &Report) -> String {
     let mut text = String::new();
     for row in &rows {
         let mut line = String::new();
-        for (index, (cell, width)) in row.iter().zip(widths).enumerate() {
+        let columns = if report.trend_s.is_some() { HEAD.len() } else { TREND };
+        for (index, (cell, width)) in row.iter().zip(widths).enumerate().take(columns) {
             let padding = " ".repeat(width - cell.width());
-            let (before, after) = if index < LEFT { ("", padding.as_str()) } else { (padding.as_str(), "") };
+            let (before, after) =
+                if index < LEFT || index == TREND { ("", padding.as_str()) } else { (padding.as_str(), "") };
             line = format!("{line}{before}{cell}{after}  ");
         }
         // Writing to a string cannot fail.
@@ -135,9 +145,25 @@ fn of_port(port: &Port) -> Vec<[String; HEAD.len()]> {
         let [estab, close_wait, syn_recv, time_wait] =
             counts.map(|count| if index == 0 { count.to_string() } else { String::new() });
         let address = format!("{address}:{}", port.port);
-        rows.push([address, owner, backlog, drops, estab, close_wait, syn_recv, time_wait, descriptors]);
+        let trend = if index == 0 { trend(port.trend.as_ref()) } else { String::new() };
+        rows.push([address, owner, backlog, drops, estab, close_wait, syn_recv, time_wait, descriptors, trend]);
     }
     rows
+}
+
+/// What has changed, and nothing else.
+fn trend(trend: Option<&Trend>) -> String {
+    let Some(Trend { established, close_wait, syn_recv, backlog, drops }) = trend else { return "?".to_owned() };
+    let drops = drops.map_or(0, |drops| i64::try_from(drops).unwrap_or(i64::MAX));
+    let named = [
+        ("backlog", *backlog),
+        ("drops", drops),
+        ("estab", *established),
+        ("close_wait", *close_wait),
+        ("syn_recv", *syn_recv),
+    ];
+    let changed: Vec<_> = named.iter().filter(|(_, by)| *by != 0).map(|(name, by)| format!("{name} {by:+}")).collect();
+    if changed.is_empty() { "-".to_owned() } else { changed.join(", ") }
 }
 
 fn of_listener(listener: &Listener) -> ([String; 4], String) {

@@ -152,8 +152,13 @@ impl Means {
         match self {
             Self::Connector { events: source, watched } => {
                 source.drain(&mut all, events)?;
-                let of_watched = |LeaderExit { pid, status }| Some((*watched.get(&pid)?, status));
-                ends.extend(all.into_iter().filter_map(of_watched));
+                for LeaderExit { pid, status } in all {
+                    match watched.get(&pid) {
+                        Some(proc) => ends.push((*proc, status)),
+                        // Strangers are not to wake us again.
+                        None => source.narrow(watched.keys().copied()),
+                    }
+                }
             }
             Self::Pidfd { starts } => {
                 if let OnDemand::Open(source) = starts

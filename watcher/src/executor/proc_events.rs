@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, io};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tracing::warn;
 use watcher_core::{Comm, Event, Pid};
 
 use crate::sys::{
     child::WaitingChild,
     proc,
-    proc_connector::{News, ProcConnector, Wanted},
+    proc_connector::{Ends, News, ProcConnector, Ranges, Wanted},
     readable::Readable,
 };
 
@@ -22,6 +23,8 @@ pub struct ProcEvents {
     readable: Readable,
     /// How often each name is expected.
     expected: BTreeMap<Comm, u32>,
+    /// The kernel has refused a filter by process.
+    is_too_large: bool,
 }
 
 /// The end of a leading thread.
@@ -39,7 +42,7 @@ impl ProcEvents {
     /// # Errors
     /// Says what this host lacks, as a sentence.
     pub fn open(room: usize) -> Result<Self, String> {
-        let connector = connector(Wanted { ends: true, starts: false }, room)?;
+        let connector = connector(Wanted { ends: Ends::All, starts: false }, room)?;
         test(&connector)?;
         Self::new(connector)
     }
@@ -51,12 +54,40 @@ impl ProcEvents {
     pub fn of_starts() -> Result<Self, String> {
         /// So many programs may be started at once.
         const ROOM: usize = 1024;
-        Self::new(connector(Wanted { ends: false, starts: false }, ROOM)?)
+        Self::new(connector(Wanted { ends: Ends::Nobody, starts: false }, ROOM)?)
     }
 
     fn new(connector: ProcConnector) -> Result<Self, String> {
         let readable = Readable::of(&connector).map_err(|error| error.to_string())?;
-        Ok(Self { connector, readable, expected: BTreeMap::new() })
+        Ok(Self { connector, readable, expected: BTreeMap::new(), is_too_large: false })
+    }
+
+    /// From now on the end of this process is told, as are those of all others until [`Self::narrow`].
+    ///
+    /// # Errors
+    /// When the kernel does not take the filter.
+    pub fn widen_for(&mut self, pid: Pid) -> io::Result<()> {
+        match &self.connector.wanted().ends {
+            Ends::All => Ok(()),
+            Ends::Of(ranges) if ranges.contains(pid.number()) => Ok(()),
+            Ends::Of(_) | Ends::Nobody => self.want_ends(Ends::All),
+        }
+    }
+
+    /// From now on only the ends of these are told, and of others whose numbers are near.
+    pub fn narrow(&mut self, watched: impl Iterator<Item = Pid>) {
+        if self.is_too_large || self.connector.wanted().ends != Ends::All {
+            return;
+        }
+        if let Err(error) = self.want_ends(Ends::Of(Ranges::of(watched.map(Pid::number)))) {
+            // For want of memory, by the limit on what belongs to sockets.
+            warn!(%error, "the ends of all processes wake watcher up: the kernel takes no filter by process");
+            self.is_too_large = true;
+        }
+    }
+
+    fn want_ends(&mut self, ends: Ends) -> io::Result<()> {
+        self.connector.want(Wanted { ends, ..self.connector.wanted().clone() })
     }
 
     /// From now on starts of programs with this command name are told.
@@ -87,7 +118,7 @@ impl ProcEvents {
     }
 
     fn want_starts(&mut self, starts: bool) -> io::Result<()> {
-        self.connector.want(Wanted { starts, ..self.connector.wanted() })
+        self.connector.want(Wanted { starts, ..self.connector.wanted().clone() })
     }
 
     /// Whether some name is expected.

@@ -93,10 +93,13 @@ impl Watch {
                 }
             },
             Means::Pidfd { .. } => self.hold(proc, events),
-            Means::Connector { watched, .. } => {
+            Means::Connector { events: source, watched } => {
                 watched.insert(proc.pid, proc);
-                // The same.
-                self.check(proc, events);
+                match source.widen_for(proc.pid) {
+                    // The same.
+                    Ok(()) => self.check(proc, events),
+                    Err(error) => self.fail(format!("the process connector takes no filter any more: {error}")),
+                }
             }
             Means::Poll => self.looked_at.insert(proc),
         }
@@ -231,9 +234,14 @@ impl Watch {
     /// readable, or failed to be.
     pub fn drain(&mut self, readable: io::Result<()>, events: &mut Vec<Event>) {
         let mut ends = Vec::new();
-        let drained = readable.and_then(|()| self.means.drain(&mut ends, events));
-        if let Err(error) = drained.and_then(|()| self.pidfds.drain(events)) {
-            self.fail(error.to_string());
+        if let Err(error) = readable {
+            self.fail(format!("its descriptors cannot be waited for: {error}"));
+        }
+        if let Err(error) = self.means.drain(&mut ends, events) {
+            self.fail(format!("the process connector cannot be read: {error}"));
+        }
+        if let Err(error) = self.pidfds.drain(events) {
+            self.fail(format!("the pidfds cannot be waited for: {error}"));
         }
         for (proc, status) in ends {
             // Of the leader alone, if others live. Then it is a zombie for as long as they do, and is held by now; if it

@@ -6,6 +6,7 @@ mod load;
 mod object;
 mod offsets;
 mod on_demand;
+mod port_test;
 mod ports;
 mod programs;
 mod refusal;

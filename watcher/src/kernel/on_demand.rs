@@ -46,6 +46,14 @@ impl OnSockets {
             memory: on_demand(on_memory, MEMORY),
         }
     }
+
+    /// None of them is used any more, for this reason.
+    pub(super) fn give_up(&mut self, reason: &str) {
+        for program in [&mut self.state, &mut self.synack, &mut self.memory] {
+            program.detach();
+            program.program = Err(reason.to_owned());
+        }
+    }
 }
 
 impl OnDemand {

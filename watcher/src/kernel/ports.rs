@@ -10,10 +10,14 @@ use std::{
 
 use aya::maps::{HashMap, MapData, MapError};
 use thiserror::Error;
+use tracing::debug;
 use watcher_abi::{PortKey as RawKey, PortSlot, alarm, bit_of, judge, word_of};
 use watcher_core::{Band, Mono, PortCounts, PortKey, SocketAlarm, SocketNews, Thresholds};
 
-use super::on_demand::{OnSockets, SocketPrograms};
+use super::{
+    on_demand::{OnSockets, SocketPrograms},
+    port_test::{self, Failure},
+};
 use crate::sys::{pod::Plain, shared_array::SharedArray};
 
 const WORDS: usize = size_of::<PortSlot>() / size_of::<u64>();
@@ -68,11 +72,14 @@ pub struct Ports {
     /// Slots that nobody has. The one that was given back last is given out last, since a program may still write to it.
     free: VecDeque<u32>,
     programs: OnSockets,
+    /// They were seen to count rightly, or that is being tried.
+    is_proven: bool,
 }
 
 impl Ports {
     pub(super) fn new(maps: PortMaps, slots: u32, programs: SocketPrograms) -> Self {
-        Self { maps, watched: BTreeMap::new(), free: (0..slots).collect(), programs: OnSockets::new(programs) }
+        let programs = OnSockets::new(programs);
+        Self { maps, watched: BTreeMap::new(), free: (0..slots).collect(), programs, is_proven: false }
     }
 
     /// From now on the sockets of this port are counted, and told of when a threshold is crossed. Numbers are not judged
@@ -86,6 +93,35 @@ impl Ports {
             self.set(slot, &thresholds);
             return Ok(());
         }
+        self.begin(key, thresholds)?;
+        self.prove()
+    }
+
+    /// Sees on a connection of this process to itself whether sockets are counted rightly, once. If not, no port is watched from
+    /// now on.
+    ///
+    /// # Errors
+    /// When they are not, or not counted at all.
+    pub fn prove(&mut self) -> Result<(), NotWatched> {
+        if std::mem::replace(&mut self.is_proven, true) {
+            return Ok(());
+        }
+        match port_test::run(self) {
+            Ok(()) => Ok(()),
+            Err(Failure::NotDone(error)) => {
+                debug!(%error, "whether sockets are counted rightly could not be tried");
+                Ok(())
+            }
+            Err(Failure::Wrong(what)) => {
+                let reason = format!("the program loaded, but its self-test failed: {what}");
+                self.watched().collect::<Vec<_>>().into_iter().for_each(|key| self.unwatch(key));
+                self.programs.give_up(&reason);
+                Err(NotWatched::NotLoaded(reason))
+            }
+        }
+    }
+
+    fn begin(&mut self, key: PortKey, thresholds: Thresholds) -> Result<(), NotWatched> {
         let slot = *self.free.front().ok_or(NotWatched::Full(self.watched.len()))?;
         self.programs.state.attach()?;
         // Without these all else is told all the same.

@@ -89,7 +89,7 @@ fn refused(error: &EbpfError) -> String {
     if let Some(verdict) = verifier_verdict(error) {
         return verdict;
     }
-    match chain.errno() {
+    let sentence = match chain.errno() {
         // Which map it was is chance: the first is refused, and they come in no order.
         Some(libc::EPERM | libc::EACCES) => not_permitted(),
         Some(libc::ENOSYS) => {
@@ -103,8 +103,10 @@ fn refused(error: &EbpfError) -> String {
              (raise it: ulimit -l, or LimitMEMLOCK= in a unit)"
         ),
         Some(libc::E2BIG) => format!("the table of watched processes is full ({what} failed)"),
-        _ => format!("{what} failed: {chain}"),
-    }
+        _ => return format!("{what} failed: {chain}"),
+    };
+    // What it means is a guess; what was said is not.
+    format!("{sentence} [{chain}]")
 }
 
 /// What the verifier has against the program. (It answers `EACCES` or `EINVAL`; who may not load gets `EPERM`, and no log.)
@@ -182,7 +184,7 @@ fn step(error: &EbpfError) -> Step {
     }
 }
 
-/// An error with all its causes. aya keeps the number that the kernel gave out of its own texts.
+/// An error with all its causes, each said once. aya keeps the number that the kernel gave out of its own texts.
 struct Chain<'a>(&'a (dyn Error + 'static));
 
 impl<'a> Chain<'a> {
@@ -197,9 +199,13 @@ impl<'a> Chain<'a> {
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, cause) in self.causes().enumerate() {
-            let separator = if index == 0 { "" } else { ": " };
-            write!(f, "{separator}{cause}")?;
+        let mut said = String::new();
+        for cause in self.causes().map(ToString::to_string) {
+            if !said.ends_with(&cause) {
+                let separator = if said.is_empty() { "" } else { ": " };
+                write!(f, "{separator}{cause}")?;
+                said = cause;
+            }
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! a network namespace of its own, since some of what is counted is counted for a whole one. They are told at the same time.
 
 mod flood;
+mod host;
 mod minute;
 mod queue;
 mod spent;
@@ -48,6 +49,8 @@ fn stories_that_are_told_at_the_same_time() {
         ("a SYN flood", TIERS, &flood::from_another_namespace),
         ("a SYN flood on a short queue", TIERS, &flood::on_a_short_queue),
         ("a SYN flood that does not fill the backlog", EBPF, &flood::that_does_not_fill_the_backlog),
+        ("no local port is left", EBPF, &host::no_local_port_is_left),
+        ("TCP gets no memory", EBPF, &host::tcp_gets_no_memory),
         ("many healthy connections", TIERS, &well::many_healthy_connections),
         ("workers that share a port", TIERS, &well::workers_that_share_a_port),
         ("both families on one port", TIERS, &well::both_families_on_one_port),

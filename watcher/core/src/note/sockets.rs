@@ -24,16 +24,21 @@ pub(super) fn measure(alarm: SocketAlarm, value: u64, limit: u64) -> String {
         0 => format!(" : {value} {what}"),
         limit => format!(" : {value} of {limit} {what}"),
     };
+    let connections = |does: &str| {
+        let noun = if value == 1 { "connection" } else { "connections" };
+        format!(" : {value} {noun} {does}")
+    };
     match alarm {
         SocketAlarm::AcceptFull | SocketAlarm::AcceptQueue => of_limit("wait to be accepted"),
-        SocketAlarm::CloseWait if value == 1 => " : 1 connection that the service does not close".to_owned(),
-        SocketAlarm::CloseWait => format!(" : {value} connections that the service does not close"),
+        SocketAlarm::CloseWait => connections("that the service does not close"),
         SocketAlarm::Descriptors => of_limit("descriptors"),
-        SocketAlarm::Drops => format!(" : {value} connections turned away"),
-        SocketAlarm::Ephemeral => format!(" : {value} connections found no local port"),
+        SocketAlarm::Drops => connections("turned away"),
+        SocketAlarm::Ephemeral => connections("found no local port"),
         SocketAlarm::Established => of_limit("connections"),
-        SocketAlarm::HalfOpen => format!(" : {value} connections half open"),
+        SocketAlarm::HalfOpen => connections("half open"),
         SocketAlarm::ListenerGone => String::new(),
+        // The host has plenty; its pressure begins at two thirds of the limit, by default.
+        SocketAlarm::Memory if value < limit / 2 => of_limit("pages: a control group has reached its limit on memory"),
         SocketAlarm::Memory => of_limit("pages"),
     }
 }
@@ -46,6 +51,10 @@ mod tests {
     fn each_is_told_with_its_measure() {
         assert_eq!(measure(SocketAlarm::AcceptQueue, 103, 129), " : 103 of 129 wait to be accepted");
         assert_eq!(measure(SocketAlarm::Memory, 9, 0), " : 9 pages");
+        assert_eq!(measure(SocketAlarm::Memory, 9, 9), " : 9 of 9 pages");
+        assert!(
+            measure(SocketAlarm::Memory, 4, 10).ends_with("pages: a control group has reached its limit on memory")
+        );
         assert_eq!(measure(SocketAlarm::ListenerGone, 0, 1), "");
         assert_eq!(measure(SocketAlarm::CloseWait, 1, 0), " : 1 connection that the service does not close");
         let titles: std::collections::BTreeSet<_> = SocketAlarm::ALL.map(title).into_iter().collect();

@@ -2,6 +2,7 @@
 //! is wanted wake us. There since Linux 2.6.15.
 
 mod filter;
+mod ranges;
 mod wire;
 
 use std::{
@@ -21,8 +22,11 @@ use rustix::{
 use thiserror::Error;
 use watcher_core::Pid;
 
-pub use self::filter::Wanted;
 use self::wire::Message;
+pub use self::{
+    filter::{Ends, Wanted},
+    ranges::Ranges,
+};
 use super::{capabilities, host, own};
 
 /// The multicast group of processes.
@@ -112,7 +116,8 @@ impl ProcConnector {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(CONNECTOR));
         let socket = socket.map_err(NotHeard::at("making a socket for the process connector"))?;
-        let mut connector = Self { socket, wanted, is_listening: false };
+        let nothing = Wanted { ends: Ends::Nobody, starts: false };
+        let mut connector = Self { socket, wanted: nothing, is_listening: false };
         // Before there is anything to be let through.
         let filtered = connector.want(wanted);
         filtered.map_err(|error| NotHeard::Failed { step: "putting a filter on the process connector", error })?;
@@ -162,8 +167,8 @@ impl ProcConnector {
 
     /// What is wanted.
     #[must_use]
-    pub const fn wanted(&self) -> Wanted {
-        self.wanted
+    pub const fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 
     /// From now on this is wanted.
@@ -171,7 +176,7 @@ impl ProcConnector {
     /// # Errors
     /// When the kernel does not take the filter.
     pub fn want(&mut self, wanted: Wanted) -> io::Result<()> {
-        let mut program = filter::program(wanted);
+        let mut program = filter::program(&wanted);
         let length = u16::try_from(program.len()).map_err(io::Error::other)?;
         let program = libc::sock_fprog { len: length, filter: program.as_mut_ptr() };
         let size = size_of_val(&program) as libc::socklen_t;
@@ -271,7 +276,7 @@ mod tests {
 
     /// It takes root, in the initial namespaces.
     fn connector() -> Option<ProcConnector> {
-        match ProcConnector::open(Wanted { ends: true, starts: false }, 1024) {
+        match ProcConnector::open(Wanted { ends: Ends::All, starts: false }, 1024) {
             Ok(connector) => Some(connector),
             Err(NotHeard::Missing | NotHeard::NotPermitted | NotHeard::OtherNetwork | NotHeard::Silent(_)) => None,
             Err(error @ NotHeard::Failed { .. }) => panic!("{error}"),
@@ -317,7 +322,7 @@ mod tests {
             }
         };
         for starts in [false, true, false] {
-            connector.want(Wanted { ends: true, starts }).unwrap();
+            connector.want(Wanted { ends: Ends::All, starts }).unwrap();
             assert_eq!(told(&connector, run()), starts);
         }
     }

@@ -1,10 +1,13 @@
 //! The listening ports of this network namespace, as the kernel shows them when it is asked, and whose they are.
 
+mod trend;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
 };
 
+pub use self::trend::Trend;
 use serde::Serialize;
 use watcher_core::{ListenerFacts, Pid, PortFacts, StateCounts};
 
@@ -28,6 +31,8 @@ pub struct Report {
     pub source_reason: Option<String>,
     /// Listeners whose process this user may not see, or which have none.
     pub without_owner: usize,
+    /// From the first look to this one, in seconds; null when there was only one.
+    pub trend_s: Option<u32>,
     /// Each port once, in their order.
     pub ports: Vec<Port>,
     /// What the namespace has left; null where `/proc` does not tell.
@@ -51,6 +56,8 @@ pub struct Port {
     pub time_wait: u64,
     /// Connections in any other state.
     pub other: u64,
+    /// What has changed since the first look; null when there was only one, or the port was not seen in it.
+    pub trend: Option<Trend>,
 }
 
 /// A socket that listens.
@@ -130,6 +137,7 @@ impl Report {
             network_namespace: netns::own().ok().map(|netns| netns.0),
             source: if source_reason.is_none() { "sock_diag" } else { "proc" },
             source_reason,
+            trend_s: None,
             without_owner: listeners.filter(|listener| listener.owner.is_none()).count(),
             ports,
             namespace: tcp_limits::of(own::pid()).ok().map(Namespace::of),
@@ -165,6 +173,7 @@ impl Port {
             syn_recv,
             time_wait,
             other: syn_sent + fin_wait1 + fin_wait2 + last_ack + closing,
+            trend: None,
         }
     }
 }

@@ -1,0 +1,143 @@
+//! A tier fails while it runs: the next takes over, says so, and no death falls between. And: whoever is not watched wakes
+//! nobody.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::BufRead as _,
+    process::{Command, Stdio},
+    thread,
+};
+
+use serde_json::Value;
+use watcher_core::Pid;
+use watcher_tests::{
+    host::{Host, Tier, kill, lives, tier_is_wanted},
+    pcheck::Pcheck,
+    program::{Running, built, watcher},
+    tamper::{self, Descriptor},
+    victim::Victim,
+    wait::until,
+};
+
+/// What is broken, of whom, and what is said of it.
+type Failure = (Tier, fn(Pid) -> Vec<Descriptor>, &'static str, Tier);
+
+const FAILURES: [Failure; 4] = [
+    (Tier::Ebpf, tamper::bpf_links, "the kernel programs have not told of the death of process ", Tier::Pidfd),
+    (Tier::Ebpf, tamper::bpf, "the kernel's table of watched processes cannot be read: ", Tier::Pidfd),
+    (Tier::Pidfd, tamper::pidfd_sets, "the pidfds cannot be waited for: ", Tier::Connector),
+    (Tier::Connector, tamper::connectors, "the process connector cannot be read: ", Tier::Poll),
+];
+
+fn failures() -> impl Iterator<Item = Failure> {
+    // Where not all tiers are, others take over.
+    let wanted = |tier: Tier| tier_is_wanted(tier.name());
+    FAILURES.into_iter().filter(move |(tier, .., next)| wanted(*tier) && wanted(*next))
+}
+
+#[test]
+fn a_thousand_that_die_while_a_tier_is_left_are_told_of_once() {
+    for (tier, descriptors, reason, next) in failures() {
+        let mut herd = Victim::run(Command::new(built("herd")).arg("1000"));
+        let pids: Vec<u32> = herd.next_word().split(' ').map(|pid| pid.parse().unwrap()).collect();
+        let mut command = watcher(["watch", "--tier", tier.name(), "--sweep", "1", "--interval", "0.5", "--json"]);
+        command.args(pids.iter().map(u32::to_string)).stdin(Stdio::null());
+        let mut running = Running::start(&mut command);
+        assert_eq!(running.talk(), format!("watcher: watching 1000 processes by tier {}", tier.name()));
+        let daemon = Pid::new(running.child.id()).unwrap();
+        let (before, rest) = pids.split_at(300);
+        let (around, after) = rest.split_at(400);
+        let end = |pids: &[u32]| pids.iter().for_each(|pid| kill(Pid::new(*pid).unwrap()));
+        end(before);
+        let (stdout, stderr) = (&mut running.stdout, &mut running.stderr);
+        let (left, lines) = thread::scope(|scope| {
+            // Taken all the time: who writes into a full pipe waits.
+            let lines = scope.spawn(|| stdout.lines().map(Result::unwrap).collect::<Vec<_>>());
+            scope.spawn(|| end(around));
+            tamper::replace(daemon, &descriptors(daemon));
+            let mut left = String::new();
+            stderr.read_line(&mut left).unwrap();
+            end(after);
+            (left, lines.join().unwrap())
+        });
+        let wanted = format!("watcher: Tier {} left: {reason}", tier.name());
+        assert!(left.starts_with(&wanted) && left.ends_with(&format!("; now tier {}\n", next.name())), "{left}");
+        let (mut told, mut tiers) = (BTreeSet::new(), BTreeSet::new());
+        for line in lines {
+            let death: Value = serde_json::from_str(&line).unwrap();
+            assert!(told.insert(death["pid"].as_u64().unwrap() as u32), "told of twice: {line}");
+            tiers.insert(death["tier"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(told, pids.iter().copied().collect());
+        assert_eq!(tiers, [tier, next].into_iter().map(|tier| tier.name().to_owned()).collect());
+        assert_eq!(running.end(), Some(0));
+    }
+}
+
+#[test]
+fn pcheck_says_that_a_tier_is_left_and_goes_on() {
+    for (tier, descriptors, reason, next) in failures() {
+        let host = Host::new();
+        let svc = host.svc();
+        host.rules(&format!("{svc}:{}:86400:3:exit", host.restarts("start.sh", "")));
+        let first = host.start("");
+        let mut pcheck = Pcheck::started(host.pcheck(tier).args(["--sweep", "1"]));
+        pcheck.up(&svc);
+        assert_eq!(tier_of(&host), tier.name());
+        tamper::replace(pcheck.pid(), &descriptors(pcheck.pid()));
+        first.kill();
+        let mut lines = pcheck.until("Try to restart");
+        lines.extend(pcheck.until(&format!("({svc} ,pid=")));
+        let left = lines.iter().find(|line| line.contains(" left: ")).unwrap_or_else(|| panic!("{lines:#?}"));
+        assert!(left.starts_with(&format!("Tier {} left: {reason}", tier.name())), "{left}");
+        assert!(left.ends_with(&format!("; now tier {}", next.name())), "{left}");
+        assert_eq!(tier_of(&host), next.name());
+        let second = host.pid_of(1);
+        assert!(lives(second));
+        // By the new tier now.
+        kill(second);
+        pcheck.until(&format!("Process [{svc},pid={second}] Down"));
+        pcheck.until("Try to restart");
+        pcheck.up(&svc);
+        assert_eq!(host.entry(1)["restart_count"], 2);
+        pcheck.stop();
+    }
+}
+
+fn tier_of(host: &Host) -> String {
+    let ended = host.ask(&["padmin", "--json", "-c", "show param"]);
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {}", ended.stderr));
+    report["param"]["tier"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn strangers_wake_nobody() {
+    const STRANGERS: usize = 300;
+    for tier in ["ebpf", "pidfd", "connector"].into_iter().filter(|tier| tier_is_wanted(tier)) {
+        let mut victim = Victim::start("vforks");
+        let mut running = Running::start(&mut watcher(["watch", "--tier", tier, &victim.pid().to_string()]));
+        assert_eq!(running.talk(), format!("watcher: watching 1 process by tier {tier}"));
+        let wakes = || {
+            let status = fs::read_to_string(format!("/proc/{}/status", running.child.id())).unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+            line.trim().parse::<usize>().unwrap()
+        };
+        // One wakes the process connector, which lets no other through after that.
+        assert!(Command::new("true").status().unwrap().success());
+        let state = || fs::read_to_string(format!("/proc/{}/stat", running.child.id())).unwrap();
+        until("it sleeps again", || state().contains(") S "));
+        let before = wakes();
+        for _ in 0..STRANGERS {
+            assert!(Command::new("true").status().unwrap().success());
+        }
+        // A hundred threads that end.
+        let mut threads = Victim::start("many_threads");
+        threads.go();
+        threads.wait();
+        let woken = wakes() - before;
+        assert!(woken < STRANGERS / 10, "{tier}: {woken} times");
+        victim.kill();
+        assert!(running.line().starts_with(&format!("{} vforks: killed by SIGKILL", victim.pid())));
+    }
+}
