@@ -3,8 +3,8 @@
 //! The order of the tests is the order of their price. Whatever is not watched leaves after a look at one bit.
 //!
 //! Since Linux 7.0 it can be preempted, and the kernel skips a program that it finds at work on this CPU already: whoever
-//! dies meanwhile would not be noticed. So there are two of it, one after the other: only one of them can be skipped at a
-//! time, and who comes second finds that the death was claimed.
+//! dies meanwhile would not be noticed. So there are two of it, one after the other: a death is missed only where both are
+//! interrupted. Who comes second finds that the death was claimed.
 
 use aya_ebpf::{EbpfContext as _, programs::RawTracePointContext};
 use watcher_abi::{KIND_EXIT, NO_PID_NAMESPACE, NS_PER_TICK};

@@ -16,7 +16,7 @@ use anyhow::Context as _;
 use xshell::{Shell, cmd};
 
 use super::{
-    image, kernels,
+    image,
     report::{self, Outcome},
     rows::{Guest, Program, Task},
 };
@@ -61,8 +61,8 @@ fn one(shell: &Shell, guest: &Guest, common: &[u8], place: &Path) -> anyhow::Res
     fs::create_dir_all(place)?;
     let (disk, log) = (place.join("image"), place.join("log"));
     let plan: String = guest.tasks.iter().map(line_of_plan).collect();
-    let modules = guest.kernel.as_ref().map_or_else(kernels::of_user_mode_linux, |kernel| kernel.modules.clone());
-    let own = image::own(&plan, &modules)?;
+    let modules = guest.kernel.as_ref().map(|kernel| kernel.modules.as_slice()).unwrap_or_default();
+    let own = image::own(&plan, modules)?;
     fs::write(&disk, [common, &own].concat())?;
     let limit = (START + guest.tasks.iter().map(|task| task.group.limit).sum::<u64>()).to_string();
     match &guest.kernel {

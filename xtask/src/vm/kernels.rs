@@ -66,11 +66,6 @@ pub(super) fn get(shell: &Shell, wanted: &[String]) -> anyhow::Result<Found> {
     Ok(found)
 }
 
-/// What the tests need of user-mode-linux, where it is a module: the process connector.
-pub(super) fn of_user_mode_linux() -> Vec<PathBuf> {
-    find(Path::new("/usr/lib/uml/modules"), &|name| name == "cn.ko").into_iter().collect()
-}
-
 fn at(series: &str, place: &Path) -> anyhow::Result<Kernel> {
     let version = fs::read_to_string(place.join("version"))?;
     let modules = MODULES.map(|name| place.join(format!("{name}.ko")));
