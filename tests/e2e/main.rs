@@ -13,4 +13,5 @@ mod old_kernel;
 mod pcheck;
 mod servers;
 mod sockets;
+mod starts;
 mod watch;

@@ -1,7 +1,7 @@
 //! Sockets for tests: on loopback, here or in a network namespace that the test makes.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::fd::OwnedFd,
     process::Command,
 };
@@ -20,7 +20,7 @@ use watcher_tests::{netns::loopback_up, program::built, victim::Victim, wait};
 
 use crate::probe::Probe;
 
-pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 pub(crate) const NEVER: Thresholds =
     Thresholds { queue_percent: None, close_wait: None, close_wait_age: None, established: None, descriptors: None };
@@ -74,9 +74,14 @@ pub(crate) fn listener(address: SocketAddr) -> (TcpListener, u16) {
 
 /// One of several that share a port (0: the first).
 pub(crate) fn sharing(port: u16) -> (TcpListener, u16) {
+    sharing_on(LOOPBACK.ip(), port)
+}
+
+/// The same on another address.
+pub(crate) fn sharing_on(address: IpAddr, port: u16) -> (TcpListener, u16) {
     let socket: OwnedFd = socket(AddressFamily::INET, SocketType::STREAM, Some(ipproto::TCP)).unwrap();
     set_socket_reuseport(&socket, true).unwrap();
-    bind(&socket, &SocketAddr::new(LOOPBACK.ip(), port)).unwrap();
+    bind(&socket, &SocketAddr::new(address, port)).unwrap();
     listen(&socket, 16).unwrap();
     let server = TcpListener::from(socket);
     let port = server.local_addr().unwrap().port();

@@ -8,7 +8,7 @@ use xshell::{Shell, cmd};
 
 use crate::{
     elf::{self, Needs},
-    say, step, workspace,
+    old_library, say, step, workspace,
     zig::{self, Machine},
 };
 
@@ -20,6 +20,9 @@ pub(crate) struct Arguments {
     /// For these machines (default: this one)
     #[arg(value_enum)]
     machines: Vec<Machine>,
+    /// Run it on Debian 11, too, in a folder below `target`; takes root and mmdebstrap
+    #[arg(long)]
+    verify: bool,
 }
 
 /// Runs the task.
@@ -27,12 +30,16 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
     let this = || Machine::value_variants().iter().copied().filter(|machine| machine.is_this());
     let machines = if arguments.machines.is_empty() { this().collect() } else { arguments.machines.clone() };
     for machine in machines {
-        pack(shell, machine)?;
+        let binary = pack(shell, machine)?;
+        if arguments.verify && machine.is_this() {
+            old_library::run(shell, &binary)?;
+        }
     }
     Ok(())
 }
 
-fn pack(shell: &Shell, machine: Machine) -> anyhow::Result<()> {
+/// The tarball; tells where its binary lies.
+fn pack(shell: &Shell, machine: Machine) -> anyhow::Result<PathBuf> {
     let binary = checked(shell, machine)?;
     let version = env!("CARGO_PKG_VERSION");
     let name = format!("watcher-{version}-{}-linux", machine.name());
@@ -47,7 +54,7 @@ fn pack(shell: &Shell, machine: Machine) -> anyhow::Result<()> {
     cmd!(shell, "cp -r docs rules {folder}").quiet().run()?;
     cmd!(shell, "tar -C {dist} -czf {dist}/{name}.tar.gz {name}").quiet().run()?;
     say(&format!("{}/{name}.tar.gz", dist.display()));
-    Ok(())
+    Ok(binary)
 }
 
 /// The binary for this machine, after it was looked at.

@@ -10,6 +10,8 @@ mod ebpf;
 mod elf;
 mod fuzz;
 mod lint;
+mod old_kernel;
+mod old_library;
 mod setup;
 mod test;
 mod vm;
@@ -42,6 +44,8 @@ enum Task {
     Ci,
     /// Measure beside peers, in one run
     Bench(bench::Arguments),
+    /// Test as on the kernel of RHEL 7: without every system call that it does not have
+    OldKernel(old_kernel::Arguments),
     /// See it work: a service is started, watched and killed; kept alive, and given up
     Demo,
     /// Look at the kernel programs
@@ -78,6 +82,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
         }
         Task::Bench(arguments) => bench::run(&shell, arguments),
         Task::Demo => demo::run(&shell),
+        Task::OldKernel(arguments) => old_kernel::run(&shell, arguments),
         Task::Ebpf(arguments) => ebpf::run(&shell, arguments),
         Task::Fuzz(arguments) => {
             setup::ensure(&shell)?;

@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
 use xshell::{Shell, cmd};
 
-use crate::{demo, ebpf, fuzz, lint, say, setup, step, vm, workspace};
+use crate::{demo, ebpf, fuzz, lint, old_kernel, say, setup, step, vm, workspace};
 
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Arguments {
@@ -21,6 +21,8 @@ enum Part {
     Unit,
     /// Tests on the running kernel, with real processes; takes root
     Kernel,
+    /// The same without what Linux 3.10 does not have; takes root
+    OldKernel,
     /// A build without BPF tools says so and works by the next tier
     Stub,
     /// Two builds of the kernel programs give the same bytes
@@ -55,6 +57,7 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
                     .run()?;
                 cmd!(shell, "cargo test --quiet --locked --package watcher-tests").quiet().run()?;
             }
+            Part::OldKernel => old_kernel::run(shell, &old_kernel::Arguments::short())?,
             Part::Stub => stub(shell)?,
             Part::Reproducible => ebpf::check_reproducible(shell)?,
             Part::Fuzz => fuzz::run(shell, &fuzz::Arguments { seconds: 20 })?,

@@ -13,9 +13,10 @@ use watcher::{
 use watcher_abi::name::ON_STATE;
 use watcher_core::{Mono, PortKey, Thresholds};
 
-use crate::floor::{Floor, spent};
-
-const ROUNDS: usize = 9;
+use crate::{
+    Scale,
+    floor::{Floor, spent},
+};
 
 /// Which ports are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +29,9 @@ enum Watching {
     This,
 }
 
-pub(crate) fn run(connections: usize) {
+pub(crate) fn run(Scale { rounds, connections, .. }: Scale) {
     let _statistics = enable_stats(Stats::RunTime).expect("root, and Linux 5.8");
-    println!("## Kernel time of a state change: nanoseconds, median of {ROUNDS} × {connections} connections\n");
+    println!("## Kernel time of a state change: nanoseconds, median of {rounds} × {connections} connections\n");
     println!("| watched | empty program | on_state | above empty | state changes a connection |");
     println!("| --- | ---: | ---: | ---: | ---: |");
     let mut above = Vec::new();
@@ -39,11 +40,11 @@ pub(crate) fn run(connections: usize) {
         ("1,000 others", Watching::Many),
         ("this port: both ends of each connection", Watching::This),
     ] {
-        let rounds: Vec<_> = (0..ROUNDS).map(|_| round(watching, connections)).collect();
+        let measured: Vec<_> = (0..rounds).map(|_| round(watching, connections)).collect();
         let median = |pick: fn(&Round) -> f64| {
-            let mut values: Vec<_> = rounds.iter().map(pick).collect();
+            let mut values: Vec<_> = measured.iter().map(pick).collect();
             values.sort_by(f64::total_cmp);
-            values[ROUNDS / 2]
+            values[values.len() / 2]
         };
         let (empty, ours) = (median(|round| round.empty), median(|round| round.ours));
         let difference = median(|round| round.ours - round.empty);

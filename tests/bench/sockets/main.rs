@@ -17,7 +17,8 @@ use std::{env, path::PathBuf};
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
-    /// For each figure of kernel time.
+    /// For each figure of kernel time: so often so many.
+    rounds: usize,
     connections: usize,
     /// For each count of wake-ups.
     seconds: u64,
@@ -39,16 +40,16 @@ fn main() {
         }
     }
     let scale = if quick {
-        Scale { connections: 500, seconds: 2, pairs: 2, wrk_seconds: 1 }
+        Scale { rounds: 3, connections: 500, seconds: 2, pairs: 2, wrk_seconds: 1 }
     } else {
-        Scale { connections: 5_000, seconds: 30, pairs: 16, wrk_seconds: 5 }
+        Scale { rounds: 9, connections: 5_000, seconds: 30, pairs: 24, wrk_seconds: 4 }
     };
     // SAFETY: no memory is involved, and no other thread runs yet.
     assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0, "root");
     watcher_tests::netns::loopback_up();
     let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
     if wanted("kernel") {
-        kernel::run(scale.connections);
+        kernel::run(scale);
     }
     if wanted("wake-ups") {
         wake_ups::run(scale);

@@ -9,9 +9,11 @@ use watcher_tests::{
     wait::{DEADLINE, until},
 };
 
-/// A command in a mount namespace of its own, where `/dev` has nothing but `null` and `log`: the host's socket.
+/// A command in a mount namespace of its own, where `/dev` has nothing but what every program takes for granted (`urandom`, where
+/// the kernel is older than `getrandom`), and `log`: the host's socket.
 fn with_own_dev(host: &Host) -> Command {
-    let script = r#"d=$1/dev.$$ && shift && mkdir $d && touch $d/null && mount --bind /dev/null $d/null &&
+    let script = r#"d=$1/dev.$$ && shift && mkdir $d && for file in null urandom; do
+        touch $d/$file && mount --bind /dev/$file $d/$file || exit 99; done &&
         ln -s ${d%/*}/log $d/log && mount --rbind $d /dev && exec "$@""#;
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", script, "sh", &host.path("")]).arg(built("watcher"));

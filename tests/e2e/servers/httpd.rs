@@ -13,7 +13,7 @@ use std::{
 
 use watcher::sys::{proc, sock_diag::SockDiag};
 use watcher_core::Pid;
-use watcher_tests::{block::Block, program::run, wait::until};
+use watcher_tests::{block::Block, host::Tier, program::run, wait::until};
 
 use super::{
     kept::{Kept, kill},
@@ -48,7 +48,7 @@ impl Httpd {
     /// With these lines below its entry.
     pub(super) fn watched_with(&self, script: &str, below: &str) -> Kept {
         let entry = format!("{}:{script}:86400:3:exit\n{below}", self.program);
-        Kept::start_after(script, &self.site, &entry, &["--tier", "ebpf"])
+        Kept::start_after(script, &self.site, &entry, &["--tier", Tier::best().name()])
     }
 
     fn answers(&self) {

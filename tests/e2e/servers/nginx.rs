@@ -5,7 +5,7 @@ use std::{fs, net::TcpStream, os::unix::fs::symlink, process::Command};
 
 use rustix::process::Signal;
 use watcher_core::Pid;
-use watcher_tests::{block::Block, program::run, wait::until};
+use watcher_tests::{block::Block, host::Tier, program::run, wait::until};
 
 use super::{
     httpd::children,
@@ -67,7 +67,7 @@ impl Nginx {
         // Its title is not its program; which of several it is, the path in the title says.
         let entry =
             format!("/usr/sbin/nginx:{script}:86400:3:exit:include_strings=master process {}\n{below}", self.program);
-        Kept::start_after(&script, &self.site, &entry, &["--tier", "ebpf"])
+        Kept::start_after(&script, &self.site, &entry, &["--tier", Tier::best().name()])
     }
 
     fn master(&self) -> Option<Pid> {

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::fs::{CWD, Mode, mknodat};
 use watcher::sys::proc_table;
-use watcher_tests::wait::until;
+use watcher_tests::{host::tier_is_wanted, wait::until};
 
 use super::{
     kept::{Kept, kill},
@@ -21,12 +21,16 @@ const HOME: &str = "/usr/share/tomcat10";
 
 #[test]
 fn tomcat_on_tier_ebpf() {
-    story("ebpf");
+    if tier_is_wanted("ebpf") {
+        story("ebpf");
+    }
 }
 
 #[test]
 fn tomcat_on_tier_poll() {
-    story("poll");
+    if tier_is_wanted("poll") {
+        story("poll");
+    }
 }
 
 fn story(tier: &str) {

@@ -7,8 +7,8 @@ use std::{
 
 use tracing::{debug, warn};
 use watcher_core::{
-    Event, ListenerFacts, NetNs, PortCounts, PortFacts, PortKey, PortReport, PortWatchId, ProcId, SocketAlarm, Span,
-    StateCounts, Thresholds, pfile::Port,
+    Event, ListenerFacts, Mono, NetNs, PortCounts, PortFacts, PortKey, PortReport, PortWatchId, ProcId, SocketAlarm,
+    Span, StateCounts, Thresholds, pfile::Port,
 };
 
 use crate::{
@@ -24,12 +24,18 @@ use crate::{
 /// Sockets come and go while they are counted: it is tried so often to count them exactly.
 const TRIES: usize = 3;
 
+/// What was missed is corrected at most this often: it takes a look at all connections of the host.
+const CORRECTED_EVERY: Span = Span::of_seconds(10);
+
 /// The ports that are watched.
 #[derive(Debug, Default)]
 pub struct PortWatch {
     watched: BTreeMap<PortWatchId, Watched>,
     /// A way to ask in each namespace; none where there is no sock_diag.
     diags: BTreeMap<NetNs, Option<SockDiag>>,
+    /// How many changes of state the program that counts had missed when that was corrected last, and when that was.
+    missed: u64,
+    corrected: Option<Mono>,
 }
 
 #[derive(Debug)]
@@ -100,10 +106,13 @@ impl PortWatch {
         let Some(&Watched { key, proc, .. }) = self.watched.get(&watch) else {
             return events.push(Event::PortLooked { watch, report: None });
         };
-        if let Some(kernel) = kernel.as_deref_mut()
-            && kernel.counts(key).is_none()
-        {
-            self.count_new(key.netns, proc, kernel, events);
+        if let Some(kernel) = kernel.as_deref_mut() {
+            if kernel.counts(key).is_none() {
+                self.count_all(key.netns, proc, kernel, events, |kernel, key| kernel.counts(key).is_none());
+            } else if says_that_numbers_are_wrong(kernel, key) {
+                self.count(key, proc, kernel, events);
+            }
+            self.correct(kernel, events);
         }
         let Some(watched) = self.watched.get_mut(&watch) else { return };
         let counted = kernel.as_ref().and_then(|kernel| kernel.counts(key));
@@ -144,19 +153,39 @@ impl PortWatch {
         events.push(Event::PortLooked { watch, report });
     }
 
-    /// Tells the kernel's counters how many sockets there are on all ports of a namespace of which they do not know it yet.
-    fn count_new(&mut self, netns: NetNs, proc: ProcId, kernel: &mut Ports, events: &mut Vec<Event>) {
+    /// When the program that counts has missed changes, these may have been of any port.
+    fn correct(&mut self, kernel: &mut Ports, events: &mut Vec<Event>) {
+        let (now, missed) = (clock::now(), kernel.missed());
+        if missed == self.missed || self.corrected.is_some_and(|at| now.since(at) < CORRECTED_EVERY) {
+            return;
+        }
+        (self.missed, self.corrected) = (missed, Some(now));
+        let of_each: BTreeMap<_, _> = self.watched.values().map(|watched| (watched.key.netns, watched.proc)).collect();
+        for (netns, proc) in of_each {
+            self.count_all(netns, proc, kernel, events, |kernel, key| kernel.counts(key).is_some());
+        }
+    }
+
+    /// Tells the kernel's counters how many sockets there are on all these ports of a namespace.
+    fn count_all(
+        &mut self,
+        netns: NetNs,
+        proc: ProcId,
+        kernel: &mut Ports,
+        events: &mut Vec<Event>,
+        which: impl Fn(&Ports, PortKey) -> bool,
+    ) {
         let keys = self.watched.values().map(|watched| watched.key).filter(|key| key.netns == netns);
-        let new: BTreeSet<_> = keys.filter(|key| kernel.counts(*key).is_none()).collect();
-        let before: Vec<_> = new.iter().filter_map(|key| Some((*key, kernel.deltas(*key)?))).collect();
+        let wanted: BTreeSet<_> = keys.filter(|key| which(kernel, *key)).collect();
+        let before: Vec<_> = wanted.iter().filter_map(|key| Some((*key, kernel.deltas(*key)?))).collect();
         if before.is_empty() {
             // The kernel side does not take them: there is nobody to tell.
             return;
         }
-        let is_new = |port| new.contains(&PortKey { netns, port });
+        let is_wanted = |port| wanted.contains(&PortKey { netns, port });
         let counted = self.diags.get_mut(&netns).and_then(Option::as_mut).and_then(|diag| {
             let listeners = diag.listeners(None).ok()?;
-            Some((listeners, diag.all_states(is_new).ok()?))
+            Some((listeners, diag.all_states(is_wanted).ok()?))
         });
         let Some((listeners, states)) = counted else {
             return before.into_iter().for_each(|(key, _)| self.count(key, proc, kernel, events));
@@ -187,6 +216,12 @@ impl PortWatch {
             }
         }
     }
+}
+
+/// Whether an alarm is raised that follows from counting, which may be wrong.
+fn says_that_numbers_are_wrong(kernel: &Ports, key: PortKey) -> bool {
+    let numbers = [SocketAlarm::CloseWait, SocketAlarm::Established, SocketAlarm::ListenerGone];
+    kernel.alarms(key).iter().any(|alarm| numbers.contains(alarm))
 }
 
 /// Whether it is worth asking for how long connections have not been closed, which is dear.

@@ -8,6 +8,7 @@ use std::{
 
 use watcher_core::{ProcId, Signal};
 
+use super::inspect::{Look, look};
 use crate::sys::{pidfd, proc};
 
 /// Sends a signal to exactly this process. To one that has gone, none is sent.
@@ -63,8 +64,6 @@ impl From<io::Error> for NotEnded {
 /// # Errors
 /// When it may not be asked, is another one, or has not gone within this time.
 pub fn end(proc: ProcId, user: u32, limit: Duration) -> Result<(), NotEnded> {
-    /// How often to look where there are no pidfds.
-    const LOOK: Duration = Duration::from_millis(50);
     let lives = || proc::facts(proc.pid).map(|facts| facts.is_some_and(|facts| facts.proc == proc));
     let pidfd = pidfd::open(proc.pid).ok();
     // What was opened is the one that is meant if that one is still there now.
@@ -73,17 +72,24 @@ pub fn end(proc: ProcId, user: u32, limit: Duration) -> Result<(), NotEnded> {
     }
     let Some(pidfd) = pidfd else {
         send(proc, Signal::TERM)?;
-        let end = Instant::now() + limit;
-        while lives()? {
-            if Instant::now() >= end {
-                return Err(NotEnded::Alive);
-            }
-            sleep(LOOK);
-        }
-        return Ok(());
+        return wait_by_looking(proc, limit);
     };
     pidfd::send(&pidfd, Signal::TERM.0)?;
     if pidfd::wait(&pidfd, limit)? { Ok(()) } else { Err(NotEnded::Alive) }
+}
+
+/// Waits until a process has gone, on a kernel without pidfds. That nobody has taken notice of its end does not matter.
+fn wait_by_looking(proc: ProcId, limit: Duration) -> Result<(), NotEnded> {
+    /// How often to look.
+    const LOOK: Duration = Duration::from_millis(50);
+    let end = Instant::now() + limit;
+    while !matches!(look(proc), Look::Gone | Look::Zombie(_)) {
+        if Instant::now() >= end {
+            return Err(NotEnded::Alive);
+        }
+        sleep(LOOK);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -126,6 +132,17 @@ mod tests {
         assert!(!pidfd::has_gone(&pidfd) && !pidfd::wait(&pidfd, Duration::ZERO).unwrap());
         end(proc, own, limit).unwrap();
         assert!(pidfd::has_gone(&pidfd));
+    }
+
+    #[test]
+    fn without_pidfds_a_zombie_has_gone_too() {
+        let child = WaitingChild::fork(0).unwrap();
+        let proc = proc::facts(child.pid()).unwrap().unwrap().proc;
+        assert!(matches!(wait_by_looking(proc, Duration::ZERO), Err(NotEnded::Alive)));
+        send(proc, Signal::TERM).unwrap();
+        wait_by_looking(proc, Duration::from_secs(20)).unwrap();
+        drop(child);
+        wait_by_looking(proc, Duration::ZERO).unwrap();
     }
 
     #[test]

@@ -64,10 +64,11 @@ pub(super) fn read(bytes: &[u8], pid_ns_inum: Option<u32>, clocks: TimeOffsets) 
         "before Linux 6.8 the kernel names victims by numbers that mean nothing in this pid namespace".to_owned()
     });
     let sockets = read_for_sockets(&btf, &mut config).err().map(|error| Refusal::from(error).to_string());
+    let floods = has_retransmit_synack(&btf).err().map(|error| Refusal::from(error).to_string());
     let socket_memory = read_for_memory(&btf, &mut config).err().map(|error| Refusal::from(error).to_string());
     Ok(Layout {
         config,
-        lacking: Lacking { explanations, out_of_memory, starts: None, sockets, floods: None, socket_memory },
+        lacking: Lacking { explanations, out_of_memory, starts: None, sockets, floods, socket_memory },
     })
 }
 
@@ -99,7 +100,34 @@ fn read_for_memory(btf: &Btf<'_>, config: &mut Config) -> Result<(), BtfError> {
     Ok(())
 }
 
+/// The tracepoint came with Linux 4.15. Loading its program would not show that it is not there.
+fn has_retransmit_synack(btf: &Btf<'_>) -> Result<(), BtfError> {
+    btf.parameters_of("btf_trace_tcp_retransmit_synack").map(|_any| ())
+}
+
 /// Linux 6.16 gave the tracepoint its second argument. A kernel that does not say counts as older: always correct.
 fn has_group_dead(btf: &Btf<'_>) -> bool {
     btf.parameters_of("btf_trace_sched_process_exit") == Ok(PARAMETERS_WITH_GROUP_DEAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::sys::host;
+
+    const NAME: &[u8] = b"\0btf_trace_tcp_retransmit_synack\0";
+
+    #[test]
+    fn a_kernel_without_a_tracepoint_lacks_what_it_would_tell_and_nothing_else() {
+        let Ok(mut bytes) = fs::read(host::KERNEL_BTF) else { return };
+        let lacking = |bytes: &[u8]| read(bytes, None, TimeOffsets::own()).unwrap().lacking;
+        assert_eq!(lacking(&bytes), Lacking::default());
+        let at = bytes.windows(NAME.len()).position(|name| name == NAME).unwrap();
+        *bytes.get_mut(at + 1).unwrap() = b'B';
+        let lacking = lacking(&bytes);
+        assert_eq!(lacking, Lacking { floods: lacking.floods.clone(), ..Lacking::default() });
+        assert!(lacking.floods.is_some_and(|reason| reason.ends_with("it has no btf_trace_tcp_retransmit_synack")));
+    }
 }

@@ -70,6 +70,11 @@ impl OnDemand {
         self.link = None;
     }
 
+    /// How often it could not run.
+    pub(super) fn missed(&self) -> u64 {
+        self.program.as_ref().map_or(0, |program| raw_tracepoint::missed(program.as_fd()))
+    }
+
     pub(super) const fn is_attached(&self) -> bool {
         self.link.is_some()
     }

@@ -207,6 +207,13 @@ impl Ports {
         self.store(slot, flag(alarm::DESCRIPTORS) / 8, 0);
     }
 
+    /// How many changes of state the program could not look at, on any port, because it was at one already when an interrupt
+    /// brought the next: numbers have drifted since, if those were of a watched port.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.programs.state.missed()
+    }
+
     /// What has changed so far: to be asked before the sockets are counted for [`Self::rebase`].
     #[must_use]
     pub fn deltas(&self, key: PortKey) -> Option<PortDeltas> {

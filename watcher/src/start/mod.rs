@@ -29,9 +29,10 @@ pub fn tier(wanted: Option<Tier>, processes: usize) -> Result<Choice<Senses>, Ve
     choose(tiers, |tier| attempt(tier, processes))
 }
 
-/// Starts the best tier that works of those that come after one, since that fails.
+/// Starts the best tier that works of those that come after one, since that fails. The last one is begun anew.
 fn tier_after(failed: Tier, processes: usize) -> Result<Choice<Senses>, Vec<PassedOver>> {
-    choose(Tier::ALL.into_iter().filter(|tier| *tier > failed), |tier| attempt(tier, processes))
+    let is_left = |tier: &Tier| *tier > failed || *tier == Tier::Poll;
+    choose(Tier::ALL.into_iter().filter(is_left), |tier| attempt(tier, processes))
 }
 
 fn attempt(tier: Tier, processes: usize) -> Result<Senses, String> {

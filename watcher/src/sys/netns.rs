@@ -11,7 +11,7 @@ use watcher_core::{NetNs, Pid};
 
 use super::capabilities;
 
-/// That of this process.
+/// That of this process: of its first thread.
 ///
 /// # Errors
 /// When `/proc` does not tell.

@@ -1,4 +1,4 @@
-//! Attaches a loaded program to a raw tracepoint, for as long as a descriptor is held.
+//! Attaches a loaded program to a raw tracepoint, for as long as a descriptor is held; and what the kernel says of it.
 //!
 //! aya attaches programs too, but only through the value that owns all of them.
 
@@ -10,6 +10,11 @@ use std::{
 
 /// <https://github.com/torvalds/linux/blob/v6.12/include/uapi/linux/bpf.h#L932>
 const BPF_RAW_TRACEPOINT_OPEN: libc::c_long = 17;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+
+/// What is said of a program, `struct bpf_prog_info`, in words up to the one that is wanted, `recursion_misses` (Linux 5.12):
+/// <https://github.com/torvalds/linux/blob/v6.12/include/uapi/linux/bpf.h#L6593>
+const INFO_WORDS: usize = 27;
 
 /// What the command takes, as of Linux 4.17; newer kernels take zeros for what came later.
 #[repr(C)]
@@ -17,6 +22,14 @@ struct Attributes {
     name: u64,
     program: u32,
     padding: u32,
+}
+
+/// What the other one takes.
+#[repr(C)]
+struct InfoAttributes {
+    program: u32,
+    length: u32,
+    info: u64,
 }
 
 /// Attaches the program. It is detached when the descriptor is closed.
@@ -35,4 +48,17 @@ pub fn attach(program: impl AsFd, tracepoint: &CStr) -> io::Result<OwnedFd> {
         Ok(descriptor) if descriptor >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
         Ok(_) | Err(_) => Err(io::Error::last_os_error()),
     }
+}
+
+/// How often the program could not run because it ran already on that processor, when an interrupt came. 0 where the kernel does
+/// not tell.
+pub fn missed(program: impl AsFd) -> u64 {
+    let Ok(program) = u32::try_from(program.as_fd().as_raw_fd()) else { return 0 };
+    let mut info = [0_u64; INFO_WORDS];
+    let attributes = InfoAttributes { program, length: size_of_val(&info) as u32, info: info.as_mut_ptr() as u64 };
+    // SAFETY: the kernel writes no more than the length says, into memory that lives through the call.
+    let answer = unsafe {
+        libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &raw const attributes, size_of::<InfoAttributes>())
+    };
+    if answer == 0 { info.last().copied().unwrap_or(0) } else { 0 }
 }

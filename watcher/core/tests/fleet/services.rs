@@ -17,6 +17,8 @@ pub(crate) struct Ports {
     pub(crate) reports: BTreeMap<u16, PortReport>,
     /// How often they looked.
     pub(crate) looks: usize,
+    /// What the kernel tells of an alarm after the next look was made, and before what it has found is heard.
+    pub(crate) meanwhile: Option<(SocketAlarm, bool)>,
 }
 
 fn key(port: u16) -> PortKey {
@@ -64,6 +66,17 @@ impl World {
         let port = self.ports.watched[&watch];
         let well = PortReport { listeners: 1, room: Some(129), ..PortReport::default() };
         let report = Some(self.ports.reports.get(&port).copied().unwrap_or(well));
+        if let Some((alarm, raised)) = self.ports.meanwhile.take() {
+            let (value, limit) = if raised { (104, 129) } else { (3, 129) };
+            self.pending.push_back(Event::Socket(SocketNews {
+                key: key(port),
+                alarm,
+                raised,
+                value,
+                limit,
+                at: self.now,
+            }));
+        }
         self.pending.push_back(Event::PortLooked { watch, report });
     }
 

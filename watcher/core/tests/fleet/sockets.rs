@@ -232,6 +232,34 @@ fn a_drained_queue_is_seen_although_nobody_tells() {
 }
 
 #[test]
+fn what_the_kernel_tells_during_a_look_is_newer_than_what_the_look_finds() {
+    let leak = PortReport { close_wait: Some(104), ..WELL };
+    let queue = PortReport { queue: 104, ..WELL };
+    let gone = PortReport { listeners: 0, room: None, ..WELL };
+    for (alarm, bad) in
+        [(SocketAlarm::CloseWait, leak), (SocketAlarm::AcceptQueue, queue), (SocketAlarm::ListenerGone, gone)]
+    {
+        let mut world = web("");
+        // It has begun since.
+        world.ports.meanwhile = Some((alarm, true));
+        while world.ports.meanwhile.is_some() {
+            world.pass(Span::of_millis(100));
+        }
+        world.ports.reports.insert(80, bad);
+        world.pass(SECOND);
+        let lines = world.lines();
+        assert!(lines.len() == 1 && !lines[0].contains("is over"), "{lines:?}");
+        // It is over since.
+        world.ports.meanwhile = Some((alarm, false));
+        world.pass(Span::of_seconds(10));
+        world.ports.reports.insert(80, WELL);
+        world.pass(Span::of_seconds(60));
+        let lines = world.lines();
+        assert!(lines.len() == 1 && lines[0].contains("is over"), "{lines:?}");
+    }
+}
+
+#[test]
 fn drops_are_those_since_the_last_look() {
     let mut world = web("");
     world.ports.reports.insert(80, PortReport { drops: Some(1_000), ..WELL });

@@ -1,6 +1,6 @@
 //! One watched port: which alarms are raised, by what the kernel tells unasked and what a look has found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     Band, Mono, PortReport, PortWatchId, SocketAlarm, SocketNews, Span, Thresholds,
@@ -76,6 +76,8 @@ pub(super) struct WatchedPort {
     drops: Option<u64>,
     /// A look was asked for.
     looking: bool,
+    /// Of these alarms the kernel has told since: it is newer than what that look finds.
+    newer: BTreeSet<SocketAlarm>,
     look_at: Option<Mono>,
     /// When the last look was over.
     looked: Option<Mono>,
@@ -96,8 +98,9 @@ pub(super) struct Change {
 impl WatchedPort {
     pub(super) const fn new(port: Port, watch: PortWatchId) -> Self {
         let raised = BTreeMap::new();
+        let newer = BTreeSet::new();
         let (has_listened, looking) = (false, false);
-        Self { port, watch, raised, has_listened, leak: None, drops: None, looking, look_at: None, looked: None }
+        Self { port, watch, raised, has_listened, leak: None, drops: None, looking, newer, look_at: None, looked: None }
     }
 
     pub(super) fn alarms(&self) -> impl Iterator<Item = SocketAlarm> + '_ {
@@ -121,11 +124,18 @@ impl WatchedPort {
     pub(super) fn told(&mut self, news: &SocketNews, now: Mono) -> Vec<Change> {
         let SocketNews { key: _, alarm, raised, value, limit, at: _ } = *news;
         let (level, measure) = (Some(raised), (value, limit));
+        // What is but a sign says nothing that a look could contradict.
+        if self.looking && !matches!(alarm, SocketAlarm::Descriptors | SocketAlarm::HalfOpen) {
+            self.newer.insert(alarm);
+        }
         match alarm {
             SocketAlarm::AcceptFull | SocketAlarm::AcceptQueue if limit < Thresholds::TINY_ROOM => Vec::new(),
             // What is not nearly full is not full: nobody shall wonder how it can be.
             SocketAlarm::AcceptQueue if !raised => {
                 let both = [SocketAlarm::AcceptFull, SocketAlarm::AcceptQueue];
+                if self.looking {
+                    self.newer.extend(both);
+                }
                 both.into_iter().filter_map(|alarm| self.set(alarm, level, measure, now)).collect()
             }
             // It does not know for how long.
@@ -170,7 +180,12 @@ impl WatchedPort {
             half_open,
             descriptors,
         } = *report;
-        let mut changes = Vec::from_iter(self.leak(oldest, now));
+        let newer = std::mem::take(&mut self.newer);
+        let is_newest = |alarm: SocketAlarm| !newer.contains(&alarm);
+        let mut changes = Vec::new();
+        if is_newest(SocketAlarm::CloseWait) {
+            changes.extend(self.leak(oldest, now));
+        }
         // Connections that wait to be accepted will take descriptors, and nothing tells when they do.
         let mut is_about_to_be_short = false;
         let mut judge = |alarm, value: Option<u64>, limit: u64, raise: u64, clear: u64| {
@@ -182,7 +197,9 @@ impl WatchedPort {
             } else {
                 None
             };
-            changes.extend(self.set(alarm, level, (value, limit), now));
+            if is_newest(alarm) {
+                changes.extend(self.set(alarm, level, (value, limit), now));
+            }
         };
         if let Some(room) = room.filter(|room| *room >= Thresholds::TINY_ROOM)
             && let Some(Band { raise, clear }) = wanted.thresholds.queue_percent
@@ -205,9 +222,11 @@ impl WatchedPort {
             judge(SocketAlarm::Descriptors, Some(used), limit, percent(raise), percent(clear));
             is_about_to_be_short = used < percent(raise) && used.saturating_add(queue) >= percent(raise);
         }
-        changes.extend(self.judge_close_wait(close_wait, oldest, &wanted.thresholds, now));
+        if is_newest(SocketAlarm::CloseWait) {
+            changes.extend(self.judge_close_wait(close_wait, oldest, &wanted.thresholds, now));
+        }
         self.has_listened |= listeners > 0;
-        if self.has_listened {
+        if self.has_listened && is_newest(SocketAlarm::ListenerGone) {
             changes.extend(self.set(SocketAlarm::ListenerGone, Some(listeners == 0), (listeners, 1), now));
         }
         // A listener that defers its accepts counts each of them as a drop: it means something when there is little room.
@@ -217,12 +236,17 @@ impl WatchedPort {
         if is_about_to_be_short {
             self.look_at = Some(now.after(SOON));
         }
+        // It was told since.
+        if self.leak.is_some() {
+            self.look_at = Some(now);
+        }
         changes
     }
 
     /// A look that could not be made.
     pub(super) fn not_looked(&mut self, now: Mono) -> Option<Change> {
         (self.looking, self.looked) = (false, Some(now));
+        self.newer.clear();
         let change = self.leak(None, now);
         self.plan(now);
         change
