@@ -138,7 +138,7 @@ fn asleep_for_its_second_look(port: &str) -> bool {
     processes.any(|process| {
         let words = fs::read(process.join("cmdline")).unwrap_or_default();
         let is_it = words.windows(option.len()).any(|words| words == option.as_bytes());
-        is_it && fs::read_to_string(process.join("wchan")).is_ok_and(|place| place.contains("nanosleep"))
+        is_it && fs::read_to_string(process.join("stack")).is_ok_and(|place| place.contains("nanosleep"))
     })
 }
 

@@ -1,6 +1,9 @@
 //! Loaded programs, and the records that they send.
 
-use std::{fs, os::fd::AsFd as _};
+use std::{
+    fs,
+    os::fd::{AsFd as _, AsRawFd as _},
+};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use watcher::kernel::{Exactness, Handles, Interest, Lacking, Ports, Programs, Record, Ring, Sizes, Starts};
@@ -93,6 +96,16 @@ impl Probe {
         // Descriptors of other tests may be closed meanwhile.
         let texts = infos.filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok());
         texts.filter(|text| text.contains("link_type:") && text.lines().any(|line| line == wanted)).count()
+    }
+
+    /// How often the kernel has skipped this program, because it was at work on that CPU already.
+    pub(crate) fn skipped(&self, program: &str) -> u64 {
+        let (_, program) = self.programs.iter().find(|(name, _)| *name == program).unwrap();
+        let descriptor = program.fd().unwrap().as_fd().as_raw_fd();
+        let info = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).unwrap();
+        // Kernels that do not count them skip none.
+        let skipped = info.lines().find_map(|line| line.strip_prefix("recursion_misses:"));
+        skipped.map_or(0, |skipped| skipped.trim().parse().unwrap())
     }
 
     pub(crate) fn counters(&self) -> Stats {

@@ -172,12 +172,14 @@ fn reap_one(flags: i32) -> Option<(i32, ExitStatus)> {
     (pid > 0).then(|| (pid, ExitStatus::from_raw(status)))
 }
 
-/// A kernel that cannot switch its machine off restarts it, which ends the guest as well.
+/// A machine that cannot be switched off is restarted, which ends the emulator as well. User-mode-linux would begin anew.
 fn halt() -> ! {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let how = if cpu.contains("User Mode Linux") { libc::RB_POWER_OFF } else { libc::RB_AUTOBOOT };
     // SAFETY: no memory is involved.
     unsafe {
         libc::sync();
-        libc::reboot(libc::RB_AUTOBOOT);
+        libc::reboot(how);
     }
     unreachable!("the machine has ended");
 }

@@ -46,6 +46,7 @@ impl Programs {
     /// When deaths cannot be told.
     pub(super) fn load(mut ebpf: Ebpf, mut lacking: Lacking) -> Result<Self, Refusal> {
         attach(&mut ebpf, name::ON_EXIT, name::ON_EXIT_TRACEPOINT)?;
+        attach(&mut ebpf, name::ON_EXIT_AGAIN, name::ON_EXIT_TRACEPOINT)?;
         let mut attempt = |program, tracepoint| {
             attach(&mut ebpf, program, tracepoint).map_err(|refusal| format!("{program}: {refusal}")).err()
         };

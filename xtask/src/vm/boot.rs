@@ -61,7 +61,8 @@ fn one(shell: &Shell, guest: &Guest, common: &[u8], place: &Path) -> anyhow::Res
     fs::create_dir_all(place)?;
     let (disk, log) = (place.join("image"), place.join("log"));
     let plan: String = guest.tasks.iter().map(line_of_plan).collect();
-    let own = image::own(&plan, guest.kernel.as_ref())?;
+    let modules = guest.kernel.as_ref().map(|kernel| kernel.modules.as_slice()).unwrap_or_default();
+    let own = image::own(&plan, modules)?;
     fs::write(&disk, [common, &own].concat())?;
     let limit = (START + guest.tasks.iter().map(|task| task.group.limit).sum::<u64>()).to_string();
     match &guest.kernel {

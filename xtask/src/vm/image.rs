@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-use super::{cpio::Archive, kernels::Kernel};
+use super::cpio::Archive;
 use crate::{say, workspace};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -61,11 +61,11 @@ pub(super) fn common(shell: &Shell) -> anyhow::Result<Vec<u8>> {
 }
 
 /// What only this guest has: its plan, and its kernel's modules.
-pub(super) fn own(plan: &str, kernel: Option<&Kernel>) -> anyhow::Result<Vec<u8>> {
+pub(super) fn own(plan: &str, modules: &[PathBuf]) -> anyhow::Result<Vec<u8>> {
     let mut image = Archive::default();
     image.file("plan", 0o644, plan.as_bytes());
     let mut order = String::new();
-    for module in kernel.map(|kernel| kernel.modules.as_slice()).unwrap_or_default() {
+    for module in modules {
         let name = module.file_name().and_then(|name| name.to_str()).context("modules have names")?;
         image.copy(&format!("modules/{name}"), module)?;
         order.push_str(&format!("{name}\n"));
@@ -88,6 +88,7 @@ fn build(shell: &Shell) -> anyhow::Result<Vec<Built>> {
     // Small for the guests' memory. A little optimised: emulated, every instruction costs ten times as much.
     let _small = [("DEBUG", "0"), ("OPT_LEVEL", "1"), ("STRIP", "symbols")]
         .map(|(what, value)| shell.push_env(format!("CARGO_PROFILE_DEV_{what}"), value));
+    let _patient = shell.push_env("WATCHER_TEST_FOR_GUESTS", "1");
     let common = ["--locked", "--target", TARGET, "--message-format", "json-render-diagnostics"];
     let product = cmd!(shell, "cargo build --quiet {common...} --target-dir {folder} --package watcher --bin watcher");
     let tests = cmd!(

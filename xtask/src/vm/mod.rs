@@ -29,6 +29,9 @@ pub(crate) struct Arguments {
     /// All kernels, hosts and groups of tests
     #[arg(long)]
     all: bool,
+    /// Only these groups of tests, as the table names them
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
 }
 
 /// Runs the task.
@@ -56,8 +59,9 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
         kernels.len(),
         chosen.len()
     );
+    rows::check(&arguments.groups)?;
     let image = image::common(shell)?;
-    let guests = rows::guests(&kernels, arguments.all);
+    let guests = rows::guests(&kernels, arguments.all, &arguments.groups);
     let outcomes = boot::all(&guests, &image)?.concat();
     table::print(&outcomes, &absent)
 }

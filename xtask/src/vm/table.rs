@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 
-use super::{report::Outcome, rows::NOT_IN_GUESTS};
+use super::{report::Outcome, rows::IMPOSSIBLE};
 use crate::say;
 
 /// Prints a row for each kernel, group and tier, what was said before each failure, and the sums. Fails when something did.
@@ -26,11 +26,11 @@ pub(super) fn print(outcomes: &[Outcome], absent: &[(String, String)]) -> anyhow
     for (kernel, reason) in absent {
         row(kernel, "all", "-", &format!("skipped: {reason}"));
     }
-    for (group, reason) in NOT_IN_GUESTS {
-        row("all", group, "-", &format!("skipped: {reason}"));
+    for (kernel, group, tier, reason) in IMPOSSIBLE {
+        row(kernel, group, tier, &format!("skipped: {reason}"));
     }
     let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
-    let skipped = absent.len() + NOT_IN_GUESTS.len();
+    let skipped = absent.len() + IMPOSSIBLE.len();
     say(&format!("{} passed, {failed} failed, {skipped} skipped", outcomes.len() - failed));
     if failed > 0 {
         bail!("{failed} rows of the table are not as they should be");
