@@ -9,6 +9,7 @@ mod orders;
 mod properties;
 mod scripts;
 mod services;
+mod shared_ports;
 mod sockets;
 mod stall_time;
 mod stalls;
