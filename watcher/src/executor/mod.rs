@@ -10,6 +10,7 @@ pub mod hosts;
 pub mod inspect;
 pub mod interpreter;
 pub mod journal;
+mod lacks;
 pub mod lister;
 pub mod log;
 pub mod looks;

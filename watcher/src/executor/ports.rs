@@ -5,12 +5,13 @@ use std::{
     io,
 };
 
-use tracing::{debug, warn};
+use tracing::debug;
 use watcher_core::{
-    Event, ListenerFacts, Mono, NetNs, PortCounts, PortFacts, PortKey, PortReport, PortWatchId, ProcId, SocketAlarm,
-    Span, StateCounts, Thresholds, pfile::Port,
+    Event, ListenerFacts, Mono, NetNs, PortCounts, PortFacts, PortKey, PortReport, PortUse, PortWatchId, ProcId,
+    SocketAlarm, Span, StateCounts, Thresholds, pfile::Port,
 };
 
+use super::lacks::Lacks;
 use crate::{
     kernel::Ports,
     sys::{
@@ -36,6 +37,9 @@ pub struct PortWatch {
     /// How many changes of state the program that counts had missed when that was corrected last, and when that was.
     missed: u64,
     corrected: Option<Mono>,
+    /// What the kernel tells of each port at present.
+    told_from: BTreeMap<PortKey, Thresholds>,
+    lacks: Lacks,
 }
 
 #[derive(Debug)]
@@ -47,6 +51,22 @@ struct Watched {
     suspicious: Option<(u64, TcpRefusals)>,
     /// Connections were half open at the last look: nothing tells when they are not any more.
     half_open: bool,
+    /// With so many connections its process is short of descriptors, by what the last look has found.
+    short_from: Option<u64>,
+}
+
+impl Watched {
+    /// After a look: clients that are half open no more, descriptors that suffice. Nothing but a look notices.
+    fn settle(&mut self, report: &PortReport, kernel: &mut Ports) {
+        let Self { key, ref thresholds, .. } = *self;
+        // Whoever waits to be accepted takes one as well.
+        let left = |(used, limit): (u64, u64)| thresholds.descriptors_left(used.saturating_add(report.queue), limit);
+        let many = thresholds.half_open(report.room).map_or(0, |band| band.raise.into());
+        if report.half_open.is_none_or(|count| count < many) {
+            kernel.settle(key, SocketAlarm::HalfOpen);
+        }
+        self.short_from = report.descriptors.and_then(left).map(|left| held(kernel, key).saturating_add(left));
+    }
 }
 
 impl PortWatch {
@@ -66,21 +86,47 @@ impl PortWatch {
         };
         let key = PortKey { netns, port: port.number() };
         if let Entry::Vacant(vacant) = self.diags.entry(netns) {
-            let opened =
-                SockDiag::of(proc.pid).inspect_err(|error| warn!(%error, "no sock_diag: /proc is read instead"));
+            let opened = SockDiag::of(proc.pid);
+            // Of a process that has gone nothing can be said.
+            if let Err(error) = &opened
+                && netns::of(proc.pid).is_ok()
+            {
+                self.lacks.no_sock_diag(error);
+            }
             vacant.insert(opened.ok());
         }
-        self.watched.insert(watch, Watched { key, proc, thresholds, suspicious: None, half_open: false });
+        self.watched
+            .insert(watch, Watched { key, proc, thresholds, suspicious: None, half_open: false, short_from: None });
         events.push(Event::PortWatched { watch, key });
         if let Some(kernel) = kernel {
-            let whole = PortKey::whole(netns);
-            let thresholds = [(key, thresholds), (whole, Thresholds::default())];
-            for (key, thresholds) in thresholds {
-                if let Err(error) = kernel.watch(key, thresholds) {
-                    warn!(%error, port = key.port, "the kernel does not tell of its sockets: they are looked at");
-                }
+            self.tell_from(key, None, kernel);
+            if let Err(error) = kernel.watch(PortKey::whole(netns), Thresholds::default()) {
+                self.lacks.not_told(&error);
             }
         }
+    }
+
+    /// What the operator is to know.
+    pub fn take_lacks(&mut self) -> Vec<String> {
+        self.lacks.take()
+    }
+
+    /// Has the kernel tell what those who watch the port are to hear next.
+    fn tell_from(&mut self, key: PortKey, queue: Option<(u64, u64)>, kernel: &mut Ports) {
+        let all: Vec<_> =
+            self.watched.values().filter(|other| other.key == key).map(|other| other.thresholds).collect();
+        let next = Thresholds::next_of(&all, &PortUse { queue, counts: kernel.counts(key) });
+        let before = self.told_from.insert(key, next);
+        if before == Some(next) {
+            return;
+        }
+        if let Err(error) = kernel.watch(key, next) {
+            self.told_from.remove(&key);
+            return self.lacks.not_told(&error);
+        }
+        let Some(before) = before else { return };
+        // What was told was of another threshold.
+        before.told_anew(&next).for_each(|alarm| kernel.settle(key, alarm));
     }
 
     /// Watches it no longer.
@@ -90,7 +136,10 @@ impl PortWatch {
         let (is_last, is_last_of_all) = (!others(&|other| other == key), !others(&|other| other.netns == key.netns));
         if let Some(kernel) = kernel {
             if is_last {
+                self.told_from.remove(&key);
                 kernel.unwatch(key);
+            } else {
+                self.tell_from(key, None, kernel);
             }
             if is_last_of_all {
                 kernel.unwatch(PortKey::whole(key.netns));
@@ -141,7 +190,8 @@ impl PortWatch {
                 }
                 watched.half_open = report.half_open.is_some_and(|count| count > 0);
                 if let Some(kernel) = kernel {
-                    settle(key, &report, &watched.thresholds, kernel);
+                    watched.settle(&report, kernel);
+                    self.settle(key, &report, kernel);
                 }
                 Some(report)
             }
@@ -151,6 +201,23 @@ impl PortWatch {
             }
         };
         events.push(Event::PortLooked { watch, report });
+    }
+
+    /// After a look: what the kernel is to tell next. A queue that has drained without another handshake is noticed here only.
+    fn settle(&mut self, key: PortKey, report: &PortReport, kernel: &mut Ports) {
+        let short_from = self.watched.values().filter(|other| other.key == key).filter_map(|other| other.short_from);
+        let held = held(kernel, key);
+        kernel.expect(key, short_from.min().map(|from| from.saturating_sub(held)));
+        let queue = report.room.map(|room| (report.queue, room));
+        self.tell_from(key, queue, kernel);
+        let band = self.told_from.get(&key).and_then(|told_from| told_from.queue_percent);
+        let (Some(band), Some(room)) = (band, report.room) else { return };
+        let is_below = |percent: u32| report.queue.saturating_mul(100) < room.saturating_mul(percent.into());
+        for (alarm, percent) in [(SocketAlarm::AcceptFull, band.raise), (SocketAlarm::AcceptQueue, band.clear)] {
+            if is_below(percent) && kernel.alarms(key).contains(&alarm) {
+                kernel.settle(key, alarm);
+            }
+        }
     }
 
     /// When the program that counts has missed changes, these may have been of any port.
@@ -236,23 +303,9 @@ fn oldest_close_wait(diag: &mut SockDiag, port: u16) -> Option<Span> {
     (count > 0).then_some(oldest)
 }
 
-/// A queue that has drained without another handshake, clients that are half open no more, descriptors that suffice: nothing
-/// but a look notices.
-fn settle(key: PortKey, report: &PortReport, thresholds: &Thresholds, kernel: &mut Ports) {
-    // Whoever waits to be accepted takes one as well.
-    let left = |(used, limit): (u64, u64)| thresholds.descriptors_left(used.saturating_add(report.queue), limit);
-    kernel.expect(key, report.descriptors.and_then(left));
-    let many = thresholds.half_open(report.room).map_or(0, |band| band.raise.into());
-    if report.half_open.is_none_or(|count| count < many) {
-        kernel.settle(key, SocketAlarm::HalfOpen);
-    }
-    let (Some(band), Some(room)) = (thresholds.queue_percent, report.room) else { return };
-    let is_below = |percent: u32| report.queue.saturating_mul(100) < room.saturating_mul(percent.into());
-    for (alarm, percent) in [(SocketAlarm::AcceptFull, band.raise), (SocketAlarm::AcceptQueue, band.clear)] {
-        if is_below(percent) && kernel.alarms(key).contains(&alarm) {
-            kernel.settle(key, alarm);
-        }
-    }
+/// Connections that take a descriptor each.
+fn held(kernel: &Ports, key: PortKey) -> u64 {
+    kernel.counts(key).map_or(0, |counts| counts.established + counts.close_wait)
 }
 
 /// The listeners of a port, and its connections where they are wanted. `/proc` tells less, and reads all of them.
