@@ -349,6 +349,60 @@ fn a_stall_that_cannot_be_acted_on_is_not_looked_at_in_a_circle() {
 }
 
 #[test]
+fn a_port_that_was_never_open_is_not_gone() {
+    let closed = PortReport { listeners: 0, room: None, ..WELL };
+    let text = entry("web", "continue", 80, 60, 600, ("0", 1)) + "#@ socket_stall=10\n";
+    let mut world = starting(&text);
+    world.services.insert(80, refused());
+    world.ports.reports.insert(80, closed);
+    world.begin();
+    world.pass(SECOND);
+    // What the first look, which counts, makes the kernel say.
+    world.kernel_tells(80, SocketAlarm::ListenerGone, true, 0, 1);
+    world.pass(Span::of_seconds(200));
+    assert_eq!((stall(&world), gone(&world)), (None, 0), "it is still starting");
+    world.services.remove(&80);
+    world.ports.reports.insert(80, WELL);
+    world.kernel_tells(80, SocketAlarm::ListenerGone, false, 1, 1);
+    world.pass(Span::of_seconds(100));
+    assert_eq!((stall(&world), gone(&world)), (None, 0));
+    world.ports.reports.insert(80, closed);
+    world.kernel_tells(80, SocketAlarm::ListenerGone, true, 0, 1);
+    world.pass(Span::of_seconds(11));
+    assert!(stall(&world).is_some(), "now it is: {:#?}", world.log);
+    assert_eq!(gone(&world), 1);
+    // The one that is started now has not been seen either.
+    world.pass(Span::of_seconds(1));
+    world.kernel_tells(80, SocketAlarm::ListenerGone, true, 0, 1);
+    world.pass(Span::of_seconds(30));
+    assert_eq!(gone(&world), 1);
+}
+
+#[test]
+fn a_port_that_is_closed_during_the_first_look_is_looked_at_again() {
+    let mut world = starting(&entry("web", "continue", 80, 60, 600, ("0", 1)));
+    world.ports.reports.insert(80, WELL);
+    world.ports.meanwhile = Some((SocketAlarm::ListenerGone, true));
+    world.begin();
+    while world.ports.meanwhile.is_some() {
+        world.pass(Span::of_millis(100));
+    }
+    assert_eq!((world.ports.looks, gone(&world)), (2, 0), "{:#?}", world.log);
+}
+
+/// A service that is there, and not watched yet.
+fn starting(text: &str) -> World {
+    let mut world = World::new(text);
+    world.start("/usr/sbin/web");
+    world
+}
+
+/// How often a listener was told to be gone.
+fn gone(world: &World) -> usize {
+    world.log.iter().filter(|line| line.contains("Socket Listener Gone: ")).count()
+}
+
+#[test]
 fn an_alarm_that_is_over_is_no_stall() {
     let mut world = web("#@ socket_stall=30\n");
     world.ports.reports.insert(80, PortReport { queue: 129, ..WELL });

@@ -69,7 +69,7 @@ pub(super) struct WatchedPort {
     pub(super) port: Port,
     pub(super) watch: PortWatchId,
     raised: BTreeMap<SocketAlarm, Mono>,
-    /// Somebody has listened on it.
+    /// Somebody was seen listening on it.
     has_listened: bool,
     /// So many connections are not closed, the kernel says: to be told when a look has found out for how long.
     leak: Option<(u64, u64)>,
@@ -153,6 +153,8 @@ impl WatchedPort {
                 self.look_at = Some(now);
                 Vec::new()
             }
+            // Not yet is not any more: who starts slowly opens his port late.
+            SocketAlarm::ListenerGone if raised && !self.has_listened => Vec::new(),
             SocketAlarm::ListenerGone => {
                 self.has_listened = true;
                 self.set(alarm, level, measure, now).into_iter().collect()
@@ -225,6 +227,8 @@ impl WatchedPort {
         if is_newest(SocketAlarm::CloseWait) {
             changes.extend(self.judge_close_wait(close_wait, oldest, &wanted.thresholds, now));
         }
+        // It was told while nobody knew that somebody had listened.
+        let may_be_gone = !self.has_listened && listeners > 0 && !is_newest(SocketAlarm::ListenerGone);
         self.has_listened |= listeners > 0;
         if self.has_listened && is_newest(SocketAlarm::ListenerGone) {
             changes.extend(self.set(SocketAlarm::ListenerGone, Some(listeners == 0), (listeners, 1), now));
@@ -237,7 +241,7 @@ impl WatchedPort {
             self.look_at = Some(now.after(SOON));
         }
         // It was told since.
-        if self.leak.is_some() {
+        if self.leak.is_some() || may_be_gone {
             self.look_at = Some(now);
         }
         changes
