@@ -39,6 +39,7 @@ fn stories_that_are_told_at_the_same_time() {
     at_the_same_time(&[
         ("nobody accepts, and it is only told", TIERS, &queue::nobody_accepts_and_it_is_only_told),
         ("nobody accepts, and it is a stall", TIERS, &queue::nobody_accepts_and_it_is_a_stall),
+        ("clients that do not wait to be accepted", TIERS, &queue::clients_that_do_not_wait_for_it),
         ("a pause", TIERS, &queue::a_pause),
         ("one port in two namespaces", TIERS, &queue::one_port_in_two_namespaces),
         ("connections that are not closed", TIERS, &spent::connections_that_are_not_closed),
