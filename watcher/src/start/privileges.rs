@@ -45,15 +45,15 @@ pub fn keep_for_asking() {
 }
 
 /// An ordinary user who was given some capabilities may have meant them for what his scripts start, which inherit them:
-/// only those that are for the start of watcher are given up.
+/// only those that are for the start of watcher are given up, and not inherited. Of scripts of root nothing is taken.
 fn give_up_all_but(running: CapabilitySet, at_the_ready: CapabilitySet) {
-    let (in_effect, at_the_ready) = if capabilities::programs_regain_them() {
-        (running, at_the_ready)
+    let (in_effect, not_inherited) = if capabilities::programs_regain_them() {
+        (running, CapabilitySet::empty())
     } else {
-        ((CapabilitySet::all() - FOR_THE_START) | (running & FOR_THE_START), at_the_ready)
+        ((CapabilitySet::all() - FOR_THE_START) | (running & FOR_THE_START), FOR_THE_START)
     };
     // A security module may forbid it. What is not given up does no harm by itself.
-    if let Err(error) = capabilities::keep(in_effect, at_the_ready) {
+    if let Err(error) = capabilities::keep(in_effect, at_the_ready, not_inherited) {
         warn!(%error, "capabilities that are not needed any more cannot be given up");
     }
 }
