@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use watcher_tests::{
+    host::connector_is_in_reach,
     program::{Ended, Running, built, run, watcher},
     victim::Victim,
 };
@@ -229,6 +230,9 @@ fn words(command: &Command) -> impl Iterator<Item = &std::ffi::OsStr> {
 
 #[test]
 fn without_bpf_and_pidfds_the_process_connector_tells() {
+    if !connector_is_in_reach() {
+        return;
+    }
     let (said, told) = watch_behind(&mut without("ENOSYS", "bpf,pidfd_open"));
     assert_sentence(&said, "tier ebpf passed over: there is no bpf() system call");
     assert_sentence(&said, "tier pidfd passed over: there are no pidfds: the kernel is older than Linux 5.3");

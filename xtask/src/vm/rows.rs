@@ -108,7 +108,7 @@ pub(super) const IMPOSSIBLE: [(&str, &str, &str, &str); 4] = [
     ("all", "watch", "ebpf", "of its stories, those of thousands of processes take an emulated machine too long"),
 ];
 
-const GROUPS: [Group; 20] = [
+const GROUPS: [Group; 21] = [
     group("doctor", Program::Doctor, "", Needs::Nothing),
     // It takes the CPUs from everybody else.
     Group { skip: &["none_is_missed_of_many"], ..group("exit", Program::Kernel, "exit::", Needs::Ebpf) },
