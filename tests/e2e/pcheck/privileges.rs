@@ -80,6 +80,25 @@ fn root_keeps_what_watching_takes_and_its_scripts_have_all() {
     });
 }
 
+#[test]
+fn where_programs_can_gain_nothing_scripts_of_root_still_have_all() {
+    let host = Host::new();
+    let svc = host.svc();
+    let body = format!("cat /proc/self/status >${{H}}may\n{} </dev/null >/dev/null 2>&1 &", host.command(""));
+    host.rules(&format!("{svc}:{}:86400:3:exit", host.script("start.sh", &body)));
+    let mut command = Command::new("setpriv");
+    let pcheck = host.pcheck(Tier::best());
+    command.arg("--no-new-privs").arg(pcheck.get_program()).args(pcheck.get_args()).env_remove("WATCHER_LOG");
+    die_with_the_test(&mut command);
+    let mut pcheck = Pcheck::started(&mut command);
+    pcheck.until(") Up");
+    assert_eq!(set(&host.read("may"), "CapEff"), own());
+    for (in_effect, _) in of_threads(pcheck.pid()) {
+        assert!(!in_effect.contains(CapabilitySet::SYS_ADMIN) && in_effect.contains(CapabilitySet::KILL));
+    }
+    pcheck.stop();
+}
+
 /// Before Linux 5.19 programs that are loaded take a capability, too.
 fn of_this_kernel(tier: Tier, in_effect: CapabilitySet) -> CapabilitySet {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is there");

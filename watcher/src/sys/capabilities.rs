@@ -4,7 +4,8 @@
 use std::io;
 
 use rustix::thread::{
-    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, capabilities_secure_bits, set_capabilities,
+    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, capabilities_secure_bits, no_new_privs,
+    set_capabilities,
 };
 
 /// Those in effect; none when they cannot be read.
@@ -13,12 +14,27 @@ pub fn effective() -> CapabilitySet {
     capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective)
 }
 
-/// Whether a program that is run by this process gets all capabilities again, as programs of root do.
+/// What a program that is run by this process may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfPrograms {
+    /// All, as programs of root may, whatever we have given up.
+    All,
+    /// All that we may still do, and have not given up for good: `no_new_privs` takes the rest from programs of root.
+    Permitted,
+    /// What is inherited.
+    Inherited,
+}
+
+/// What programs may do that are run from here.
 #[must_use]
-pub fn programs_regain_them() -> bool {
+pub fn of_programs() -> OfPrograms {
     let dropped_for_good =
         || capabilities_secure_bits().is_ok_and(|bits| bits.contains(CapabilitiesSecureBits::NO_ROOT));
-    rustix::process::geteuid().is_root() && !dropped_for_good()
+    match rustix::process::geteuid().is_root() && !dropped_for_good() {
+        true if no_new_privs().unwrap_or(false) => OfPrograms::Permitted,
+        true => OfPrograms::All,
+        false => OfPrograms::Inherited,
+    }
 }
 
 /// Gives up what is in neither set, for good. What is only held at the ready is in effect within [`with`] alone. Programs
