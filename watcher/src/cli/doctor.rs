@@ -38,7 +38,7 @@ fn text(report: &Report) -> String {
             },
         ),
         ("ring buffer", if report.ring_buffer { "yes" } else { "no" }.to_owned()),
-        ("tracefs", format!("{} (not needed)", report.tracefs.unwrap_or("not mounted"))),
+        ("tracefs", format!("{} (not needed)", report.tracefs.unwrap_or("not mounted, or not readable by this user"))),
         ("lockdown", report.lockdown.clone().unwrap_or_else(|| "not shown by this kernel".to_owned())),
         ("capabilities", capabilities(&report.capabilities)),
         ("descriptors", report.descriptors.map_or_else(|| "any number".to_owned(), |limit| format!("{limit} allowed"))),
@@ -52,8 +52,9 @@ fn text(report: &Report) -> String {
     ];
     let tiers: Vec<_> = report.tiers.iter().map(|tier| (format!("tier {}", tier.name), verdict(tier))).collect();
     rows.extend(tiers.iter().map(|(name, verdict)| (name.as_str(), verdict.clone())));
-    rows.push(("explains deaths", partly(report.explains, report.explains_reason.as_ref())));
-    rows.push(("tells of sockets", partly(report.sockets, report.sockets_reason.as_ref())));
+    rows.push(("explains deaths", partly(report.explains, report.explains_reason.as_ref(), "")));
+    let otherwise = "; on the others pcheck looks with each check";
+    rows.push(("tells of sockets", partly(report.sockets, report.sockets_reason.as_ref(), otherwise)));
     rows.push(("auto takes", report.auto.unwrap_or("nothing: no tier works here").to_owned()));
     let mut text = String::new();
     for (name, value) in rows {
@@ -64,13 +65,14 @@ fn text(report: &Report) -> String {
     text
 }
 
-fn partly(does: Option<bool>, reason: Option<&String>) -> String {
+/// `otherwise`: what happens on the tiers that do not.
+fn partly(does: Option<bool>, reason: Option<&String>, otherwise: &str) -> String {
     match (does, reason) {
         (Some(true), None) => "yes".to_owned(),
         (Some(true), Some(reason)) => format!("yes, but {reason}"),
         (Some(false), Some(reason)) => format!("no: {reason}"),
         (Some(false), None) => "no".to_owned(),
-        (None, _) => "no: only tier ebpf does".to_owned(),
+        (None, _) => format!("no: only tier ebpf does{otherwise}"),
     }
 }
 

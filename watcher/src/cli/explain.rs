@@ -46,8 +46,11 @@ fn explain(arguments: &args::Explain) -> io::Result<u8> {
         }
         if report.hidden > 0 && !report.is_well() {
             output::say(&format!(
-                "this user may not know the programs of {} processes: one of them may match; as root, look again",
-                report.hidden
+                "this user may not know which program runs in {}; as root, look again",
+                match report.hidden {
+                    1 => "1 process: it may match".to_owned(),
+                    hidden => format!("{hidden} processes: one of them may match"),
+                }
             ));
         }
     }

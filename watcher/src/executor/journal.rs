@@ -27,6 +27,19 @@ struct Ring {
     events: VecDeque<Arc<Kept>>,
 }
 
+impl Ring {
+    /// Alarms of sockets come as often as clients like: they do not push out what is told of deaths.
+    fn make_room(&mut self) {
+        if self.events.len() < KEPT {
+            return;
+        }
+        let mut alarms = self.events.iter().enumerate().filter(|(_, kept)| kept.note.is_of_sockets());
+        let oldest = alarms.next().map(|(place, _)| place);
+        let many = alarms.count() >= KEPT / 2;
+        self.events.remove(oldest.filter(|_| many).unwrap_or(0));
+    }
+}
+
 #[derive(Debug)]
 struct Kept {
     /// Its place among all.
@@ -45,9 +58,7 @@ impl Journal {
         let Told { entry, note } = told;
         let ring = self.entries.entry(entry.as_ref().map(|entry| entry.id)).or_default();
         ring.subject.clone_from(entry);
-        if ring.events.len() == KEPT {
-            ring.events.pop_front();
-        }
+        ring.make_room();
         ring.events.push_back(Arc::new(Kept { place: self.next, at, note: note.clone() }));
         self.next += 1;
     }
@@ -93,8 +104,8 @@ impl Extract {
 #[cfg(test)]
 pub(super) mod tests {
     use watcher_core::{
-        Pid,
-        pfile::{AbsolutePath, EntryNumber},
+        Pid, SocketAlarm, Span,
+        pfile::{AbsolutePath, EntryNumber, Port},
     };
 
     use super::*;
@@ -122,6 +133,34 @@ pub(super) mod tests {
         assert_eq!((all.len(), &pids(&all)[..2]), (KEPT + 2, &[9999, 745][..]));
         journal.retain(|entry| entry == EntryId(1));
         assert_eq!(pids(&journal.last(usize::MAX)), [9999, 0]);
+    }
+
+    #[test]
+    fn alarms_of_sockets_do_not_push_out_what_is_told_of_deaths() {
+        let mut journal = Journal::default();
+        let alarm = |port| {
+            let Told { entry, .. } = up(0, 1);
+            Told {
+                entry,
+                note: Note::SocketClear {
+                    pid: Pid::new(4711).unwrap(),
+                    port: Port::new(port).unwrap(),
+                    alarm: SocketAlarm::CloseWait,
+                    after: Span(0),
+                },
+            }
+        };
+        for pid in 1..=10 {
+            journal.note(Wall { unix_ns: 0 }, &up(0, pid));
+        }
+        (1..=1000).for_each(|port| journal.note(Wall { unix_ns: 1 }, &alarm(port)));
+        let all = journal.all().lines();
+        assert_eq!((all.len(), &pids(&all)[..11]), (KEPT, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 4711][..]));
+        // But what is told of deaths does push out older deaths, once it has most of the room.
+        (11..=1000).for_each(|pid| journal.note(Wall { unix_ns: 2 }, &up(0, pid)));
+        let all = journal.all().lines();
+        assert_eq!(all.len(), KEPT);
+        assert_eq!(pids(&all)[KEPT - 1], 1000);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod looks;
 pub mod means;
 pub mod percent;
 pub mod pidfds;
+mod port_report;
 pub mod ports;
 pub mod probe;
 pub mod proc_events;

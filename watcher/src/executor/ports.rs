@@ -7,11 +7,14 @@ use std::{
 
 use tracing::debug;
 use watcher_core::{
-    Event, ListenerFacts, Mono, NetNs, PortCounts, PortFacts, PortKey, PortReport, PortUse, PortWatchId, ProcId,
-    SocketAlarm, Span, StateCounts, Thresholds, pfile::Port,
+    Event, ListenerFacts, Mono, NetNs, PortFacts, PortKey, PortReport, PortUse, PortWatchId, ProcId, SocketAlarm, Span,
+    StateCounts, Thresholds, pfile::Port,
 };
 
-use super::lacks::Lacks;
+use super::{
+    lacks::Lacks,
+    port_report::{drops, report, tell_ages},
+};
 use crate::{
     kernel::Ports,
     sys::{
@@ -186,7 +189,9 @@ impl PortWatch {
                 let mut report = report(&facts, counted, descriptors_of(proc));
                 if may_leak(&report, &watched.thresholds) || raised.contains(&SocketAlarm::CloseWait) {
                     let diag = self.diags.get_mut(&key.netns).and_then(Option::as_mut);
-                    report.close_wait_oldest = diag.and_then(|diag| oldest_close_wait(diag, key.port));
+                    if let Some(Ok(ages)) = diag.map(|diag| diag.close_waits(key.port)) {
+                        tell_ages(&mut report, &ages, &watched.thresholds);
+                    }
                 }
                 watched.half_open = report.half_open.is_some_and(|count| count > 0);
                 if let Some(kernel) = kernel {
@@ -298,11 +303,6 @@ fn may_leak(report: &PortReport, thresholds: &Thresholds) -> bool {
     is_many || count > 0 && thresholds.close_wait_age.is_some()
 }
 
-fn oldest_close_wait(diag: &mut SockDiag, port: u16) -> Option<Span> {
-    let (count, oldest) = diag.close_waits(port).ok()?;
-    (count > 0).then_some(oldest)
-}
-
 /// Connections that take a descriptor each.
 fn held(kernel: &Ports, key: PortKey) -> u64 {
     kernel.counts(key).map_or(0, |counts| counts.established + counts.close_wait)
@@ -324,72 +324,6 @@ fn facts(
     Ok((listeners, states))
 }
 
-fn report(
-    (listeners, states): &(Vec<ListenerFacts>, Option<StateCounts>),
-    counted: Option<PortCounts>,
-    descriptors: Option<(u64, u64)>,
-) -> PortReport {
-    // Of several that share the port, the one that is nearest to its limit.
-    let fill = |listener: &&ListenerFacts| match listener.limit {
-        Some(limit) => u64::from(listener.queue) * 1_000_000 / u64::from(limit).max(1),
-        None => 0,
-    };
-    let fullest = listeners.iter().max_by_key(fill);
-    PortReport {
-        listeners: listeners.len() as u64,
-        queue: fullest.map_or(0, |listener| listener.queue.into()),
-        room: fullest.and_then(|listener| listener.limit).map(u64::from),
-        drops: drops(listeners),
-        established: states.map(|states| states.established).or_else(|| counted.map(|counted| counted.established)),
-        close_wait: states.map(|states| states.close_wait).or_else(|| counted.map(|counted| counted.close_wait)),
-        close_wait_oldest: None,
-        half_open: states.map(|states| states.syn_recv),
-        descriptors,
-    }
-}
-
-fn drops(listeners: &[ListenerFacts]) -> Option<u64> {
-    listeners.iter().map(|listener| listener.drops.map(u64::from)).sum()
-}
-
 fn descriptors_of(ProcId { pid, .. }: ProcId) -> Option<(u64, u64)> {
     Some((descriptors::open(pid).ok()?, descriptors::limit(pid).ok()??))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{Ipv4Addr, SocketAddr};
-
-    use super::*;
-
-    fn listener(queue: u32, limit: Option<u32>, drops: Option<u32>) -> ListenerFacts {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
-        ListenerFacts { address, inode: 1, uid: 0, queue, limit, drops }
-    }
-
-    #[test]
-    fn of_several_listeners_the_fullest_counts() {
-        let listeners = vec![listener(10, Some(129), Some(2)), listener(4, Some(5), Some(3))];
-        let counted = Some(PortCounts { listeners: 2, established: 7, close_wait: 8 });
-        let found = report(&(listeners, None), counted, Some((3, 9)));
-        let expected = PortReport {
-            listeners: 2,
-            queue: 4,
-            room: Some(5),
-            drops: Some(5),
-            established: Some(7),
-            close_wait: Some(8),
-            close_wait_oldest: None,
-            half_open: None,
-            descriptors: Some((3, 9)),
-        };
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn what_proc_does_not_tell_is_not_known() {
-        let states = StateCounts { syn_recv: 4, ..StateCounts::default() };
-        let found = report(&(vec![listener(3, None, None)], Some(states)), None, None);
-        assert_eq!((found.room, found.drops, found.half_open), (None, None, Some(4)));
-    }
 }

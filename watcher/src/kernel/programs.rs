@@ -8,6 +8,7 @@ use tracing::warn;
 use watcher_abi::name;
 
 use super::Refusal;
+use crate::sys::host;
 
 /// Programs and links. They vanish with this value.
 pub struct Programs {
@@ -46,7 +47,9 @@ impl Programs {
     /// When deaths cannot be told.
     pub(super) fn load(mut ebpf: Ebpf, mut lacking: Lacking) -> Result<Self, Refusal> {
         attach(&mut ebpf, name::ON_EXIT, name::ON_EXIT_TRACEPOINT)?;
-        attach(&mut ebpf, name::ON_EXIT_AGAIN, name::ON_EXIT_TRACEPOINT)?;
+        if host::programs_may_be_interrupted() {
+            attach(&mut ebpf, name::ON_EXIT_AGAIN, name::ON_EXIT_TRACEPOINT)?;
+        }
         let mut attempt = |program, tracepoint| {
             attach(&mut ebpf, program, tracepoint).map_err(|refusal| format!("{program}: {refusal}")).err()
         };

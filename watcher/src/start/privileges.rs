@@ -4,7 +4,10 @@ use rustix::thread::CapabilitySet;
 use tracing::{debug, warn};
 use watcher_core::Tier;
 
-use crate::{executor::watch::Watch, sys::capabilities};
+use crate::{
+    executor::watch::Watch,
+    sys::capabilities::{self, OfPrograms},
+};
 
 /// What only starting takes: loading and attaching kernel programs, locking memory for them.
 const FOR_THE_START: CapabilitySet =
@@ -44,16 +47,22 @@ pub fn keep_for_asking() {
     give_up_all_but(FILES, CapabilitySet::empty());
 }
 
+/// What scripts may do must not be less for it.
+///
 /// An ordinary user who was given some capabilities may have meant them for what his scripts start, which inherit them:
-/// only those that are for the start of watcher are given up.
+/// only those that are for the start of watcher are given up, and not inherited. Of scripts of root nothing is taken.
 fn give_up_all_but(running: CapabilitySet, at_the_ready: CapabilitySet) {
-    let (in_effect, at_the_ready) = if capabilities::programs_regain_them() {
-        (running, at_the_ready)
-    } else {
-        ((CapabilitySet::all() - FOR_THE_START) | (running & FOR_THE_START), at_the_ready)
+    let nothing = CapabilitySet::empty();
+    let (in_effect, at_the_ready, not_inherited) = match capabilities::of_programs() {
+        OfPrograms::All => (running, at_the_ready, nothing),
+        // Nothing can be given up for good: root's scripts, and the services that they start, would lack it.
+        OfPrograms::Permitted => (running, CapabilitySet::all(), nothing),
+        OfPrograms::Inherited => {
+            ((CapabilitySet::all() - FOR_THE_START) | (running & FOR_THE_START), at_the_ready, FOR_THE_START)
+        }
     };
     // A security module may forbid it. What is not given up does no harm by itself.
-    if let Err(error) = capabilities::keep(in_effect, at_the_ready) {
+    if let Err(error) = capabilities::keep(in_effect, at_the_ready, not_inherited) {
         warn!(%error, "capabilities that are not needed any more cannot be given up");
     }
 }

@@ -4,7 +4,8 @@
 use std::io;
 
 use rustix::thread::{
-    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, capabilities_secure_bits, set_capabilities,
+    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, capabilities_secure_bits, no_new_privs,
+    set_capabilities,
 };
 
 /// Those in effect; none when they cannot be read.
@@ -13,22 +14,39 @@ pub fn effective() -> CapabilitySet {
     capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective)
 }
 
-/// Whether a program that is run by this process gets all capabilities again, as programs of root do.
-#[must_use]
-pub fn programs_regain_them() -> bool {
-    let dropped_for_good =
-        || capabilities_secure_bits().is_ok_and(|bits| bits.contains(CapabilitiesSecureBits::NO_ROOT));
-    rustix::process::geteuid().is_root() && !dropped_for_good()
+/// What a program that is run by this process may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfPrograms {
+    /// All, as programs of root may, whatever we have given up.
+    All,
+    /// All that we may still do, and have not given up for good: `no_new_privs` takes the rest from programs of root.
+    Permitted,
+    /// What is inherited.
+    Inherited,
 }
 
-/// Gives up what is in neither set, for good. What is only held at the ready is in effect within [`with`] alone.
+/// What programs may do that are run from here.
+#[must_use]
+pub fn of_programs() -> OfPrograms {
+    let dropped_for_good =
+        || capabilities_secure_bits().is_ok_and(|bits| bits.contains(CapabilitiesSecureBits::NO_ROOT));
+    match rustix::process::geteuid().is_root() && !dropped_for_good() {
+        true if no_new_privs().unwrap_or(false) => OfPrograms::Permitted,
+        true => OfPrograms::All,
+        false => OfPrograms::Inherited,
+    }
+}
+
+/// Gives up what is in neither set, for good. What is only held at the ready is in effect within [`with`] alone. Programs
+/// that are run inherit nothing of the third set.
 ///
 /// # Errors
 /// When the kernel refuses; nothing has changed then.
-pub fn keep(in_effect: CapabilitySet, at_the_ready: CapabilitySet) -> io::Result<()> {
+pub fn keep(in_effect: CapabilitySet, at_the_ready: CapabilitySet, not_inherited: CapabilitySet) -> io::Result<()> {
     let before = capabilities(None)?;
     let permitted = before.permitted & (in_effect | at_the_ready);
-    set_capabilities(None, CapabilitySets { effective: permitted & in_effect, permitted, ..before })?;
+    let inheritable = before.inheritable - not_inherited;
+    set_capabilities(None, CapabilitySets { effective: permitted & in_effect, permitted, inheritable })?;
     Ok(())
 }
 
@@ -68,11 +86,24 @@ mod tests {
     fn what_is_not_kept_is_gone_for_good() {
         alone(|| {
             let all = capabilities(None).unwrap().permitted;
-            keep(CapabilitySet::KILL, CapabilitySet::empty()).unwrap();
+            keep(CapabilitySet::KILL, CapabilitySet::empty(), CapabilitySet::empty()).unwrap();
             assert_eq!(effective(), all & CapabilitySet::KILL);
             with(CapabilitySet::SYS_ADMIN, || assert!(!effective().contains(CapabilitySet::SYS_ADMIN)));
-            keep(CapabilitySet::all(), CapabilitySet::empty()).unwrap();
+            keep(CapabilitySet::all(), CapabilitySet::empty(), CapabilitySet::empty()).unwrap();
             assert_eq!(capabilities(None).unwrap().permitted, all & CapabilitySet::KILL);
+        });
+    }
+
+    #[test]
+    fn what_is_not_inherited_is_taken_from_what_programs_inherit_and_nothing_else_is() {
+        alone(|| {
+            let before = capabilities(None).unwrap();
+            let wanted = before.permitted & (CapabilitySet::KILL | CapabilitySet::CHOWN);
+            set_capabilities(None, CapabilitySets { inheritable: wanted, ..before }).unwrap();
+            keep(CapabilitySet::all(), CapabilitySet::empty(), CapabilitySet::KILL).unwrap();
+            let after = capabilities(None).unwrap();
+            let expected = CapabilitySets { inheritable: wanted & CapabilitySet::CHOWN, ..before };
+            assert_eq!((after.inheritable, after.permitted), (expected.inheritable, expected.permitted));
         });
     }
 
@@ -80,7 +111,7 @@ mod tests {
     fn what_is_at_the_ready_is_in_effect_only_where_it_is_wanted() {
         alone(|| {
             let held = capabilities(None).unwrap().permitted.contains(CapabilitySet::SYS_ADMIN);
-            keep(CapabilitySet::KILL, CapabilitySet::SYS_ADMIN).unwrap();
+            keep(CapabilitySet::KILL, CapabilitySet::SYS_ADMIN, CapabilitySet::empty()).unwrap();
             let in_effect = || effective().contains(CapabilitySet::SYS_ADMIN);
             assert!(!in_effect());
             assert_eq!(with(CapabilitySet::SYS_ADMIN, in_effect), held);

@@ -310,6 +310,13 @@ pub enum Note {
 }
 
 impl Note {
+    /// Whether it tells that something is wrong, or right again, with sockets: that, clients may bring about as often as they
+    /// like.
+    #[must_use]
+    pub const fn is_of_sockets(&self) -> bool {
+        matches!(self, Self::SocketAlarm { .. } | Self::SocketClear { .. })
+    }
+
     /// Its name in JSON.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -112,11 +112,11 @@ impl World {
 
     fn carry_out(&mut self) {
         let actions: Vec<_> = self.out.drain().collect();
+        // What comes of it is known when all is done that was asked for, as it is in the engine.
+        let (mut is_listed, mut killed) = (false, Vec::new());
         for action in actions {
             if let Action::List = action {
-                let processes = self.alive.iter().map(|(proc, name)| process(*proc, name)).collect();
-                let uptime = StartTicks(self.now.0 / 10_000_000);
-                self.step(Event::Listed { processes: Processes::new(processes), uptime });
+                is_listed = true;
             } else if let Action::Probe { probe, ask: _ } = action {
                 self.asking.push(probe);
             } else if let Action::ForgetProbe(probe) = action {
@@ -124,9 +124,15 @@ impl World {
             } else if let Action::Run(order) = action {
                 self.running.push(order.run);
             } else if let Action::Signal { proc, signal: _ } = action {
-                self.dies(proc);
+                killed.push(proc);
             }
         }
+        if is_listed {
+            let processes = self.alive.iter().map(|(proc, name)| process(*proc, name)).collect();
+            let uptime = StartTicks(self.now.0 / 10_000_000);
+            self.step(Event::Listed { processes: Processes::new(processes), uptime });
+        }
+        killed.into_iter().for_each(|proc| self.dies(proc));
     }
 
     fn dies(&mut self, proc: ProcId) {

@@ -126,7 +126,8 @@ fn program(entry: &Entry, matching: &[&Process], host: &Host) -> Option<Problem>
                 Some(match host.processes.hidden() {
                     0 => problem.hint("`watcher explain` shows which nearly do; the first thing would be a restart"),
                     hidden => problem.hint(format!(
-                        "this user may not know the programs of {hidden} processes; as root, look again"
+                        "this user may not know which program runs in {}; as root, look again",
+                        if hidden == 1 { "1 process".to_owned() } else { format!("{hidden} processes") }
                     )),
                 })
             }
@@ -243,7 +244,7 @@ mod tests {
         }
         let hidden = known(&[("/a", GOOD)], vec![Process { exe: None, exe_hidden: true, ..process(9, 1, "changed") }]);
         let told = host(&pfile(entry), &hidden);
-        assert!(told[0].hint.as_ref().unwrap().contains("may not know the programs of 1 processes"), "{told:?}");
+        assert!(told[0].hint.as_ref().unwrap().contains("may not know which program runs in 1 process;"), "{told:?}");
         let two = known(&[("/a", GOOD)], vec![server(5, 1), server(6, 1)]);
         assert_eq!(lints("/a:/s:86400:3:exit:min_proc_count=2", &two), [""; 0]);
     }
