@@ -35,15 +35,14 @@ fn main() {
         go_to_the_background();
     }
     if let Some(most) = value("nofile") {
-        let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
-        // SAFETY: it points to one structure, which outlives the call; nothing was opened yet but by whoever started this.
+        // SAFETY: nothing was opened yet but by whoever started this.
         unsafe {
             // One by one: on an old kernel, too.
             for descriptor in 3..1024 {
                 libc::close(descriptor);
             }
-            assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit), 0);
         }
+        may_open(most);
     }
     let life = Life::of(&own);
     if has("ignore_term") {
@@ -72,6 +71,14 @@ fn main() {
             Families::Four
         };
         let listener = listen(port, value("backlog"), families, has("shared"));
+        // A worker does the work, which may open fewer.
+        if let Some(most) = value("prefork") {
+            if fork() {
+                may_open(most);
+            } else {
+                life.wait(None);
+            }
+        }
         if has("keeps") {
             keep(listener);
         } else {
@@ -88,6 +95,13 @@ fn main() {
         });
     }
     life.wait(value("for").map(Duration::from_millis));
+}
+
+/// So many descriptors, and no more.
+fn may_open(most: u64) {
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    // SAFETY: it points to one structure, which outlives the call.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
 }
 
 /// Answers on a port: after a while, if so wished. Each connection is told of in a file, before it is answered. One that
