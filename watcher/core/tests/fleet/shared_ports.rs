@@ -15,6 +15,7 @@ const WELL: PortReport = PortReport {
     established: Some(0),
     close_wait: Some(0),
     close_wait_oldest: None,
+    close_wait_many: None,
     half_open: Some(0),
     descriptors: Some((5, 1_024)),
 };
