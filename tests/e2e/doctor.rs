@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use watcher_tests::{
     host::connector_is_in_reach,
-    program::{run, watcher},
+    program::{built, run, watcher},
 };
 
 #[test]
@@ -34,6 +34,28 @@ fn doctor_in_text_says_which_tier_auto_takes() {
         "{}",
         ended.stdout
     );
+}
+
+/// What the doctor behind this wrapper says of tier `ebpf`.
+fn of_ebpf(wrapper: &[&str]) -> String {
+    let mut command = std::process::Command::new(wrapper[0]);
+    let ended = run(command.args(&wrapper[1..]).arg(built("watcher")).args(["doctor", "--json"]));
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(report["tiers"][0]["name"], "ebpf");
+    report["tiers"][0]["reason"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn root_of_a_user_namespace_is_told_that_it_is_none_of_the_host() {
+    let reason = of_ebpf(&["unshare", "--user", "--map-root-user"]);
+    assert!(reason.starts_with("BPF is not permitted in a user namespace "), "{reason}");
+}
+
+#[test]
+fn root_from_whom_a_capability_was_taken_is_told_which() {
+    // CAP_SYS_ADMIN would do for it.
+    let reason = of_ebpf(&["setpriv", "--bounding-set=-bpf,-sys_admin"]);
+    assert!(reason.starts_with("BPF is not permitted: CAP_BPF was taken away from root here; grant it ("), "{reason}");
 }
 
 #[test]

@@ -10,7 +10,9 @@ use std::{
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt::set_ipv6_v6only};
 use serde_json::{Value, json};
 use watcher_tests::{
+    host::Host,
     program::{Ended, built, run, watcher},
+    server::free_port,
     wait::until,
 };
 
@@ -37,9 +39,33 @@ fn a_port_is_shown_with_its_owner_and_its_connections() {
     assert_eq!((&shown["address"], &shown["backlog"], &shown["drops"]), (&json!("127.0.0.1"), &json!(1), &json!(0)));
     assert_eq!(shown["owner"]["pid"], json!(process::id()));
     assert!(shown["owner"]["descriptors"].as_u64() > Some(4));
+    assert_eq!(shown["owner"]["descriptor_pid"], json!(process::id()));
     let text = run(&mut watcher(["sockets", &port])).stdout;
     let row = text.lines().find(|line| line.starts_with(&format!("127.0.0.1:{port} "))).unwrap();
     assert!(row.contains(&format!(" {}/", process::id())), "{text}");
+}
+
+#[test]
+fn descriptors_are_shown_with_the_holder_that_has_the_fewest_left() {
+    let (host, port) = (Host::new(), free_port().to_string());
+    let master = host.start(&format!("port={port} prefork=40 keeps")).pid.number();
+    let worker = || {
+        let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
+        children.split_whitespace().next().map(|pid| pid.parse::<u32>().unwrap())
+    };
+    let may_open_few = |pid| {
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        limits.lines().any(|line| line.starts_with("Max open files ") && line.contains(" 40 "))
+    };
+    until("the worker works", || worker().is_some_and(may_open_few));
+    let worker = worker().unwrap();
+    let report: Value = serde_json::from_str(&run(&mut watcher(["sockets", &port, "--json"])).stdout).unwrap();
+    let owner = &report["ports"][0]["listeners"][0]["owner"];
+    assert_eq!((&owner["pid"], &owner["descriptor_pid"]), (&json!(master), &json!(worker)), "{owner:#}");
+    assert_eq!(owner["descriptor_limit"], json!(40));
+    let text = run(&mut watcher(["sockets", &port])).stdout;
+    let row = text.lines().find(|line| line.contains(&format!(" {master}/"))).unwrap();
+    assert!(row.ends_with(&format!("/40 of {worker}")), "{text}");
 }
 
 #[test]

@@ -35,15 +35,14 @@ fn main() {
         go_to_the_background();
     }
     if let Some(most) = value("nofile") {
-        let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
-        // SAFETY: it points to one structure, which outlives the call; nothing was opened yet but by whoever started this.
+        // SAFETY: nothing was opened yet but by whoever started this.
         unsafe {
             // One by one: on an old kernel, too.
             for descriptor in 3..1024 {
                 libc::close(descriptor);
             }
-            assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit), 0);
         }
+        may_open(most);
     }
     let life = Life::of(&own);
     if has("ignore_term") {
@@ -59,6 +58,9 @@ fn main() {
         exit(0);
     }
     if let Some(port) = value("port") {
+        if has("late") {
+            wait_for_a_signal();
+        }
         let port = u16::try_from(port).expect("a port");
         let asked = has("tells").then(|| own.with_file_name("asked"));
         let families = if has("dual") {
@@ -69,6 +71,14 @@ fn main() {
             Families::Four
         };
         let listener = listen(port, value("backlog"), families, has("shared"));
+        // A worker does the work, which may open fewer.
+        if let Some(most) = value("prefork") {
+            if fork() {
+                may_open(most);
+            } else {
+                life.wait(None);
+            }
+        }
         if has("keeps") {
             keep(listener);
         } else {
@@ -85,6 +95,13 @@ fn main() {
         });
     }
     life.wait(value("for").map(Duration::from_millis));
+}
+
+/// So many descriptors, and no more.
+fn may_open(most: u64) {
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    // SAFETY: it points to one structure, which outlives the call.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
 }
 
 /// Answers on a port: after a while, if so wished. Each connection is told of in a file, before it is answered. One that
@@ -152,15 +169,7 @@ fn listen(port: u16, backlog: Option<u64>, families: Families, shared: bool) -> 
 
 /// Does this at each SIGUSR1.
 fn on_signal(action: impl Fn() + Send + 'static) {
-    // SAFETY: the set is ours, and outlives the calls.
-    let set = unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigemptyset(&raw mut set);
-        libc::sigaddset(&raw mut set, libc::SIGUSR1);
-        // There is one thread, and all others will have its mask.
-        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
-        set
-    };
+    let set = blocked_signal();
     thread::spawn(move || {
         let mut signal = 0;
         // SAFETY: the set is ours.
@@ -168,6 +177,26 @@ fn on_signal(action: impl Fn() + Send + 'static) {
             action();
         }
     });
+}
+
+/// Waits for the first SIGUSR1.
+fn wait_for_a_signal() {
+    let (set, mut signal) = (blocked_signal(), 0);
+    // SAFETY: the set is ours.
+    assert_eq!(unsafe { libc::sigwait(&raw const set, &raw mut signal) }, 0);
+}
+
+/// SIGUSR1, which ends nobody any more.
+fn blocked_signal() -> libc::sigset_t {
+    // SAFETY: the set is ours, and outlives the calls.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGUSR1);
+        // There is one thread, and all others will have its mask.
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+        set
+    }
 }
 
 /// As daemons do it: its starter does not wait for it, and it has no terminal.

@@ -29,6 +29,11 @@ fn of_threads(pid: Pid) -> Vec<(CapabilitySet, CapabilitySet)> {
     tasks.filter_map(status).map(|status| (set(&status, "CapEff"), set(&status, "CapPrm"))).collect()
 }
 
+/// What programs that a process runs may inherit.
+fn inheritable(pid: Pid) -> CapabilitySet {
+    set(&fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives"), "CapInh")
+}
+
 fn own() -> CapabilitySet {
     set(&fs::read_to_string("/proc/self/status").expect("/proc is there"), "CapEff")
 }
@@ -41,7 +46,12 @@ fn root_keeps_what_watching_takes_and_its_scripts_have_all() {
         let body = format!("cat /proc/self/status >${{H}}may\n{} </dev/null >/dev/null 2>&1 &", host.command(""));
         host.rules(&format!("{svc}:{}:86400:3:exit", host.script("start.sh", &body)));
         let first = host.start("");
-        let mut pcheck = Pcheck::started(&mut host.pcheck(tier));
+        // It may have been given some to be inherited.
+        let pcheck = host.pcheck(tier);
+        let mut command = Command::new("setpriv");
+        command.args(["--inh-caps=+bpf,+chown"]).arg(pcheck.get_program()).args(pcheck.get_args());
+        die_with_the_test(command.env_remove("WATCHER_LOG"));
+        let mut pcheck = Pcheck::started(&mut command);
         pcheck.up(&svc);
         first.kill();
         pcheck.until("Try to restart");
@@ -62,7 +72,10 @@ fn root_keeps_what_watching_takes_and_its_scripts_have_all() {
             let at_the_ready = network | CapabilitySet::SYS_ADMIN;
             assert_eq!(permitted, (kept | of_tier | at_the_ready) & own(), "{tier:?}");
         }
-        assert_eq!(set(&host.read("may"), "CapEff"), own(), "of scripts nothing is taken");
+        let may = host.read("may");
+        assert_eq!(set(&may, "CapEff"), own(), "of scripts nothing is taken");
+        let given = CapabilitySet::BPF | CapabilitySet::CHOWN;
+        assert!(set(&may, "CapInh").contains(given & own()), "{may}");
         pcheck.stop();
     });
 }
@@ -118,6 +131,7 @@ fn of_a_user(wrapper: &[&str], tier: &str) -> (Vec<String>, String) {
     kill(up.and_then(Pid::new).expect("a pid"));
     pcheck.until("Try to restart");
     pcheck.until(") Up");
+    assert_eq!(inheritable(pcheck.pid()), CapabilitySet::empty());
     for (in_effect, permitted) in of_threads(pcheck.pid()) {
         let lacking_before_linux_5_19 = in_effect & CapabilitySet::BPF & of_this_kernel(Tier::Ebpf, in_effect);
         assert_eq!((in_effect, permitted), (lacking_before_linux_5_19, lacking_before_linux_5_19));
@@ -140,6 +154,6 @@ fn an_ordinary_user_with_two_capabilities_has_the_kernel_programs_and_his_script
     let caps = ["--inh-caps=-all,+bpf,+perfmon", "--ambient-caps=-all,+bpf,+perfmon"];
     let (said, may) = of_a_user(&caps, "ebpf");
     assert!(said[0].starts_with("Start pcheck: 1 entry of ") && said[0].ends_with(", tier ebpf"), "{said:#?}");
-    let kept = CapabilitySet::BPF & of_this_kernel(Tier::Ebpf, CapabilitySet::BPF);
-    assert_eq!((set(&may, "CapEff"), set(&may, "CapAmb")), (kept, kept));
+    let none = CapabilitySet::empty();
+    assert_eq!(["CapEff", "CapAmb", "CapInh"].map(|name| set(&may, name)), [none; 3]);
 }

@@ -25,9 +25,10 @@ use crate::{
 /// backlog: connections that wait to be accepted, and how many may: one more than `listen` was told; drops: how many were
 /// turned away since the port is listened on. Connections of the port, whatever the address: estab: both sides may send;
 /// close_wait: the client has closed, the service not yet; syn_recv: half open, the client has not answered yet; time_wait:
-/// over, kept by the kernel for a minute. descriptors: of the process that has the fewest left, if several hold the socket.
-/// trend: what has changed during --for SECONDS. Exit code 0: shown. 1: the kernel does not tell, or the pfile cannot be
-/// read or has no block that asks this host. 2: the command line is wrong.
+/// over, kept by the kernel for a minute. descriptors: of the process that has the fewest left, if several hold the socket
+/// (with its pid, where it is not the owner that is shown). trend: what has changed during --for SECONDS. Exit
+/// code 0: shown. 1: the kernel does not tell, or the pfile cannot be read or has no block that asks this host. 2: the
+/// command line is wrong.
 #[derive(Args, Debug)]
 pub(super) struct Sockets {
     /// Only these; by default all that somebody listens on
@@ -179,7 +180,10 @@ fn of_listener(listener: &Listener) -> ([String; 4], String) {
     };
     let descriptors = owner.as_ref().and_then(|owner| {
         let limit = owner.descriptor_limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string());
-        owner.descriptors.map(|open| format!("{open}/{limit}"))
+        // The number may be that of another holder than the one that is shown.
+        let whose = owner.descriptor_pid.filter(|pid| *pid != owner.pid);
+        let whose = whose.map_or_else(String::new, |pid| format!(" of {pid}"));
+        owner.descriptors.map(|open| format!("{open}/{limit}{whose}"))
     });
     let backlog = format!("{backlog}/{}", known(backlog_limit.map(|limit| limit.to_string())));
     ([address, name, backlog, known(drops.map(|drops| drops.to_string()))], known(descriptors))

@@ -34,7 +34,8 @@ pub fn nameless(hosts: &BTreeSet<Bytes>) -> BTreeMap<Bytes, Nameless> {
         let (share, found) = (share.to_vec(), found.clone());
         let look_up = move || {
             // What comes from a network is taken apart without any power. Where it cannot be given up, nothing is lost.
-            let _gave_up = capabilities::keep(CapabilitySet::empty(), CapabilitySet::empty());
+            let none = CapabilitySet::empty();
+            let _gave_up = capabilities::keep(none, none, none);
             for name in share {
                 let answer = resolver::addresses(name.as_slice());
                 if found.send((name, answer)).is_err() {

@@ -126,26 +126,58 @@ fn is_statistics(line: &str) -> bool {
     ["processed ", "verification time ", "stack depth "].iter().any(|start| line.starts_with(start)) || line.is_empty()
 }
 
+/// What decides on whether BPF is permitted.
+#[derive(Clone, Copy, Debug)]
+struct Rights<'a> {
+    effective: CapabilitySet,
+    is_root: bool,
+    in_a_user_namespace: bool,
+    lockdown: Option<&'a str>,
+}
+
 fn not_permitted() -> String {
-    let effective = capabilities::effective();
-    let enough = CapabilitySet::BPF | CapabilitySet::PERFMON;
-    if effective.contains(enough) || effective.contains(CapabilitySet::SYS_ADMIN) {
-        let reason = match host::lockdown().as_deref() {
-            Some("confidentiality") => "the kernel is locked down in mode confidentiality",
-            _ => "a seccomp filter, a security module or the container runtime forbids it",
-        };
-        return format!("BPF is not permitted although the capabilities for it are there: {reason}");
+    let lockdown = host::lockdown();
+    Rights {
+        effective: capabilities::effective(),
+        is_root: rustix::process::geteuid().is_root(),
+        in_a_user_namespace: host::in_a_user_namespace(),
+        lockdown: lockdown.as_deref(),
     }
-    let lacking: Vec<_> = [(CapabilitySet::BPF, "CAP_BPF"), (CapabilitySet::PERFMON, "CAP_PERFMON")]
-        .into_iter()
-        .filter(|(capability, _)| !effective.contains(*capability))
-        .map(|(_, name)| name)
-        .collect();
-    format!(
-        "BPF is not permitted: this process lacks {}; run it as root, or grant both (setcap cap_bpf,cap_perfmon+ep on the \
-         program, AmbientCapabilities= in a unit)",
-        lacking.join(" and ")
-    )
+    .lacking()
+}
+
+impl Rights<'_> {
+    fn lacking(self) -> String {
+        let Self { effective, is_root, in_a_user_namespace, lockdown } = self;
+        // Whatever it holds there.
+        if in_a_user_namespace {
+            return "BPF is not permitted in a user namespace (unshare --user, a container without root): capabilities there \
+                    are none of the host; run it in the initial one"
+                .to_owned();
+        }
+        let needed = [(CapabilitySet::BPF, "CAP_BPF"), (CapabilitySet::PERFMON, "CAP_PERFMON")];
+        let lacking = needed.into_iter().filter(|(capability, _)| !effective.contains(*capability));
+        let lacking: Vec<_> = lacking.map(|(_, name)| name).collect();
+        if lacking.is_empty() || effective.contains(CapabilitySet::SYS_ADMIN) {
+            let reason = match lockdown {
+                Some("confidentiality") => "the kernel is locked down in mode confidentiality",
+                _ => "a seccomp filter, a security module or the container runtime forbids it",
+            };
+            return format!("BPF is not permitted although the capabilities for it are there: {reason}");
+        }
+        let lacking = lacking.join(" and ");
+        if is_root {
+            let (were, them) = if lacking.contains(" and ") { ("were", "them") } else { ("was", "it") };
+            return format!(
+                "BPF is not permitted: {lacking} {were} taken away from root here; grant {them} (--cap-add of the container, \
+                 CapabilityBoundingSet= of the unit)"
+            );
+        }
+        format!(
+            "BPF is not permitted: this process lacks {lacking}; run it as root, or grant both (setcap \
+             cap_bpf,cap_perfmon+ep on the program, AmbientCapabilities= in a unit)"
+        )
+    }
 }
 
 /// What was being done.
@@ -208,5 +240,39 @@ impl fmt::Display for Chain<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: CapabilitySet = CapabilitySet::BPF.union(CapabilitySet::PERFMON);
+
+    fn said(effective: CapabilitySet, is_root: bool) -> String {
+        Rights { effective, is_root, in_a_user_namespace: false, lockdown: None }.lacking()
+    }
+
+    #[test]
+    fn only_what_lacks_is_named() {
+        let none = CapabilitySet::empty();
+        assert!(said(none, false).contains("this process lacks CAP_BPF and CAP_PERFMON; run it as root"));
+        assert!(said(CapabilitySet::BPF, false).contains("this process lacks CAP_PERFMON; "));
+        let of_root = said(CapabilitySet::PERFMON, true);
+        assert!(of_root.contains(": CAP_BPF was taken away from root here; ") && !of_root.contains("run it as root"));
+        assert!(said(none, true).contains(": CAP_BPF and CAP_PERFMON were taken away from root here; grant them ("));
+        for enough in [BOTH, CapabilitySet::SYS_ADMIN] {
+            assert!(
+                said(enough, true).ends_with("a seccomp filter, a security module or the container runtime forbids it")
+            );
+        }
+    }
+
+    #[test]
+    fn in_a_user_namespace_no_capability_is_of_use() {
+        for effective in [BOTH, CapabilitySet::empty()] {
+            let rights = Rights { effective, is_root: true, in_a_user_namespace: true, lockdown: None };
+            assert!(rights.lacking().starts_with("BPF is not permitted in a user namespace "));
+        }
     }
 }

@@ -92,6 +92,8 @@ pub struct Owner {
     pub descriptors: Option<u64>,
     /// How many that one may have; null: any number, or unknown.
     pub descriptor_limit: Option<u64>,
+    /// Its pid.
+    pub descriptor_pid: Option<u32>,
 }
 
 /// What a network namespace has left for TCP.
@@ -216,11 +218,16 @@ impl Owner {
     fn of(pid: Pid, holders: &[Pid]) -> Self {
         let comm = proc::facts(pid).ok().flatten().map(|facts| facts.comm).unwrap_or_default();
         let known = holders.iter().filter_map(|pid| {
-            Some((descriptors::open(*pid).ok()?, descriptors::limit(*pid).ok()?.unwrap_or(u64::MAX)))
+            Some((*pid, descriptors::open(*pid).ok()?, descriptors::limit(*pid).ok()?.unwrap_or(u64::MAX)))
         });
-        let scarcest = known.min_by_key(|(open, limit)| limit.saturating_sub(*open));
-        let limit = scarcest.map(|(_, limit)| limit).filter(|limit| *limit != u64::MAX);
-        Self { pid: pid.number(), comm, descriptors: scarcest.map(|(open, _)| open), descriptor_limit: limit }
+        let scarcest = known.min_by_key(|(_, open, limit)| limit.saturating_sub(*open));
+        Self {
+            pid: pid.number(),
+            comm,
+            descriptors: scarcest.map(|(_, open, _)| open),
+            descriptor_limit: scarcest.map(|(_, _, limit)| limit).filter(|limit| *limit != u64::MAX),
+            descriptor_pid: scarcest.map(|(pid, _, _)| pid.number()),
+        }
     }
 }
 

@@ -50,16 +50,19 @@ pub fn keep_for_asking() {
 /// What scripts may do must not be less for it.
 ///
 /// An ordinary user who was given some capabilities may have meant them for what his scripts start, which inherit them:
-/// only those that are for the start of watcher are given up.
+/// only those that are for the start of watcher are given up, and not inherited. Of scripts of root nothing is taken.
 fn give_up_all_but(running: CapabilitySet, at_the_ready: CapabilitySet) {
-    let (in_effect, at_the_ready) = match capabilities::of_programs() {
-        OfPrograms::All => (running, at_the_ready),
+    let nothing = CapabilitySet::empty();
+    let (in_effect, at_the_ready, not_inherited) = match capabilities::of_programs() {
+        OfPrograms::All => (running, at_the_ready, nothing),
         // Nothing can be given up for good: root's scripts, and the services that they start, would lack it.
-        OfPrograms::Permitted => (running, CapabilitySet::all()),
-        OfPrograms::Inherited => ((CapabilitySet::all() - FOR_THE_START) | (running & FOR_THE_START), at_the_ready),
+        OfPrograms::Permitted => (running, CapabilitySet::all(), nothing),
+        OfPrograms::Inherited => {
+            ((CapabilitySet::all() - FOR_THE_START) | (running & FOR_THE_START), at_the_ready, FOR_THE_START)
+        }
     };
     // A security module may forbid it. What is not given up does no harm by itself.
-    if let Err(error) = capabilities::keep(in_effect, at_the_ready) {
+    if let Err(error) = capabilities::keep(in_effect, at_the_ready, not_inherited) {
         warn!(%error, "capabilities that are not needed any more cannot be given up");
     }
 }

@@ -37,14 +37,16 @@ pub fn of_programs() -> OfPrograms {
     }
 }
 
-/// Gives up what is in neither set, for good. What is only held at the ready is in effect within [`with`] alone.
+/// Gives up what is in neither set, for good. What is only held at the ready is in effect within [`with`] alone. Programs
+/// that are run inherit nothing of the third set.
 ///
 /// # Errors
 /// When the kernel refuses; nothing has changed then.
-pub fn keep(in_effect: CapabilitySet, at_the_ready: CapabilitySet) -> io::Result<()> {
+pub fn keep(in_effect: CapabilitySet, at_the_ready: CapabilitySet, not_inherited: CapabilitySet) -> io::Result<()> {
     let before = capabilities(None)?;
     let permitted = before.permitted & (in_effect | at_the_ready);
-    set_capabilities(None, CapabilitySets { effective: permitted & in_effect, permitted, ..before })?;
+    let inheritable = before.inheritable - not_inherited;
+    set_capabilities(None, CapabilitySets { effective: permitted & in_effect, permitted, inheritable })?;
     Ok(())
 }
 
@@ -84,11 +86,24 @@ mod tests {
     fn what_is_not_kept_is_gone_for_good() {
         alone(|| {
             let all = capabilities(None).unwrap().permitted;
-            keep(CapabilitySet::KILL, CapabilitySet::empty()).unwrap();
+            keep(CapabilitySet::KILL, CapabilitySet::empty(), CapabilitySet::empty()).unwrap();
             assert_eq!(effective(), all & CapabilitySet::KILL);
             with(CapabilitySet::SYS_ADMIN, || assert!(!effective().contains(CapabilitySet::SYS_ADMIN)));
-            keep(CapabilitySet::all(), CapabilitySet::empty()).unwrap();
+            keep(CapabilitySet::all(), CapabilitySet::empty(), CapabilitySet::empty()).unwrap();
             assert_eq!(capabilities(None).unwrap().permitted, all & CapabilitySet::KILL);
+        });
+    }
+
+    #[test]
+    fn what_is_not_inherited_is_taken_from_what_programs_inherit_and_nothing_else_is() {
+        alone(|| {
+            let before = capabilities(None).unwrap();
+            let wanted = before.permitted & (CapabilitySet::KILL | CapabilitySet::CHOWN);
+            set_capabilities(None, CapabilitySets { inheritable: wanted, ..before }).unwrap();
+            keep(CapabilitySet::all(), CapabilitySet::empty(), CapabilitySet::KILL).unwrap();
+            let after = capabilities(None).unwrap();
+            let expected = CapabilitySets { inheritable: wanted & CapabilitySet::CHOWN, ..before };
+            assert_eq!((after.inheritable, after.permitted), (expected.inheritable, expected.permitted));
         });
     }
 
@@ -96,7 +111,7 @@ mod tests {
     fn what_is_at_the_ready_is_in_effect_only_where_it_is_wanted() {
         alone(|| {
             let held = capabilities(None).unwrap().permitted.contains(CapabilitySet::SYS_ADMIN);
-            keep(CapabilitySet::KILL, CapabilitySet::SYS_ADMIN).unwrap();
+            keep(CapabilitySet::KILL, CapabilitySet::SYS_ADMIN, CapabilitySet::empty()).unwrap();
             let in_effect = || effective().contains(CapabilitySet::SYS_ADMIN);
             assert!(!in_effect());
             assert_eq!(with(CapabilitySet::SYS_ADMIN, in_effect), held);

@@ -52,6 +52,17 @@ pub fn own_pid_namespace() -> io::Result<Option<u32>> {
     Ok((inode != INITIAL_PID_NAMESPACE).then_some(inode))
 }
 
+/// Whether this process is in a user namespace that is not the initial one. (One that maps all users to themselves is not
+/// told from it.)
+#[must_use]
+pub fn in_a_user_namespace() -> bool {
+    fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !maps_all_to_themselves(&map))
+}
+
+fn maps_all_to_themselves(map: &str) -> bool {
+    map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// What the time namespace of this process adds to the kernel's clocks, in nanoseconds; nothing in the initial one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimeOffsets {

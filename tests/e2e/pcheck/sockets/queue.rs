@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use watcher::sys::netns;
 use watcher_tests::{
     block::Block,
@@ -87,7 +88,21 @@ pub(super) fn nobody_accepts_and_it_is_a_stall(tier: Tier) {
     listens(new, port);
     assert!(new != pid && lives(new));
     assert_eq!(scene.host.entry(1)["restart_count"], 1);
+    let told: Value = serde_json::from_str(&scene.host.ask(&["why", "--json"]).stdout).unwrap();
+    let stall = told["entries"][0]["deaths"][0]["stall"].as_str().unwrap();
+    let why = format!("ended by pcheck, since its port {port} was of no use: Socket Backlog Full for ");
+    assert!(stall.starts_with(&why), "{told:#}");
     assert_eq!(scene.pcheck.stop(), [] as [String; 0]);
+}
+
+/// Whom nobody has accepted, nobody can close.
+pub(super) fn clients_that_do_not_wait_for_it(tier: Tier) {
+    let mut scene = Scene::set(tier, "backlog=128", "close_wait=20 socket_stall=2");
+    stop(scene.pid());
+    drop(clients(scene.port, 60));
+    assert_eq!(scene.pcheck.during(LONG), [] as [String; 0]);
+    signal(scene.pid(), libc::SIGCONT);
+    scene.leave_in_peace();
 }
 
 pub(super) fn a_pause(tier: Tier) {

@@ -45,20 +45,20 @@ impl Told {
             }
             Note::Shortage { netns, alarm, value, limit } => (
                 Level::Warning,
-                plain(format!("{} in {netns}{}", sockets::title(*alarm), sockets::measure(*alarm, *value, *limit))),
+                plain(format!("{} in {netns}{}", alarm.title(), sockets::measure(*alarm, *value, *limit))),
             ),
             Note::SocketAlarm { pid, port, alarm, value, limit, oldest } => {
                 let measure = sockets::measure(*alarm, *value, *limit);
                 let age = oldest.map_or_else(String::new, |oldest| format!(", the oldest for {oldest}"));
-                let text = format!("{}: pid = {pid} : port = {port}{measure}{age}", sockets::title(*alarm));
+                let text = format!("{}: pid = {pid} : port = {port}{measure}{age}", alarm.title());
                 (Level::Warning, plain(text))
             }
             Note::SocketClear { pid, port, alarm, after } => {
-                let text = format!("{} is over: pid = {pid} : port = {port} : after {after}", sockets::title(*alarm));
+                let text = format!("{} is over: pid = {pid} : port = {port} : after {after}", alarm.title());
                 (Level::Notice, plain(text))
             }
             Note::SocketStall { pid, port, alarm, after } => {
-                let text = format!(",pid={pid}] port {port}: {} for {after}", sockets::title(*alarm));
+                let text = format!(",pid={pid}] port {port}: {} for {after}", alarm.title());
                 (Level::Notice, around("Process [", text))
             }
             Note::Stall { kind, pid, port } => {

@@ -2,19 +2,22 @@
 
 use crate::SocketAlarm;
 
-/// What it is called.
-pub(super) const fn title(alarm: SocketAlarm) -> &'static str {
-    match alarm {
-        SocketAlarm::AcceptFull => "Socket Backlog Full",
-        SocketAlarm::AcceptQueue => "Socket Backlog Nearly Full",
-        SocketAlarm::CloseWait => "Socket CLOSE_WAIT Leak",
-        SocketAlarm::Descriptors => "Socket Descriptor Shortage",
-        SocketAlarm::Drops => "Socket Connection Drop",
-        SocketAlarm::Ephemeral => "Socket Local Port Shortage",
-        SocketAlarm::Established => "Socket Connection Limit",
-        SocketAlarm::HalfOpen => "Socket SYN Backlog",
-        SocketAlarm::ListenerGone => "Socket Listener Gone",
-        SocketAlarm::Memory => "Socket Memory Shortage",
+impl SocketAlarm {
+    /// What it is called.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::AcceptFull => "Socket Backlog Full",
+            Self::AcceptQueue => "Socket Backlog Nearly Full",
+            Self::CloseWait => "Socket CLOSE_WAIT Leak",
+            Self::Descriptors => "Socket Descriptor Shortage",
+            Self::Drops => "Socket Connection Drop",
+            Self::Ephemeral => "Socket Local Port Shortage",
+            Self::Established => "Socket Connection Limit",
+            Self::HalfOpen => "Socket SYN Backlog",
+            Self::ListenerGone => "Socket Listener Gone",
+            Self::Memory => "Socket Memory Shortage",
+        }
     }
 }
 
@@ -57,7 +60,7 @@ mod tests {
         );
         assert_eq!(measure(SocketAlarm::ListenerGone, 0, 1), "");
         assert_eq!(measure(SocketAlarm::CloseWait, 1, 0), " : 1 connection that the service does not close");
-        let titles: std::collections::BTreeSet<_> = SocketAlarm::ALL.map(title).into_iter().collect();
+        let titles: std::collections::BTreeSet<_> = SocketAlarm::ALL.map(SocketAlarm::title).into_iter().collect();
         assert_eq!(titles.len(), SocketAlarm::ALL.len(), "each is told apart");
     }
 }

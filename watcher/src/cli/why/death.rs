@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use watcher_core::Span;
+use watcher_core::{SocketAlarm, Span};
 
 use super::line::Line;
 
@@ -98,6 +98,9 @@ impl Entry {
             "unanswered" => {
                 self.stall = stall(line).map(|stall| (line.count("pid"), stall));
             }
+            "socket_stall" => {
+                self.stall = socket_stall(line).map(|stall| (line.count("pid"), stall));
+            }
             "down" | "set_pid_fail" => {
                 // Between two tries it is the same failure, still.
                 if self.open().is_some_and(|death| death.pid == line.count("pid") || event == "set_pid_fail") {
@@ -184,16 +187,29 @@ fn since(earlier: Option<f64>, later: Option<f64>) -> Option<f64> {
     Some((later? - earlier?).max(0.0))
 }
 
+fn span(seconds: f64) -> Span {
+    Span((seconds.max(0.0) * 1e9) as u64)
+}
+
 /// Why a process was ended by force.
 fn stall(line: &Line) -> Option<String> {
     let (port, why) = (line.count("port")?, line.text("why")?);
     let checks = match (line.count("failures"), line.number("after_s")) {
         (Some(failures), Some(after)) => {
-            format!("; {failures} checks failed within {}", Span((after.max(0.0) * 1e9) as u64))
+            format!("; {failures} checks failed within {}", span(after))
         }
         (_, _) => String::new(),
     };
     Some(format!("ended by pcheck, since the service on port {port} {why}{checks}"))
+}
+
+/// Why a process was ended by force whose service may even have answered.
+fn socket_stall(line: &Line) -> Option<String> {
+    let (port, name) = (line.count("port")?, line.text("alarm")?);
+    // One that is not known here is of another version.
+    let title = SocketAlarm::ALL.iter().find(|alarm| alarm.name() == name).map_or(name, |alarm| alarm.title());
+    let after = line.number("after_s").map_or_else(String::new, |after| format!(" for {}", span(after)));
+    Some(format!("ended by pcheck, since its port {port} was of no use: {title}{after}"))
 }
 
 fn script_failed(event: &str, line: &Line) -> Option<String> {

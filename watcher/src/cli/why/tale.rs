@@ -141,6 +141,20 @@ mod tests {
     }
 
     #[test]
+    fn who_was_ended_for_its_sockets_is_told_so() {
+        let stall = r#"{"event":"socket_stall","entry":1,"pid":4711,"port":8080,"alarm":"accept_full","after_s":15.0}"#;
+        let told = tale(&[stall, DOWN, CAUSE]).remove(0);
+        let expected = "process 4711 ended by pcheck, since its port 8080 was of no use: Socket Backlog Full for 15.00 s, at \
+                        100; known";
+        assert!(told.contains(expected), "{told}");
+        let of_another_version = stall.replace("accept_full", "accept_nothing");
+        let told = tale(&[&of_another_version, DOWN, CAUSE]).remove(0);
+        assert!(told.contains(" was of no use: accept_nothing for 15.00 s, at 100; "), "{told}");
+        let another = DOWN.replace("4711", "4712");
+        assert!(!tale(&[stall, &another]).remove(0).contains("port"), "that was another process");
+    }
+
+    #[test]
     fn what_is_not_known_is_left_out() {
         assert_eq!(
             tale(&[DOWN]),
