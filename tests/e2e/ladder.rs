@@ -9,6 +9,7 @@ use std::{
     thread,
 };
 
+use rustix::net::{AddressFamily, SocketType};
 use serde_json::Value;
 use watcher_core::Pid;
 use watcher_tests::{
@@ -78,6 +79,29 @@ fn a_thousand_that_die_while_a_tier_is_left_are_told_of_once() {
         assert_eq!(tiers, [tier, next].into_iter().map(|tier| tier.name().to_owned()).collect());
         assert_eq!(running.end(), Some(0));
     }
+}
+
+#[test]
+fn a_process_connector_that_falls_silent_is_left() {
+    if !tier_is_wanted("connector") {
+        return;
+    }
+    // In no group: it stays open, and nothing ever comes.
+    let protocol = Some(rustix::net::netlink::CONNECTOR);
+    let silent = rustix::net::socket(AddressFamily::NETLINK, SocketType::DGRAM, protocol).unwrap();
+    rustix::io::ioctl_fionbio(&silent, true).unwrap();
+    let mut victim = Victim::start("vforks");
+    let mut command = watcher(["watch", "--tier", "connector", "--sweep", "1", &victim.pid().to_string()]);
+    let mut running = Running::start(command.stdin(Stdio::from(silent)));
+    assert_eq!(running.talk(), "watcher: watching 1 process by tier connector");
+    let daemon = Pid::new(running.child.id()).unwrap();
+    tamper::replace(daemon, &tamper::connectors(daemon));
+    let left = running.talk();
+    let wanted =
+        "watcher: Tier connector left: the process connector has not told of the death of a child of ours, process ";
+    assert!(left.starts_with(wanted) && leads_to(&left, Tier::Poll), "{left}");
+    victim.kill();
+    assert!(running.line().starts_with(&format!("{} vforks: killed by SIGKILL", victim.pid())));
 }
 
 /// Which tiers were passed over may follow.

@@ -184,6 +184,14 @@ impl Means {
         Ok(())
     }
 
+    /// Why the means fail, if they had to be put to the test, and did not stand it.
+    pub(super) fn prove(&mut self) -> Result<(), String> {
+        match self {
+            Self::Connector { events, .. } => events.prove(),
+            Self::Ebpf { .. } | Self::Pidfd { .. } | Self::Poll => Ok(()),
+        }
+    }
+
     /// Why the means fail, if it was for them to tell of the death of a process that a look has found, and they have not.
     pub(super) fn why_untold(&self, proc: ProcId) -> Option<String> {
         match self {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tracing::warn;
+use tracing::{debug, warn};
 use watcher_core::{Comm, Event, Pid};
 
 use crate::sys::{
@@ -19,6 +19,9 @@ use crate::sys::{
 
 /// How long the news of a death may take; it takes microseconds on a healthy host.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// The exit code of a child that dies as a test: one that nothing else would give by chance.
+const CODE: u8 = 87;
 
 /// So much news is taken at once, for nothing else to wait long.
 const AT_ONCE: usize = 256;
@@ -38,6 +41,8 @@ pub struct ProcEvents {
     others_had_turn: Cell<bool>,
     /// Losses that nobody was told of yet.
     lost: u64,
+    /// A child whose end is to be told, and since when.
+    canary: Option<(WaitingChild, Instant)>,
 }
 
 /// The end of a leading thread.
@@ -81,6 +86,7 @@ impl ProcEvents {
             has_more,
             others_had_turn,
             lost: 0,
+            canary: None,
         })
     }
 
@@ -98,13 +104,43 @@ impl ProcEvents {
 
     /// From now on only the ends of these are told, and of others whose numbers are near.
     pub fn narrow(&mut self, watched: impl Iterator<Item = Pid>) {
-        if self.is_too_large || self.connector.wanted().ends != Ends::All {
+        if self.is_too_large || self.canary.is_some() || self.connector.wanted().ends != Ends::All {
             return;
         }
         if let Err(error) = self.want_ends(Ends::Of(Ranges::of(watched.map(Pid::number)))) {
             // For want of memory, by the limit on what belongs to sockets.
             warn!(%error, "the ends of all processes wake watcher up: the kernel takes no filter by process");
             self.is_too_large = true;
+        }
+    }
+
+    /// Lets a child die for the news of it to come soon: others may have made the kernel tell nobody. To be called now and
+    /// then, after [`Self::drain`].
+    ///
+    /// # Errors
+    /// When that of the last one has not come, or what a filter is for fails.
+    pub fn prove(&mut self) -> Result<(), String> {
+        match &self.canary {
+            Some((child, since)) if since.elapsed() > LIMIT && !self.has_more => Err(format!(
+                "the process connector has not told of the death of a child of ours, process {}",
+                child.pid()
+            )),
+            Some(_) => Ok(()),
+            None => {
+                let child = match WaitingChild::fork(CODE) {
+                    Ok(child) => child,
+                    Err(error) => {
+                        debug!(%error, "no child could be made to test the process connector");
+                        return Ok(());
+                    }
+                };
+                let no_filter = |error| format!("the process connector takes no filter any more: {error}");
+                self.widen_for(child.pid()).map_err(no_filter)?;
+                if child.release().is_ok() {
+                    self.canary = Some((child, Instant::now()));
+                }
+                Ok(())
+            }
         }
     }
 
@@ -179,9 +215,15 @@ impl ProcEvents {
             };
             match news {
                 News::Exec { pid } => events.extend(self.expected_start(pid)),
-                News::LeaderExit { pid, status } => ends.push(LeaderExit { pid, status }),
+                News::LeaderExit { pid, status } => {
+                    self.canary.take_if(|(child, _)| child.pid() == pid);
+                    ends.push(LeaderExit { pid, status });
+                }
                 // How much it was the kernel does not say.
-                News::Lost => self.lost += 1,
+                News::Lost => {
+                    self.lost += 1;
+                    self.canary = None;
+                }
             }
         }
         // From a loss on until the socket was read to its end more is lost without a word: not before may anybody look. A
@@ -209,8 +251,6 @@ fn connector(wanted: Wanted, room: usize) -> Result<ProcConnector, String> {
 
 /// Whether the end of a child is told: a filter that lets nothing through would be silent. Then the ends of all are.
 fn test(connector: &mut ProcConnector) -> Result<(), String> {
-    /// One that nothing else would give by chance.
-    const CODE: u8 = 87;
     let no_child = |error| format!("no child could be made for the self-test: {error}");
     let child = WaitingChild::fork(CODE).map_err(no_child)?;
     let no_filter = |error| format!("putting a filter on the process connector failed: {error}");

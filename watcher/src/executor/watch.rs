@@ -194,6 +194,9 @@ impl Watch {
         }
         // What can be read no more says so.
         self.drain(Ok(()), events);
+        if let Err(reason) = self.means.prove() {
+            self.fail(reason);
+        }
     }
 
     /// Whether some processes have to be looked at time and again.
