@@ -11,10 +11,11 @@ use watcher_core::{
     Span, StateCounts, Thresholds, pfile::Port,
 };
 
+use super::scarcity::{self, Scarcest};
 use crate::{
     kernel::Ports,
     sys::{
-        clock, descriptors, netns,
+        clock, netns,
         sock_diag::SockDiag,
         tcp,
         tcp_limits::{self, TcpRefusals},
@@ -134,7 +135,7 @@ impl PortWatch {
         });
         let report = match facts {
             Ok(facts) => {
-                let mut report = report(&facts, counted, descriptors_of(proc));
+                let mut report = report(&facts, counted, scarcity::of(proc.pid, &facts.0, &watched.thresholds));
                 if may_leak(&report, &watched.thresholds) || raised.contains(&SocketAlarm::CloseWait) {
                     let diag = self.diags.get_mut(&key.netns).and_then(Option::as_mut);
                     report.close_wait_oldest = diag.and_then(|diag| oldest_close_wait(diag, key.port));
@@ -274,7 +275,7 @@ fn facts(
 fn report(
     (listeners, states): &(Vec<ListenerFacts>, Option<StateCounts>),
     counted: Option<PortCounts>,
-    descriptors: Option<(u64, u64)>,
+    scarcest: Option<Scarcest>,
 ) -> PortReport {
     // Of several that share the port, the one that is nearest to its limit.
     let fill = |listener: &&ListenerFacts| match listener.limit {
@@ -291,7 +292,8 @@ fn report(
         close_wait: states.map(|states| states.close_wait).or_else(|| counted.map(|counted| counted.close_wait)),
         close_wait_oldest: None,
         half_open: states.map(|states| states.syn_recv),
-        descriptors,
+        descriptors: scarcest.map(|Scarcest { open, limit, .. }| (open, limit)),
+        of_child: scarcest.and_then(|scarcest| scarcest.child),
     }
 }
 
@@ -299,13 +301,11 @@ fn drops(listeners: &[ListenerFacts]) -> Option<u64> {
     listeners.iter().map(|listener| listener.drops.map(u64::from)).sum()
 }
 
-fn descriptors_of(ProcId { pid, .. }: ProcId) -> Option<(u64, u64)> {
-    Some((descriptors::open(pid).ok()?, descriptors::limit(pid).ok()??))
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
+
+    use watcher_core::Pid;
 
     use super::*;
 
@@ -318,7 +318,7 @@ mod tests {
     fn of_several_listeners_the_fullest_counts() {
         let listeners = vec![listener(10, Some(129), Some(2)), listener(4, Some(5), Some(3))];
         let counted = Some(PortCounts { listeners: 2, established: 7, close_wait: 8 });
-        let found = report(&(listeners, None), counted, Some((3, 9)));
+        let found = report(&(listeners, None), counted, Some(Scarcest { child: Pid::new(7), open: 3, limit: 9 }));
         let expected = PortReport {
             listeners: 2,
             queue: 4,
@@ -329,6 +329,7 @@ mod tests {
             close_wait_oldest: None,
             half_open: None,
             descriptors: Some((3, 9)),
+            of_child: Pid::new(7),
         };
         assert_eq!(found, expected);
     }

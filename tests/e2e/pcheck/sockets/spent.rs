@@ -1,8 +1,10 @@
 //! What a service uses up, or gives away, although it lives.
 
+use watcher::sys::proc;
 use watcher_tests::{
     block::Block,
     host::{Tier, signal},
+    wait::until,
 };
 
 use super::{Scene, clients};
@@ -63,6 +65,23 @@ pub(super) fn descriptors(tier: Tier) {
     assert_eq!(before, [] as [String; 0]);
     assert!(measure.ends_with(" of 40 descriptors") && (36..=40).contains(&number(&measure)), "{measure}");
     signal(scene.pid(), libc::SIGUSR1);
+    scene.is_over("Socket Descriptor Shortage");
+    drop(clients);
+    scene.leave_in_peace();
+}
+
+/// One process listens, and another accepts.
+pub(super) fn descriptors_of_a_worker(tier: Tier) {
+    let mut scene = Scene::set(tier, "keeps prefork=40", "");
+    let children = || proc::children(scene.pid());
+    until("it has its worker", || children().len() == 1);
+    let worker = children()[0];
+    let clients = clients(scene.port, 32);
+    let (before, measure) = scene.told("Socket Descriptor Shortage");
+    assert_eq!(before, [] as [String; 0]);
+    let whose = format!(" of 40 descriptors of its child {worker}");
+    assert!(measure.ends_with(&whose) && (36..=40).contains(&number(&measure)), "{measure}");
+    signal(worker, libc::SIGUSR1);
     scene.is_over("Socket Descriptor Shortage");
     drop(clients);
     scene.leave_in_peace();

@@ -7,7 +7,7 @@ use crate::{
     world::{SECOND, World},
 };
 
-const WELL: PortReport = PortReport {
+pub(crate) const WELL: PortReport = PortReport {
     listeners: 1,
     queue: 0,
     room: Some(129),
@@ -17,9 +17,10 @@ const WELL: PortReport = PortReport {
     close_wait_oldest: None,
     half_open: Some(0),
     descriptors: Some((20, 1_024)),
+    of_child: None,
 };
 
-fn web(extensions: &str) -> World {
+pub(crate) fn web(extensions: &str) -> World {
     let mut world = up(&(entry("web", "continue", 80, 60, 600, ("0", 1)) + extensions), &["web"]);
     world.pass(Span::of_seconds(100));
     world.lines();
@@ -138,22 +139,6 @@ fn a_sign_leads_to_a_look_and_to_nothing_else() {
         world.pass(Span::of_millis(1));
         assert_eq!(world.lines(), [""; 0], "told once");
     }
-}
-
-#[test]
-fn connections_that_will_take_the_last_descriptors_are_waited_for() {
-    let mut world = web("");
-    world.ports.reports.insert(80, PortReport { descriptors: Some((36, 1_024)), queue: 10, ..WELL });
-    world.kernel_tells(80, SocketAlarm::Descriptors, true, 900, 900);
-    world.pass(Span::of_seconds(5));
-    let looks = world.ports.looks;
-    world.ports.reports.insert(80, PortReport { descriptors: Some((915, 1_024)), queue: 10, ..WELL });
-    world.kernel_tells(80, SocketAlarm::Descriptors, true, 900, 900);
-    world.pass(Span::of_seconds(5));
-    assert_eq!((world.ports.looks - looks, world.lines()), (6, Vec::new()), "a look a second");
-    world.ports.reports.insert(80, PortReport { descriptors: Some((922, 1_024)), queue: 3, ..WELL });
-    world.pass(SECOND);
-    assert_eq!(world.lines(), ["Socket Descriptor Shortage: pid = 101 : port = 80 : 922 of 1024 descriptors"]);
 }
 
 #[test]
