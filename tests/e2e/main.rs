@@ -5,6 +5,7 @@ mod control;
 mod doctor;
 mod ends;
 mod explained;
+mod forged;
 mod hostile;
 #[cfg(target_arch = "x86_64")]
 mod ladder;

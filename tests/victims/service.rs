@@ -58,6 +58,9 @@ fn main() {
         exit(0);
     }
     if let Some(port) = value("port") {
+        if has("late") {
+            wait_for_a_signal();
+        }
         let port = u16::try_from(port).expect("a port");
         let asked = has("tells").then(|| own.with_file_name("asked"));
         let families = if has("dual") {
@@ -166,15 +169,7 @@ fn listen(port: u16, backlog: Option<u64>, families: Families, shared: bool) -> 
 
 /// Does this at each SIGUSR1.
 fn on_signal(action: impl Fn() + Send + 'static) {
-    // SAFETY: the set is ours, and outlives the calls.
-    let set = unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigemptyset(&raw mut set);
-        libc::sigaddset(&raw mut set, libc::SIGUSR1);
-        // There is one thread, and all others will have its mask.
-        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
-        set
-    };
+    let set = blocked_signal();
     thread::spawn(move || {
         let mut signal = 0;
         // SAFETY: the set is ours.
@@ -182,6 +177,26 @@ fn on_signal(action: impl Fn() + Send + 'static) {
             action();
         }
     });
+}
+
+/// Waits for the first SIGUSR1.
+fn wait_for_a_signal() {
+    let (set, mut signal) = (blocked_signal(), 0);
+    // SAFETY: the set is ours.
+    assert_eq!(unsafe { libc::sigwait(&raw const set, &raw mut signal) }, 0);
+}
+
+/// SIGUSR1, which ends nobody any more.
+fn blocked_signal() -> libc::sigset_t {
+    // SAFETY: the set is ours, and outlives the calls.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGUSR1);
+        // There is one thread, and all others will have its mask.
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+        set
+    }
 }
 
 /// As daemons do it: its starter does not wait for it, and it has no terminal.

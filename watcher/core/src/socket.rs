@@ -127,10 +127,12 @@ pub struct PortReport {
     pub drops: Option<u64>,
     /// Connections.
     pub established: Option<u64>,
-    /// Connections that only the peer has closed,
+    /// Connections that only the peer has closed; where the kernel tells, those alone that somebody has accepted,
     pub close_wait: Option<u64>,
     /// and for how long the oldest of them at least: its peer was last heard so long ago.
     pub close_wait_oldest: Option<Span>,
+    /// The same of the youngest that is needed for as many as [`Thresholds::close_wait`] is raised from.
+    pub close_wait_many: Option<Span>,
     /// Connections whose clients have not answered yet.
     pub half_open: Option<u64>,
     /// Descriptors of the process, and how many it may have,
@@ -183,7 +185,7 @@ pub struct Thresholds {
 }
 
 impl Default for Thresholds {
-    /// Queue: 80 % and 50 %; CLOSE_WAIT: 64 and 32, at any age; connections: never; descriptors: 90 % and 80 %.
+    /// Queue: 80 % and 50 %; CLOSE_WAIT: 64 and 32, one of them at any age; connections: never; descriptors: 90 % and 80 %.
     fn default() -> Self {
         Self {
             queue_percent: Some(Band { raise: 80, clear: 50 }),
@@ -198,6 +200,10 @@ impl Default for Thresholds {
 impl Thresholds {
     /// A queue with less room than this is full whenever somebody comes, and says nothing.
     pub const TINY_ROOM: u64 = 4;
+
+    /// Many connections in CLOSE_WAIT are a leak when they have been so for this long: a healthy service closes them at once,
+    /// or when it has taken those before them.
+    pub const LEAK_AGE: Span = Span::of_seconds(3);
 
     /// So many half-open connections are no ordinary load, however long the backlog is.
     const FLOOD: u64 = 1_024;

@@ -1,6 +1,11 @@
 //! What each tier has to learn of ends and starts by.
 
-use std::{collections::BTreeMap, future::pending, io};
+use std::{
+    collections::BTreeMap,
+    future::pending,
+    io,
+    time::{Duration, Instant},
+};
 
 use tracing::warn;
 use watcher_core::{Comm, Event, Pid, ProcId, Tier};
@@ -46,9 +51,15 @@ pub enum OnDemand {
     Closed,
     /// It is needed.
     Open(Box<ProcEvents>),
-    /// It does not work here.
-    Refused,
+    /// It did not work.
+    Refused {
+        /// Not before then is it tried again.
+        until: Instant,
+    },
 }
+
+/// For so long at least a refusal counts: a try may take some 0.2 s.
+const REFUSED_FOR: Duration = Duration::from_secs(60);
 
 impl Means {
     pub(super) const fn tier(&self) -> Tier {
@@ -114,7 +125,7 @@ impl Means {
                     }
                     done
                 }
-                OnDemand::Closed | OnDemand::Refused => Ok(()),
+                OnDemand::Closed | OnDemand::Refused { .. } => Ok(()),
             },
             Self::Connector { events, .. } => events.expect_no_more(name),
             Self::Poll => Ok(()),
@@ -165,7 +176,7 @@ impl Means {
                     && let Err(error) = source.drain(&mut all, events)
                 {
                     warn!(%error, "starts of programs are not told any more, but looked for");
-                    *starts = OnDemand::Refused;
+                    *starts = OnDemand::refused();
                 }
             }
             Self::Ebpf { .. } | Self::Poll => {}
@@ -188,19 +199,28 @@ impl Means {
 }
 
 impl OnDemand {
+    fn refused() -> Self {
+        Self::Refused { until: Instant::now() + REFUSED_FOR }
+    }
+
     fn open(&mut self) -> Option<&mut ProcEvents> {
-        if let Self::Closed = self {
+        let is_due = match self {
+            Self::Closed => true,
+            Self::Open(_) => false,
+            Self::Refused { until } => *until <= Instant::now(),
+        };
+        if is_due {
             *self = match ProcEvents::of_starts() {
                 Ok(events) => Self::Open(events.into()),
                 Err(reason) => {
                     warn!(%reason, "starts of programs are not told, but looked for");
-                    Self::Refused
+                    Self::refused()
                 }
             };
         }
         match self {
             Self::Open(events) => Some(events),
-            Self::Closed | Self::Refused => None,
+            Self::Closed | Self::Refused { .. } => None,
         }
     }
 }

@@ -138,7 +138,9 @@ impl PortWatch {
                 let mut report = report(&facts, counted, scarcity::of(proc.pid, &facts.0, &watched.thresholds));
                 if may_leak(&report, &watched.thresholds) || raised.contains(&SocketAlarm::CloseWait) {
                     let diag = self.diags.get_mut(&key.netns).and_then(Option::as_mut);
-                    report.close_wait_oldest = diag.and_then(|diag| oldest_close_wait(diag, key.port));
+                    if let Some(Ok(ages)) = diag.map(|diag| diag.close_waits(key.port)) {
+                        tell_ages(&mut report, &ages, &watched.thresholds);
+                    }
                 }
                 watched.half_open = report.half_open.is_some_and(|count| count > 0);
                 if let Some(kernel) = kernel {
@@ -232,9 +234,12 @@ fn may_leak(report: &PortReport, thresholds: &Thresholds) -> bool {
     is_many || count > 0 && thresholds.close_wait_age.is_some()
 }
 
-fn oldest_close_wait(diag: &mut SockDiag, port: u16) -> Option<Span> {
-    let (count, oldest) = diag.close_waits(port).ok()?;
-    (count > 0).then_some(oldest)
+/// For how long connections have not been closed, the oldest first. Those that nobody has accepted are not among them.
+fn tell_ages(report: &mut PortReport, ages: &[Span], thresholds: &Thresholds) {
+    let last = thresholds.close_wait.map(|band| (band.raise as usize).saturating_sub(1));
+    report.close_wait = Some(ages.len() as u64);
+    report.close_wait_oldest = ages.first().copied();
+    report.close_wait_many = last.and_then(|last| ages.get(last)).copied();
 }
 
 /// A queue that has drained without another handshake, clients that are half open no more, descriptors that suffice: nothing
@@ -291,6 +296,7 @@ fn report(
         established: states.map(|states| states.established).or_else(|| counted.map(|counted| counted.established)),
         close_wait: states.map(|states| states.close_wait).or_else(|| counted.map(|counted| counted.close_wait)),
         close_wait_oldest: None,
+        close_wait_many: None,
         half_open: states.map(|states| states.syn_recv),
         descriptors: scarcest.map(|Scarcest { open, limit, .. }| (open, limit)),
         of_child: scarcest.and_then(|scarcest| scarcest.child),
@@ -305,7 +311,7 @@ fn drops(listeners: &[ListenerFacts]) -> Option<u64> {
 mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
 
-    use watcher_core::Pid;
+    use watcher_core::{Band, Pid};
 
     use super::*;
 
@@ -327,6 +333,7 @@ mod tests {
             established: Some(7),
             close_wait: Some(8),
             close_wait_oldest: None,
+            close_wait_many: None,
             half_open: None,
             descriptors: Some((3, 9)),
             of_child: Pid::new(7),
@@ -339,5 +346,20 @@ mod tests {
         let states = StateCounts { syn_recv: 4, ..StateCounts::default() };
         let found = report(&(vec![listener(3, None, None)], Some(states)), None, None);
         assert_eq!((found.room, found.drops, found.half_open), (None, None, Some(4)));
+    }
+
+    #[test]
+    fn connections_are_as_old_as_the_youngest_that_is_needed() {
+        let thresholds = Thresholds { close_wait: Some(Band { raise: 3, clear: 1 }), ..Thresholds::default() };
+        let ages = [90, 40, 7, 1].map(Span::of_seconds);
+        for (count, oldest, many) in
+            [(4, Some(90), Some(7)), (3, Some(90), Some(7)), (2, Some(90), None), (0, None, None)]
+        {
+            let mut report = PortReport { close_wait: Some(100), ..PortReport::default() };
+            tell_ages(&mut report, &ages[..count], &thresholds);
+            assert_eq!(report.close_wait, Some(count as u64), "for the kernel they were more");
+            let expected = (oldest.map(Span::of_seconds), many.map(Span::of_seconds));
+            assert_eq!((report.close_wait_oldest, report.close_wait_many), expected);
+        }
     }
 }

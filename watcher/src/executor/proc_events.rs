@@ -1,8 +1,12 @@
 //! The process connector at work: ends of processes, and starts of those programs that somebody waits for.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    io,
+    time::{Duration, Instant},
+};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::warn;
 use watcher_core::{Comm, Event, Pid};
 
@@ -14,7 +18,10 @@ use crate::sys::{
 };
 
 /// How long the news of a death may take; it takes microseconds on a healthy host.
-const LIMIT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// So much news is taken at once, for nothing else to wait long.
+const AT_ONCE: usize = 256;
 
 /// The process connector.
 #[derive(Debug)]
@@ -25,6 +32,12 @@ pub struct ProcEvents {
     expected: BTreeMap<Comm, u32>,
     /// The kernel has refused a filter by process.
     is_too_large: bool,
+    /// The socket was not read to its end.
+    has_more: bool,
+    /// Since then others had their turn.
+    others_had_turn: Cell<bool>,
+    /// Losses that nobody was told of yet.
+    lost: u64,
 }
 
 /// The end of a leading thread.
@@ -42,8 +55,8 @@ impl ProcEvents {
     /// # Errors
     /// Says what this host lacks, as a sentence.
     pub fn open(room: usize) -> Result<Self, String> {
-        let connector = connector(Wanted { ends: Ends::All, starts: false }, room)?;
-        test(&connector)?;
+        let mut connector = connector(Wanted { ends: Ends::Nobody, starts: false }, room)?;
+        test(&mut connector)?;
         Self::new(connector)
     }
 
@@ -59,7 +72,16 @@ impl ProcEvents {
 
     fn new(connector: ProcConnector) -> Result<Self, String> {
         let readable = Readable::of(&connector).map_err(|error| error.to_string())?;
-        Ok(Self { connector, readable, expected: BTreeMap::new(), is_too_large: false })
+        let (has_more, others_had_turn) = (false, Cell::new(false));
+        Ok(Self {
+            connector,
+            readable,
+            expected: BTreeMap::new(),
+            is_too_large: false,
+            has_more,
+            others_had_turn,
+            lost: 0,
+        })
     }
 
     /// From now on the end of this process is told, as are those of all others until [`Self::narrow`].
@@ -132,26 +154,42 @@ impl ProcEvents {
     /// # Errors
     /// When the socket cannot be watched any more.
     pub async fn readable(&self) -> io::Result<()> {
-        self.readable.next().await
+        if !self.has_more {
+            return self.readable.next().await;
+        }
+        // Whoever is preferred to this drops it here.
+        if !self.others_had_turn.replace(true) {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
-    /// Takes all news: ends, for the caller to look into; and as events the starts of expected programs, and that some news
+    /// Takes news, of much only the oldest: ends, for the caller to look into; and as events the starts of expected programs, and that some news
     /// was lost.
     ///
     /// # Errors
     /// When the socket cannot be read any more.
-    pub fn drain(&self, ends: &mut Vec<LeaderExit>, events: &mut Vec<Event>) -> io::Result<()> {
-        let mut lost = 0;
-        while let Some(news) = self.connector.take()? {
+    pub fn drain(&mut self, ends: &mut Vec<LeaderExit>, events: &mut Vec<Event>) -> io::Result<()> {
+        self.others_had_turn.set(false);
+        self.has_more = true;
+        for _ in 0..AT_ONCE {
+            let Some(news) = self.connector.take()? else {
+                self.has_more = false;
+                break;
+            };
             match news {
                 News::Exec { pid } => events.extend(self.expected_start(pid)),
                 News::LeaderExit { pid, status } => ends.push(LeaderExit { pid, status }),
-                // How much it was the kernel does not say. The socket is read to its end before anybody looks.
-                News::Lost => lost += 1,
+                // How much it was the kernel does not say.
+                News::Lost => self.lost += 1,
             }
         }
-        if lost > 0 {
-            events.push(Event::Lost { records: lost });
+        // From a loss on until the socket was read to its end more is lost without a word: not before may anybody look. A
+        // second loss says that it was.
+        let going_on = u64::from(self.has_more);
+        if self.lost > going_on {
+            events.push(Event::Lost { records: self.lost - going_on });
+            self.lost = going_on;
         }
         Ok(())
     }
@@ -169,27 +207,33 @@ fn connector(wanted: Wanted, room: usize) -> Result<ProcConnector, String> {
     ProcConnector::open(wanted, room).map_err(|reason| reason.to_string())
 }
 
-/// Whether the end of a child is told: a filter that lets nothing through would be silent.
-fn test(connector: &ProcConnector) -> Result<(), String> {
+/// Whether the end of a child is told: a filter that lets nothing through would be silent. Then the ends of all are.
+fn test(connector: &mut ProcConnector) -> Result<(), String> {
     /// One that nothing else would give by chance.
     const CODE: u8 = 87;
     let no_child = |error| format!("no child could be made for the self-test: {error}");
     let child = WaitingChild::fork(CODE).map_err(no_child)?;
+    let no_filter = |error| format!("putting a filter on the process connector failed: {error}");
+    // Others could be so many that this one is lost.
+    let own = Ends::Of(Ranges::of([child.pid().number()]));
+    connector.want(Wanted { ends: own, starts: false }).map_err(no_filter)?;
     child.release().map_err(no_child)?;
+    let limit = Instant::now() + LIMIT;
     loop {
         let news = connector.take().map_err(|error| format!("the process connector cannot be read: {error}"))?;
         match news {
             Some(News::LeaderExit { pid, status }) if pid == child.pid() => {
                 let is_right = status == u32::from(CODE) << 8;
                 return if is_right {
-                    Ok(())
+                    connector.want(Wanted { ends: Ends::All, starts: false }).map_err(no_filter)
                 } else {
                     Err(format!("a child's death was told with status {status:#x}"))
                 };
             }
             Some(News::LeaderExit { .. } | News::Exec { .. } | News::Lost) => {}
             None => {
-                if poll(&mut [PollFd::new(connector, PollFlags::IN)], Some(&LIMIT)) != Ok(1) {
+                let no_wait = |error| format!("the process connector cannot be waited for: {error}");
+                if !connector.wait_until(limit).map_err(no_wait)? {
                     return Err("the process connector answers, but did not tell of the death of a child".to_owned());
                 }
             }

@@ -39,6 +39,7 @@ fn stories_that_are_told_at_the_same_time() {
     at_the_same_time(&[
         ("nobody accepts, and it is only told", TIERS, &queue::nobody_accepts_and_it_is_only_told),
         ("nobody accepts, and it is a stall", TIERS, &queue::nobody_accepts_and_it_is_a_stall),
+        ("clients that do not wait to be accepted", TIERS, &queue::clients_that_do_not_wait_for_it),
         ("a pause", TIERS, &queue::a_pause),
         ("one port in two namespaces", TIERS, &queue::one_port_in_two_namespaces),
         ("connections that are not closed", TIERS, &spent::connections_that_are_not_closed),
@@ -46,6 +47,7 @@ fn stories_that_are_told_at_the_same_time() {
         ("connections that are not closed for too long", EBPF, &spent::and_that_is_a_stall),
         ("descriptors", TIERS, &spent::descriptors),
         ("descriptors of a worker", TIERS, &spent::descriptors_of_a_worker),
+        ("nobody listens yet", TIERS, &well::nobody_listens_yet),
         ("nobody listens any more", TIERS, &spent::nobody_listens_any_more),
         ("a SYN flood", TIERS, &flood::from_another_namespace),
         ("a SYN flood on a short queue", TIERS, &flood::on_a_short_queue),
@@ -82,14 +84,20 @@ impl Scene {
     }
 
     fn set_here((interval, port): (u32, u16), tier: Tier, words: &str, extensions: &str) -> Self {
+        let scene = Self::begin((interval, port), tier, words, extensions, |pid| listens(pid, port));
+        scene.host.stall_chk(1, "AVAIL");
+        scene
+    }
+
+    /// The service is watched when it is `ready`, whatever it answers.
+    fn begin((interval, port): (u32, u16), tier: Tier, words: &str, extensions: &str, ready: impl FnOnce(Pid)) -> Self {
         let host = Host::new();
         let words = format!("port={port} {words}");
         host.rules(&entry(&host, "svc", &words, extensions, &Block::socket(port).seldom(interval)));
         let service = host.start(&words);
-        listens(service.pid, port);
+        ready(service.pid);
         let mut pcheck = Pcheck::started(&mut host.pcheck(tier));
         assert_eq!(pcheck.up(&host.svc()), service.pid);
-        host.stall_chk(1, "AVAIL");
         Self { host, port, service, pcheck }
     }
 

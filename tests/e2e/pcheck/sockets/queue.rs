@@ -95,6 +95,16 @@ pub(super) fn nobody_accepts_and_it_is_a_stall(tier: Tier) {
     assert_eq!(scene.pcheck.stop(), [] as [String; 0]);
 }
 
+/// Whom nobody has accepted, nobody can close.
+pub(super) fn clients_that_do_not_wait_for_it(tier: Tier) {
+    let mut scene = Scene::set(tier, "backlog=128", "close_wait=20 socket_stall=2");
+    stop(scene.pid());
+    drop(clients(scene.port, 60));
+    assert_eq!(scene.pcheck.during(LONG), [] as [String; 0]);
+    signal(scene.pid(), libc::SIGCONT);
+    scene.leave_in_peace();
+}
+
 pub(super) fn a_pause(tier: Tier) {
     let mut scene = Scene::set(tier, BACKLOG, "socket_stall=2");
     assert_eq!(scene.host.padmin("stop 1").code, Some(0));

@@ -49,6 +49,26 @@ pub(super) fn many_healthy_connections(tier: Tier) {
     scene.leave_in_peace();
 }
 
+/// Its port is late, and gone only when it has been there.
+pub(super) fn nobody_listens_yet(tier: Tier) {
+    netns::enter_new();
+    let port = free_port();
+    let every = if tier == Tier::Ebpf { 600 } else { Block::SHORTEST };
+    let mut scene = Scene::begin((every, port), tier, "late closes", "socket_stall=2", |_| {});
+    let lines = scene.pcheck.during(Duration::from_secs(Block::SHORTEST as u64 + 5));
+    assert!(!lines.iter().any(|line| line.contains("Socket")), "{lines:#?}");
+    signal(scene.pid(), libc::SIGUSR1);
+    listens(scene.pid(), port);
+    if tier != Tier::Ebpf {
+        // Nothing but the look that comes with a check has seen it.
+        scene.host.stall_chk(1, "AVAIL");
+    }
+    signal(scene.pid(), libc::SIGUSR1);
+    let (before, _) = scene.told("Socket Listener Gone");
+    assert!(!before.iter().any(|line| line.contains("Socket")), "{before:#?}");
+    scene.told("Find Socket Service Stall");
+}
+
 /// Only the last of them is missed.
 pub(super) fn workers_that_share_a_port(tier: Tier) {
     netns::enter_new();

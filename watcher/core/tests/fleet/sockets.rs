@@ -15,6 +15,7 @@ pub(crate) const WELL: PortReport = PortReport {
     established: Some(5),
     close_wait: Some(0),
     close_wait_oldest: None,
+    close_wait_many: None,
     half_open: Some(0),
     descriptors: Some((20, 1_024)),
     of_child: None,
@@ -28,7 +29,7 @@ pub(crate) fn web(extensions: &str) -> World {
 }
 
 /// When a stall was found, if it was.
-fn stall(world: &World) -> Option<Mono> {
+pub(crate) fn stall(world: &World) -> Option<Mono> {
     let is_one = |line: Vec<u8>| line.starts_with(b"Find ");
     let found = world.told.iter().find(|(_, told)| told.line().is_some_and(|(_, line)| is_one(line)));
     found.map(|(at, _)| *at)
@@ -142,44 +143,6 @@ fn a_sign_leads_to_a_look_and_to_nothing_else() {
 }
 
 #[test]
-fn a_leak_is_told_with_its_age() {
-    let mut world = web("");
-    let leak = |count, oldest| PortReport { close_wait: Some(count), close_wait_oldest: oldest, ..WELL };
-    world.ports.reports.insert(80, leak(70, Some(Span::of_seconds(7_300))));
-    world.kernel_tells(80, SocketAlarm::CloseWait, true, 64, 64);
-    assert_eq!(world.lines(), [""; 0], "the kernel does not know for how long");
-    world.pass(Span::of_millis(1));
-    let told = "Socket CLOSE_WAIT Leak: pid = 101 : port = 80 : 64 connections that the service does not close";
-    assert_eq!(world.lines(), [format!("{told}, the oldest for {}", Span::of_seconds(7_300))]);
-    world.kernel_tells(80, SocketAlarm::CloseWait, false, 32, 64);
-    assert_eq!(world.lines().len(), 1);
-    // One that was over before anybody looked.
-    world.kernel_tells(80, SocketAlarm::CloseWait, true, 64, 64);
-    world.kernel_tells(80, SocketAlarm::CloseWait, false, 32, 64);
-    world.ports.reports.insert(80, WELL);
-    world.pass(SECOND);
-    assert_eq!(world.lines(), [""; 0]);
-}
-
-#[test]
-fn one_connection_that_is_not_closed_for_long_is_a_leak_where_the_rule_says_so() {
-    let leak = |seconds| PortReport { close_wait: Some(1), close_wait_oldest: Some(Span::of_seconds(seconds)), ..WELL };
-    for (extensions, is_told) in [("", false), ("#@ close_wait_age=600\n", true)] {
-        let mut world = web(extensions);
-        world.ports.reports.insert(80, leak(599));
-        world.pass(Span::of_seconds(61));
-        assert_eq!(world.lines(), [""; 0]);
-        world.ports.reports.insert(80, leak(600));
-        world.pass(Span::of_seconds(61));
-        assert_eq!(world.lines().len(), usize::from(is_told), "{extensions}");
-        // It is closed, and a new one comes.
-        world.ports.reports.insert(80, leak(3));
-        world.pass(Span::of_seconds(61));
-        assert_eq!(world.lines().len(), usize::from(is_told), "{extensions}");
-    }
-}
-
-#[test]
 fn a_suspicion_asks_the_service_at_once() {
     let mut world = web("");
     world.pass(Span::of_seconds(40));
@@ -231,7 +194,7 @@ fn what_the_kernel_tells_during_a_look_is_newer_than_what_the_look_finds() {
             world.pass(Span::of_millis(100));
         }
         world.ports.reports.insert(80, bad);
-        world.pass(SECOND);
+        world.pass(Span::of_seconds(4));
         let lines = world.lines();
         assert!(lines.len() == 1 && !lines[0].contains("is over"), "{lines:?}");
         // It is over since.
@@ -293,7 +256,7 @@ fn many_half_open_connections_are_most_of_those_that_there_is_room_for() {
 fn a_grave_alarm_that_lasts_is_a_stall_where_the_rule_says_so() {
     for (report, is_grave) in [
         (PortReport { queue: 129, ..WELL }, true),
-        (PortReport { close_wait: Some(100), ..WELL }, true),
+        (PortReport { close_wait: Some(100), close_wait_many: Some(Span::of_seconds(3)), ..WELL }, true),
         (PortReport { descriptors: Some((1_024, 1_024)), ..WELL }, true),
         (PortReport { listeners: 0, room: None, ..WELL }, true),
         (PortReport { half_open: Some(1_000), ..WELL }, false),

@@ -60,19 +60,35 @@ const fn next_if(code: u16, k: u32, equal: bool) -> sock_filter {
     sock_filter { code, jt: !equal as u8, jf: equal as u8, k }
 }
 
-/// Lets through what is wanted, and answers.
+/// A message holds numbers in the byte order of this machine.
+const fn next_if_word(word: u32, equal: bool) -> sock_filter {
+    next_if(code::IS, word.to_be(), equal)
+}
+
+/// Lets through the answer to the request with this number, and nothing else.
+pub(super) fn answer_to(number: u32) -> Vec<sock_filter> {
+    vec![
+        step(code::LOAD, at::WHAT as u32),
+        next_if_word(what::ACK, false),
+        verdict(false),
+        step(code::LOAD, at::NUMBER as u32),
+        next_if_word(number.wrapping_add(1), true),
+        verdict(true),
+        verdict(false),
+    ]
+}
+
+/// Lets through what is wanted. No answers: everybody is told of all that anybody gets, and whoever likes may ask on and on.
 pub(super) fn program(Wanted { ends, starts }: &Wanted) -> Vec<sock_filter> {
-    // A message holds numbers in the byte order of this machine.
-    let is = |what: u32, equal| next_if(code::IS, what.to_be(), equal);
-    let mut steps = vec![step(code::LOAD, at::WHAT as u32), is(what::ACK, true), verdict(true)];
+    let mut steps = vec![step(code::LOAD, at::WHAT as u32)];
     if *starts {
-        steps.extend([is(what::EXEC, true), verdict(true)]);
+        steps.extend([next_if_word(what::EXEC, true), verdict(true)]);
     }
     if *ends == Ends::Nobody {
         steps.push(verdict(false));
         return steps;
     }
-    steps.extend([is(what::EXIT, false), verdict(false)]);
+    steps.extend([next_if_word(what::EXIT, false), verdict(false)]);
     let load = |at: usize| step(code::LOAD, at as u32);
     let is_leader = next_if(code::IS_KEPT, 0, false);
     steps.extend([load(at::TID), step(code::KEEP, 0), load(at::PID), is_leader, verdict(false)]);
@@ -171,7 +187,7 @@ mod tests {
             (of(&[]), false, false),
         ] {
             let program = program(&Wanted { ends, starts });
-            assert!(passes(&program, &message(what::ACK, 0, 0)));
+            assert!(!passes(&program, &message(what::ACK, 0, 0)), "an answer to whomever");
             assert_eq!(passes(&program, &message(what::EXEC, 7, 7)), starts);
             for pid in [7, 70_000] {
                 assert_eq!(passes(&program, &message(what::EXIT, pid, pid)), end_passes, "{program:?}");
@@ -180,6 +196,21 @@ mod tests {
             for other in [1, 4, 0x40, 0x80, 0x100, 0x200, 0x2000_0000, 0x4000_0000] {
                 assert!(!passes(&program, &message(other, 7, 7)), "{other:#x}");
             }
+        }
+    }
+
+    #[test]
+    fn of_answers_only_that_to_the_number_passes() {
+        for number in [0, 77, 0x0102_0304, u32::MAX] {
+            let program = answer_to(number);
+            let with = |what, number: u32| {
+                let mut bytes = message(what, 0, 0);
+                bytes[at::NUMBER..][..4].copy_from_slice(&number.wrapping_add(1).to_ne_bytes());
+                bytes
+            };
+            assert!(passes(&program, &with(what::ACK, number)));
+            assert!(!passes(&program, &with(what::ACK, number.wrapping_add(1))), "another's");
+            assert!(!passes(&program, &with(what::EXEC, number)) && !passes(&program, &with(what::EXIT, number)));
         }
     }
 

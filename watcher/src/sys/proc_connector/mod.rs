@@ -6,10 +6,13 @@ mod ranges;
 mod wire;
 
 use std::{
+    hash::{BuildHasher as _, RandomState},
     io,
     os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
+    time::{Duration, Instant},
 };
 
+use libc::sock_filter;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     net::{
@@ -27,7 +30,7 @@ pub use self::{
     filter::{Ends, Wanted},
     ranges::Ranges,
 };
-use super::{capabilities, host, own};
+use super::{capabilities, host};
 
 /// The multicast group of processes.
 const GROUP: u32 = 1;
@@ -36,7 +39,7 @@ const GROUP: u32 = 1;
 const MESSAGE: usize = 1280;
 
 /// The kernel answers a request before it returns from it.
-const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Why there is no process connector for us.
 #[derive(Debug, Error)]
@@ -119,13 +122,13 @@ impl ProcConnector {
         let nothing = Wanted { ends: Ends::Nobody, starts: false };
         let mut connector = Self { socket, wanted: nothing, is_listening: false };
         // Before there is anything to be let through.
-        let filtered = connector.want(wanted);
-        filtered.map_err(|error| NotHeard::Failed { step: "putting a filter on the process connector", error })?;
+        connector.let_through(filter::program(&connector.wanted)).map_err(no_filter)?;
         connector.make_room(room);
         let address = SocketAddrNetlink::new(0, GROUP);
         bind(&connector.socket, &address).map_err(NotHeard::at("joining the group of the process connector"))?;
         connector.listen()?;
         connector.is_listening = true;
+        connector.want(wanted).map_err(no_filter)?;
         Ok(connector)
     }
 
@@ -137,30 +140,56 @@ impl ProcConnector {
         }
     }
 
-    fn request(&self, operation: u32) -> rustix::io::Result<()> {
-        let request = wire::request(own::pid().number(), operation);
+    fn request(&self, number: u32, operation: u32) -> rustix::io::Result<()> {
+        let request = wire::request(number, operation);
         sendto(&self.socket, &request, SendFlags::empty(), &SocketAddrNetlink::new(0, 0)).map(|_all| ())
     }
 
+    /// What a refusal says may be over soon, or be somebody else's answer: only two count.
     fn listen(&self) -> Result<(), NotHeard> {
-        self.request(wire::LISTEN).map_err(NotHeard::at("asking the process connector to tell"))?;
+        self.try_to_listen().or_else(|_first| self.try_to_listen())
+    }
+
+    fn try_to_listen(&self) -> Result<(), NotHeard> {
+        // Whoever may ask the kernel can make it answer to any number, in everybody's hearing. It answers us before anybody
+        // can know this one.
+        let number = RandomState::new().hash_one(()) as u32;
+        self.let_through(filter::answer_to(number)).map_err(no_filter)?;
+        self.request(number, wire::LISTEN).map_err(NotHeard::at("asking the process connector to tell"))?;
+        let limit = Instant::now() + PATIENCE;
         loop {
             match self.receive() {
-                Ok(Some(Received::Message(Message::Answer { number, error }))) if number == own::pid().number() => {
+                Ok(Some(Received::Message(Message::Answer { number: of, error }))) if of == number => {
                     return match i32::try_from(error) {
                         Ok(0) => Ok(()),
                         Ok(error) => Err(NotHeard::at("listening")(rustix::io::Errno::from_raw_os_error(error))),
                         Err(_) => Err(NotHeard::Silent("its answer makes no sense")),
                     };
                 }
-                // Others ask, too, and processes end.
+                // The answer to the first try.
                 Ok(Some(Received::Message(_) | Received::Lost)) => {}
                 Ok(None) => {
-                    if poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&PATIENCE)) != Ok(1) {
+                    if !self.wait_until(limit).map_err(NotHeard::at("waiting for the process connector"))? {
                         return Err(NotHeard::Silent(why_silent()));
                     }
                 }
                 Err(error) => return Err(NotHeard::Failed { step: "reading from the process connector", error }),
+            }
+        }
+    }
+
+    /// Waits until there is something to be taken. Says whether there is.
+    ///
+    /// # Errors
+    /// When the socket cannot be waited for.
+    pub fn wait_until(&self, limit: Instant) -> rustix::io::Result<bool> {
+        loop {
+            let left = limit.saturating_duration_since(Instant::now());
+            let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+            match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&left)) {
+                Ok(ready) => return Ok(ready > 0),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -176,7 +205,12 @@ impl ProcConnector {
     /// # Errors
     /// When the kernel does not take the filter.
     pub fn want(&mut self, wanted: Wanted) -> io::Result<()> {
-        let mut program = filter::program(&wanted);
+        self.let_through(filter::program(&wanted))?;
+        self.wanted = wanted;
+        Ok(())
+    }
+
+    fn let_through(&self, mut program: Vec<sock_filter>) -> io::Result<()> {
         let length = u16::try_from(program.len()).map_err(io::Error::other)?;
         let program = libc::sock_fprog { len: length, filter: program.as_mut_ptr() };
         let size = size_of_val(&program) as libc::socklen_t;
@@ -185,11 +219,7 @@ impl ProcConnector {
         let done = unsafe {
             libc::setsockopt(self.socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, pointer, size)
         };
-        if done != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        self.wanted = wanted;
-        Ok(())
+        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     /// The oldest news that was not taken yet.
@@ -235,6 +265,10 @@ enum Received {
     Lost,
 }
 
+fn no_filter(error: io::Error) -> NotHeard {
+    NotHeard::Failed { step: "putting a filter on the process connector", error }
+}
+
 fn not_permitted() -> &'static str {
     if capabilities::effective().contains(CapabilitySet::NET_ADMIN) {
         "the process connector is not permitted although CAP_NET_ADMIN is there: a seccomp filter, a security module or a \
@@ -264,7 +298,7 @@ impl Drop for ProcConnector {
         // Kernels before Linux 6.6 count listeners by what they say: they would go on telling nobody, and whoever takes his
         // leave twice takes another's.
         if self.is_listening {
-            let _told = capabilities::with(CapabilitySet::NET_ADMIN, || self.request(wire::IGNORE));
+            let _told = capabilities::with(CapabilitySet::NET_ADMIN, || self.request(0, wire::IGNORE));
         }
     }
 }

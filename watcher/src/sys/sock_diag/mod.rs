@@ -81,18 +81,22 @@ impl SockDiag {
         Ok(counts)
     }
 
-    /// How many connections of a local port only their peer has closed, and for how long the oldest of them has been so:
-    /// since the peer was last heard. Costs what [`Self::states`] does.
+    /// For how long connections of a local port have been closed by their peer alone, the oldest first: since the peer was
+    /// last heard. Those that nobody has accepted yet are not among them: the service does not have them. Costs what
+    /// [`Self::states`] does.
     ///
     /// # Errors
     /// When the kernel does not answer.
-    pub fn close_waits(&mut self, port: u16) -> io::Result<(u64, Span)> {
-        let (mut count, mut oldest) = (0, 0);
+    pub fn close_waits(&mut self, port: u16) -> io::Result<Vec<Span>> {
+        let mut ages = Vec::new();
         self.ask_both(HALF_CLOSED, Some(port), |socket| {
-            count += 1;
-            oldest = oldest.max(socket.last_heard_ms.unwrap_or(0));
+            // It gets a number when it is accepted.
+            if socket.inode != 0 {
+                ages.push(Span::of_millis(socket.last_heard_ms.unwrap_or(0)));
+            }
         })?;
-        Ok((count, Span::of_millis(oldest)))
+        ages.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(ages)
     }
 
     /// Every connection, by local port: for who wants to know of all ports.
@@ -204,16 +208,20 @@ mod tests {
             assert!(listener.limit.unwrap() > 1);
             assert_eq!(facts.states.established, 1, "the server's end; the client's has another local port");
             let accepted = server.accept().unwrap();
-            drop(client);
+            let waiting = TcpStream::connect(address).unwrap();
+            drop((client, waiting));
             let facts = diag.port(address.port()).unwrap();
-            assert_eq!((facts.states.close_wait, facts.listeners[0].queue), (1, 0));
-            let oldest = |diag: &mut SockDiag| diag.close_waits(address.port()).unwrap();
-            assert_eq!(oldest(&mut diag).0, 1);
-            while oldest(&mut diag).1 < Span::of_millis(20) {
+            assert_eq!((facts.states.close_wait, facts.listeners[0].queue), (2, 1));
+            let ages = |diag: &mut SockDiag| diag.close_waits(address.port()).unwrap();
+            assert_eq!(ages(&mut diag).len(), 1, "nobody has accepted the other one");
+            while ages(&mut diag)[0] < Span::of_millis(20) {
                 std::thread::yield_now();
             }
-            drop(accepted);
-            assert_eq!(oldest(&mut diag), (0, Span(0)));
+            let other = server.accept().unwrap();
+            let both = ages(&mut diag);
+            assert!(both.len() == 2 && both[0] >= both[1], "{both:?}");
+            drop((accepted, other));
+            assert_eq!(ages(&mut diag), []);
         }
     }
 }

@@ -69,10 +69,10 @@ pub(super) struct WatchedPort {
     pub(super) port: Port,
     pub(super) watch: PortWatchId,
     raised: BTreeMap<SocketAlarm, Mono>,
-    /// Somebody has listened on it.
+    /// Somebody was seen listening on it.
     has_listened: bool,
-    /// So many connections are not closed, the kernel says: to be told when a look has found out for how long.
-    leak: Option<(u64, u64)>,
+    /// So many connections are not closed, but nobody knows yet whether it stays so.
+    leak: Option<Suspicion>,
     drops: Option<u64>,
     /// A look was asked for.
     looking: bool,
@@ -81,6 +81,16 @@ pub(super) struct WatchedPort {
     look_at: Option<Mono>,
     /// When the last look was over.
     looked: Option<Mono>,
+}
+
+/// Connections that may not have been closed, or will be in a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Suspicion {
+    /// The kernel has told, and will tell when it is over; else a look.
+    by_kernel: bool,
+    since: Mono,
+    look_at: Mono,
+    measure: (u64, u64),
 }
 
 /// An alarm that was raised or cleared.
@@ -119,7 +129,8 @@ impl WatchedPort {
         let stall = self.gravest().zip(wanted.stall).map(|((_, since), stall)| since.after(stall));
         // A stall that was not acted on (it is held, or the process cannot be ended) waits for the next look like all else.
         let stall = stall.filter(|at| self.looked.is_none_or(|looked| looked < *at));
-        [self.look_at, stall].into_iter().flatten().min().filter(|_| !self.looking)
+        let leak = self.leak.map(|leak| leak.look_at);
+        [self.look_at, leak, stall].into_iter().flatten().min().filter(|_| !self.looking)
     }
 
     /// What the kernel tells.
@@ -140,10 +151,10 @@ impl WatchedPort {
                 }
                 both.into_iter().filter_map(|alarm| self.set(alarm, level, measure, now)).collect()
             }
-            // It does not know for how long.
+            // The last of them has just come: a healthy service closes them in a moment.
             SocketAlarm::CloseWait if raised && !self.raised.contains_key(&alarm) => {
-                self.leak = Some(measure);
-                self.look_at = Some(now);
+                let look_at = now.after(Thresholds::LEAK_AGE);
+                self.leak.get_or_insert(Suspicion { by_kernel: true, since: now, look_at, measure });
                 Vec::new()
             }
             SocketAlarm::CloseWait => {
@@ -155,6 +166,8 @@ impl WatchedPort {
                 self.look_at = Some(now);
                 Vec::new()
             }
+            // Not yet is not any more: who starts slowly opens his port late.
+            SocketAlarm::ListenerGone if raised && !self.has_listened => Vec::new(),
             SocketAlarm::ListenerGone => {
                 self.has_listened = true;
                 self.set(alarm, level, measure, now).into_iter().collect()
@@ -177,8 +190,9 @@ impl WatchedPort {
             room,
             drops,
             established,
-            close_wait,
-            close_wait_oldest: oldest,
+            close_wait: _,
+            close_wait_oldest: _,
+            close_wait_many: _,
             half_open,
             descriptors,
             of_child,
@@ -186,9 +200,6 @@ impl WatchedPort {
         let newer = std::mem::take(&mut self.newer);
         let is_newest = |alarm: SocketAlarm| !newer.contains(&alarm);
         let mut changes = Vec::new();
-        if is_newest(SocketAlarm::CloseWait) {
-            changes.extend(self.leak(oldest, now));
-        }
         // Connections that wait to be accepted will take descriptors, and nothing tells when they do.
         let mut is_about_to_be_short = false;
         let mut judge = |alarm, value: Option<u64>, limit: u64, raise: u64, clear: u64| {
@@ -228,8 +239,11 @@ impl WatchedPort {
             short.for_each(|change| change.of_child = of_child);
         }
         if is_newest(SocketAlarm::CloseWait) {
-            changes.extend(self.judge_close_wait(close_wait, oldest, &wanted.thresholds, now));
+            changes.extend(self.judge_close_wait(report, &wanted.thresholds, now));
         }
+        self.suspect_later(now);
+        // It was told while nobody knew that somebody had listened.
+        let may_be_gone = !self.has_listened && listeners > 0 && !is_newest(SocketAlarm::ListenerGone);
         self.has_listened |= listeners > 0;
         if self.has_listened && is_newest(SocketAlarm::ListenerGone) {
             changes.extend(self.set(SocketAlarm::ListenerGone, Some(listeners == 0), (listeners, 1), now));
@@ -242,7 +256,7 @@ impl WatchedPort {
             self.look_at = Some(now.after(SOON));
         }
         // It was told since.
-        if self.leak.is_some() {
+        if may_be_gone {
             self.look_at = Some(now);
         }
         changes
@@ -252,41 +266,50 @@ impl WatchedPort {
     pub(super) fn not_looked(&mut self, now: Mono) -> Option<Change> {
         (self.looking, self.looked) = (false, Some(now));
         self.newer.clear();
-        let change = self.leak(None, now);
+        // Then what the kernel says has to do, when it says so for long enough.
+        let leak = self.leak.filter(|leak| now.since(leak.since) >= Thresholds::LEAK_AGE);
+        let change = leak.and_then(|leak| self.leaks(leak.measure, None, now));
+        self.suspect_later(now);
         self.plan(now);
         change
     }
 
-    /// The leak that the kernel has told of.
-    fn leak(&mut self, oldest: Option<Span>, now: Mono) -> Option<Change> {
-        let measure = self.leak.take()?;
-        let change = self.set(SocketAlarm::CloseWait, Some(true), measure, now)?;
-        Some(Change { oldest, ..change })
-    }
-
     /// Too many connections that are not closed, or one for too long.
-    fn judge_close_wait(
-        &mut self,
-        count: Option<u64>,
-        oldest: Option<Span>,
-        thresholds: &Thresholds,
-        now: Mono,
-    ) -> Option<Change> {
-        let count = count?;
+    fn judge_close_wait(&mut self, report: &PortReport, thresholds: &Thresholds, now: Mono) -> Option<Change> {
+        let PortReport { close_wait_oldest: oldest, close_wait_many: many, .. } = *report;
+        let count = report.close_wait?;
         let is_old = oldest.zip(thresholds.close_wait_age).is_some_and(|(oldest, age)| oldest >= age);
         let band = thresholds.close_wait;
         let (is_many, is_few) =
             band.map_or((false, true), |Band { raise, clear }| (count >= u64::from(raise), count <= u64::from(clear)));
-        let level = if is_many || is_old {
-            Some(true)
-        } else if is_few {
-            Some(false)
-        } else {
-            None
-        };
-        let limit = band.map_or(0, |band| band.raise.into());
-        let change = self.set(SocketAlarm::CloseWait, level, (count, limit), now)?;
+        let measure = (count, band.map_or(0, |band| band.raise.into()));
+        let lasts = many.unwrap_or_else(|| self.leak.map_or(Span(0), |leak| now.since(leak.since)));
+        if is_old || is_many && lasts >= Thresholds::LEAK_AGE {
+            return self.leaks(measure, oldest, now);
+        }
+        let (by_kernel, since) = self.leak.map_or((false, now), |leak| (leak.by_kernel, leak.since));
+        if !is_many {
+            self.leak = self.leak.filter(|_| by_kernel);
+        } else if !self.raised.contains_key(&SocketAlarm::CloseWait) {
+            // Sooner they cannot be old enough.
+            let left = Span(Thresholds::LEAK_AGE.0.saturating_sub(lasts.0));
+            self.leak = Some(Suspicion { by_kernel, since, look_at: now.after(left.max(SOON)), measure });
+        }
+        self.set(SocketAlarm::CloseWait, is_few.then_some(false), measure, now)
+    }
+
+    fn leaks(&mut self, measure: (u64, u64), oldest: Option<Span>, now: Mono) -> Option<Change> {
+        self.leak = None;
+        let change = self.set(SocketAlarm::CloseWait, Some(true), measure, now)?;
         Some(Change { oldest, ..change })
+    }
+
+    /// The kernel has not taken back what it told, and the look has found fewer: those that nobody has accepted count for
+    /// the kernel only.
+    fn suspect_later(&mut self, now: Mono) {
+        if let Some(leak) = self.leak.as_mut().filter(|leak| leak.look_at <= now) {
+            leak.look_at = now.after(LATER);
+        }
     }
 
     fn count_drops(&mut self, drops: Option<u64>, is_crowded: bool, now: Mono) -> Option<Change> {
