@@ -72,7 +72,8 @@ pub(super) fn descriptors(tier: Tier) {
 
 /// One process listens, and another accepts.
 pub(super) fn descriptors_of_a_worker(tier: Tier) {
-    let mut scene = Scene::set(tier, "keeps prefork=40", "");
+    // With the first it lets go of what it has inherited from the test.
+    let mut scene = Scene::set(tier, "keeps nofile=200 prefork=40", "");
     let children = || proc::children(scene.pid());
     until("it has its worker", || children().len() == 1);
     let worker = children()[0];
