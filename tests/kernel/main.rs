@@ -9,5 +9,6 @@ mod looks;
 mod net;
 mod ports;
 mod probe;
+mod shared;
 mod sockets;
 mod starts;

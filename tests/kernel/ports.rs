@@ -4,6 +4,7 @@
 use std::{
     net::{SocketAddr, TcpStream},
     os::fd::AsFd as _,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use watcher::{
@@ -151,6 +152,39 @@ fn a_program_that_counts_wrong_is_switched_off_with_a_reason() {
         assert_eq!((probe.links(name::ON_STATE), probe.links(name::ON_SYNACK), probe.ports.watched().len()), (0, 0, 0));
         assert_eq!(probe.ports.watch(key, Thresholds::default()).unwrap_err().to_string(), expected, "for good");
         assert_eq!(probe.ports.counts(key), None);
+    });
+}
+
+/// Whoever is there before the connection of the self-test is counted with it.
+#[test]
+fn strangers_that_connect_to_the_self_test_prove_nothing() {
+    // As many as it listens for, and one.
+    const ROOM: u32 = 8;
+    let (enough, visits) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let stranger = || {
+        let (mut diag, mut open) = (SockDiag::here().unwrap(), Vec::new());
+        while !enough.load(Ordering::Relaxed) {
+            let listeners = diag.listeners(None).unwrap();
+            for found in
+                listeners.iter().filter(|found| found.limit == Some(ROOM) && found.address.ip() == LOOPBACK.ip())
+            {
+                if let Ok(stream) = TcpStream::connect(found.address) {
+                    visits.fetch_add(1, Ordering::Relaxed);
+                    open.push(stream);
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..2).for_each(|_| drop(scope.spawn(stranger)));
+        let mut proven = Vec::new();
+        wait::until("some have come in time", || {
+            let mut probe = Probe::load();
+            proven.push(probe.ports.prove().map_err(|why| why.to_string()));
+            visits.load(Ordering::Relaxed) >= 5
+        });
+        enough.store(true, Ordering::Relaxed);
+        assert!(proven.iter().all(Result::is_ok), "{proven:?}");
     });
 }
 

@@ -31,6 +31,7 @@ mod saved;
 mod script;
 mod signal;
 mod socket;
+mod socket_bands;
 mod tier;
 mod time;
 pub mod vigil;
@@ -49,6 +50,7 @@ pub use socket::{
     Band, ListenerFacts, NetNs, PortCounts, PortFacts, PortKey, PortReport, SocketAlarm, SocketNews, StateCounts,
     Thresholds,
 };
+pub use socket_bands::{PortUse, Weighed};
 pub use tier::{Choice, PassedOver, Tier, choose};
 pub use time::{Mono, Now, Span, Wall};
 pub use vigil::Vigil;

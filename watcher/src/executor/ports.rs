@@ -5,13 +5,17 @@ use std::{
     io,
 };
 
-use tracing::{debug, warn};
+use tracing::debug;
 use watcher_core::{
-    Event, ListenerFacts, Mono, NetNs, PortCounts, PortFacts, PortKey, PortReport, PortWatchId, ProcId, SocketAlarm,
-    Span, StateCounts, Thresholds, pfile::Port,
+    Event, ListenerFacts, Mono, NetNs, PortFacts, PortKey, PortReport, PortUse, PortWatchId, ProcId, SocketAlarm, Span,
+    StateCounts, Thresholds, pfile::Port,
 };
 
-use super::scarcity::{self, Scarcest};
+use super::{
+    lacks::Lacks,
+    port_report::{drops, report, tell_ages},
+    scarcity,
+};
 use crate::{
     kernel::Ports,
     sys::{
@@ -37,6 +41,9 @@ pub struct PortWatch {
     /// How many changes of state the program that counts had missed when that was corrected last, and when that was.
     missed: u64,
     corrected: Option<Mono>,
+    /// What the kernel tells of each port at present.
+    told_from: BTreeMap<PortKey, Thresholds>,
+    lacks: Lacks,
 }
 
 #[derive(Debug)]
@@ -48,6 +55,22 @@ struct Watched {
     suspicious: Option<(u64, TcpRefusals)>,
     /// Connections were half open at the last look: nothing tells when they are not any more.
     half_open: bool,
+    /// With so many connections its process is short of descriptors, by what the last look has found.
+    short_from: Option<u64>,
+}
+
+impl Watched {
+    /// After a look: clients that are half open no more, descriptors that suffice. Nothing but a look notices.
+    fn settle(&mut self, report: &PortReport, kernel: &mut Ports) {
+        let Self { key, ref thresholds, .. } = *self;
+        // Whoever waits to be accepted takes one as well.
+        let left = |(used, limit): (u64, u64)| thresholds.descriptors_left(used.saturating_add(report.queue), limit);
+        let many = thresholds.half_open(report.room).map_or(0, |band| band.raise.into());
+        if report.half_open.is_none_or(|count| count < many) {
+            kernel.settle(key, SocketAlarm::HalfOpen);
+        }
+        self.short_from = report.descriptors.and_then(left).map(|left| held(kernel, key).saturating_add(left));
+    }
 }
 
 impl PortWatch {
@@ -67,21 +90,47 @@ impl PortWatch {
         };
         let key = PortKey { netns, port: port.number() };
         if let Entry::Vacant(vacant) = self.diags.entry(netns) {
-            let opened =
-                SockDiag::of(proc.pid).inspect_err(|error| warn!(%error, "no sock_diag: /proc is read instead"));
+            let opened = SockDiag::of(proc.pid);
+            // Of a process that has gone nothing can be said.
+            if let Err(error) = &opened
+                && netns::of(proc.pid).is_ok()
+            {
+                self.lacks.no_sock_diag(error);
+            }
             vacant.insert(opened.ok());
         }
-        self.watched.insert(watch, Watched { key, proc, thresholds, suspicious: None, half_open: false });
+        self.watched
+            .insert(watch, Watched { key, proc, thresholds, suspicious: None, half_open: false, short_from: None });
         events.push(Event::PortWatched { watch, key });
         if let Some(kernel) = kernel {
-            let whole = PortKey::whole(netns);
-            let thresholds = [(key, thresholds), (whole, Thresholds::default())];
-            for (key, thresholds) in thresholds {
-                if let Err(error) = kernel.watch(key, thresholds) {
-                    warn!(%error, port = key.port, "the kernel does not tell of its sockets: they are looked at");
-                }
+            self.tell_from(key, None, kernel);
+            if let Err(error) = kernel.watch(PortKey::whole(netns), Thresholds::default()) {
+                self.lacks.not_told(&error);
             }
         }
+    }
+
+    /// What the operator is to know.
+    pub fn take_lacks(&mut self) -> Vec<String> {
+        self.lacks.take()
+    }
+
+    /// Has the kernel tell what those who watch the port are to hear next.
+    fn tell_from(&mut self, key: PortKey, queue: Option<(u64, u64)>, kernel: &mut Ports) {
+        let all: Vec<_> =
+            self.watched.values().filter(|other| other.key == key).map(|other| other.thresholds).collect();
+        let next = Thresholds::next_of(&all, &PortUse { queue, counts: kernel.counts(key) });
+        let before = self.told_from.insert(key, next);
+        if before == Some(next) {
+            return;
+        }
+        if let Err(error) = kernel.watch(key, next) {
+            self.told_from.remove(&key);
+            return self.lacks.not_told(&error);
+        }
+        let Some(before) = before else { return };
+        // What was told was of another threshold.
+        before.told_anew(&next).for_each(|alarm| kernel.settle(key, alarm));
     }
 
     /// Watches it no longer.
@@ -91,7 +140,10 @@ impl PortWatch {
         let (is_last, is_last_of_all) = (!others(&|other| other == key), !others(&|other| other.netns == key.netns));
         if let Some(kernel) = kernel {
             if is_last {
+                self.told_from.remove(&key);
                 kernel.unwatch(key);
+            } else {
+                self.tell_from(key, None, kernel);
             }
             if is_last_of_all {
                 kernel.unwatch(PortKey::whole(key.netns));
@@ -144,7 +196,8 @@ impl PortWatch {
                 }
                 watched.half_open = report.half_open.is_some_and(|count| count > 0);
                 if let Some(kernel) = kernel {
-                    settle(key, &report, &watched.thresholds, kernel);
+                    watched.settle(&report, kernel);
+                    self.settle(key, &report, kernel);
                 }
                 Some(report)
             }
@@ -154,6 +207,23 @@ impl PortWatch {
             }
         };
         events.push(Event::PortLooked { watch, report });
+    }
+
+    /// After a look: what the kernel is to tell next. A queue that has drained without another handshake is noticed here only.
+    fn settle(&mut self, key: PortKey, report: &PortReport, kernel: &mut Ports) {
+        let short_from = self.watched.values().filter(|other| other.key == key).filter_map(|other| other.short_from);
+        let held = held(kernel, key);
+        kernel.expect(key, short_from.min().map(|from| from.saturating_sub(held)));
+        let queue = report.room.map(|room| (report.queue, room));
+        self.tell_from(key, queue, kernel);
+        let band = self.told_from.get(&key).and_then(|told_from| told_from.queue_percent);
+        let (Some(band), Some(room)) = (band, report.room) else { return };
+        let is_below = |percent: u32| report.queue.saturating_mul(100) < room.saturating_mul(percent.into());
+        for (alarm, percent) in [(SocketAlarm::AcceptFull, band.raise), (SocketAlarm::AcceptQueue, band.clear)] {
+            if is_below(percent) && kernel.alarms(key).contains(&alarm) {
+                kernel.settle(key, alarm);
+            }
+        }
     }
 
     /// When the program that counts has missed changes, these may have been of any port.
@@ -234,31 +304,9 @@ fn may_leak(report: &PortReport, thresholds: &Thresholds) -> bool {
     is_many || count > 0 && thresholds.close_wait_age.is_some()
 }
 
-/// For how long connections have not been closed, the oldest first. Those that nobody has accepted are not among them.
-fn tell_ages(report: &mut PortReport, ages: &[Span], thresholds: &Thresholds) {
-    let last = thresholds.close_wait.map(|band| (band.raise as usize).saturating_sub(1));
-    report.close_wait = Some(ages.len() as u64);
-    report.close_wait_oldest = ages.first().copied();
-    report.close_wait_many = last.and_then(|last| ages.get(last)).copied();
-}
-
-/// A queue that has drained without another handshake, clients that are half open no more, descriptors that suffice: nothing
-/// but a look notices.
-fn settle(key: PortKey, report: &PortReport, thresholds: &Thresholds, kernel: &mut Ports) {
-    // Whoever waits to be accepted takes one as well.
-    let left = |(used, limit): (u64, u64)| thresholds.descriptors_left(used.saturating_add(report.queue), limit);
-    kernel.expect(key, report.descriptors.and_then(left));
-    let many = thresholds.half_open(report.room).map_or(0, |band| band.raise.into());
-    if report.half_open.is_none_or(|count| count < many) {
-        kernel.settle(key, SocketAlarm::HalfOpen);
-    }
-    let (Some(band), Some(room)) = (thresholds.queue_percent, report.room) else { return };
-    let is_below = |percent: u32| report.queue.saturating_mul(100) < room.saturating_mul(percent.into());
-    for (alarm, percent) in [(SocketAlarm::AcceptFull, band.raise), (SocketAlarm::AcceptQueue, band.clear)] {
-        if is_below(percent) && kernel.alarms(key).contains(&alarm) {
-            kernel.settle(key, alarm);
-        }
-    }
+/// Connections that take a descriptor each.
+fn held(kernel: &Ports, key: PortKey) -> u64 {
+    kernel.counts(key).map_or(0, |counts| counts.established + counts.close_wait)
 }
 
 /// The listeners of a port, and its connections where they are wanted. `/proc` tells less, and reads all of them.
@@ -275,91 +323,4 @@ fn facts(
     let listeners = diag.listeners(Some(key.port))?;
     let states = if wants_states(&listeners) { Some(diag.states(key.port)?) } else { None };
     Ok((listeners, states))
-}
-
-fn report(
-    (listeners, states): &(Vec<ListenerFacts>, Option<StateCounts>),
-    counted: Option<PortCounts>,
-    scarcest: Option<Scarcest>,
-) -> PortReport {
-    // Of several that share the port, the one that is nearest to its limit.
-    let fill = |listener: &&ListenerFacts| match listener.limit {
-        Some(limit) => u64::from(listener.queue) * 1_000_000 / u64::from(limit).max(1),
-        None => 0,
-    };
-    let fullest = listeners.iter().max_by_key(fill);
-    PortReport {
-        listeners: listeners.len() as u64,
-        queue: fullest.map_or(0, |listener| listener.queue.into()),
-        room: fullest.and_then(|listener| listener.limit).map(u64::from),
-        drops: drops(listeners),
-        established: states.map(|states| states.established).or_else(|| counted.map(|counted| counted.established)),
-        close_wait: states.map(|states| states.close_wait).or_else(|| counted.map(|counted| counted.close_wait)),
-        close_wait_oldest: None,
-        close_wait_many: None,
-        half_open: states.map(|states| states.syn_recv),
-        descriptors: scarcest.map(|Scarcest { open, limit, .. }| (open, limit)),
-        of_child: scarcest.and_then(|scarcest| scarcest.child),
-    }
-}
-
-fn drops(listeners: &[ListenerFacts]) -> Option<u64> {
-    listeners.iter().map(|listener| listener.drops.map(u64::from)).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{Ipv4Addr, SocketAddr};
-
-    use watcher_core::{Band, Pid};
-
-    use super::*;
-
-    fn listener(queue: u32, limit: Option<u32>, drops: Option<u32>) -> ListenerFacts {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
-        ListenerFacts { address, inode: 1, uid: 0, queue, limit, drops }
-    }
-
-    #[test]
-    fn of_several_listeners_the_fullest_counts() {
-        let listeners = vec![listener(10, Some(129), Some(2)), listener(4, Some(5), Some(3))];
-        let counted = Some(PortCounts { listeners: 2, established: 7, close_wait: 8 });
-        let found = report(&(listeners, None), counted, Some(Scarcest { child: Pid::new(7), open: 3, limit: 9 }));
-        let expected = PortReport {
-            listeners: 2,
-            queue: 4,
-            room: Some(5),
-            drops: Some(5),
-            established: Some(7),
-            close_wait: Some(8),
-            close_wait_oldest: None,
-            close_wait_many: None,
-            half_open: None,
-            descriptors: Some((3, 9)),
-            of_child: Pid::new(7),
-        };
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn what_proc_does_not_tell_is_not_known() {
-        let states = StateCounts { syn_recv: 4, ..StateCounts::default() };
-        let found = report(&(vec![listener(3, None, None)], Some(states)), None, None);
-        assert_eq!((found.room, found.drops, found.half_open), (None, None, Some(4)));
-    }
-
-    #[test]
-    fn connections_are_as_old_as_the_youngest_that_is_needed() {
-        let thresholds = Thresholds { close_wait: Some(Band { raise: 3, clear: 1 }), ..Thresholds::default() };
-        let ages = [90, 40, 7, 1].map(Span::of_seconds);
-        for (count, oldest, many) in
-            [(4, Some(90), Some(7)), (3, Some(90), Some(7)), (2, Some(90), None), (0, None, None)]
-        {
-            let mut report = PortReport { close_wait: Some(100), ..PortReport::default() };
-            tell_ages(&mut report, &ages[..count], &thresholds);
-            assert_eq!(report.close_wait, Some(count as u64), "for the kernel they were more");
-            let expected = (oldest.map(Span::of_seconds), many.map(Span::of_seconds));
-            assert_eq!((report.close_wait_oldest, report.close_wait_many), expected);
-        }
-    }
 }

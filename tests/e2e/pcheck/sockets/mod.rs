@@ -43,6 +43,7 @@ fn stories_that_are_told_at_the_same_time() {
         ("a pause", TIERS, &queue::a_pause),
         ("one port in two namespaces", TIERS, &queue::one_port_in_two_namespaces),
         ("connections that are not closed", TIERS, &spent::connections_that_are_not_closed),
+        ("connections that are closed late", TIERS, &spent::connections_that_are_closed_late),
         ("one connection that is not closed for long", TIERS, &spent::one_that_is_not_closed_for_long),
         ("connections that are not closed for too long", EBPF, &spent::and_that_is_a_stall),
         ("descriptors", TIERS, &spent::descriptors),

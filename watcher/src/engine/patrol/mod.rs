@@ -286,6 +286,9 @@ impl Patrol {
                 Action::UnwatchPort(watch) => self.ports.end(watch, self.senses.watch.ports()),
                 Action::WatchPort { watch, proc, port, thresholds } => {
                     self.ports.begin((watch, proc, port), thresholds, self.senses.watch.ports(), facts);
+                    for lack in self.ports.take_lacks() {
+                        self.hands.say(Level::Warning, &lack);
+                    }
                 }
                 Action::Probe { probe, ask } => self.hands.probe(probe, ask),
                 Action::Renew(saved) => {

@@ -108,8 +108,8 @@ impl Unit {
     pub(super) fn port_told(&mut self, at: usize, watch: PortWatchId, news: &SocketNews, cx: &mut Context<'_>) {
         let now = cx.mono();
         let Some(member) = self.member(at) else { return };
-        let Some((watched, _)) = member.sockets.of_watch(watch) else { return };
-        let (port, changes) = (watched.port, watched.told(news, now));
+        let Some((watched, wanted)) = member.sockets.of_watch(watch) else { return };
+        let (port, changes) = (watched.port, watched.told(news, wanted, now));
         changed(member, port, changes, cx);
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    Band, Mono, Pid, PortReport, PortWatchId, SocketAlarm, SocketNews, Span, Thresholds,
+    Band, Mono, Pid, PortReport, PortWatchId, SocketAlarm, SocketNews, Span, Thresholds, Weighed,
     pfile::{Entry, Extension, Port},
 };
 
@@ -31,7 +31,7 @@ impl Wanted {
         for extension in &entry.extensions {
             match extension.value {
                 Extension::Backlog(percent) => {
-                    thresholds.queue_percent = Some(Band { raise: percent, clear: percent.saturating_mul(5) / 8 });
+                    thresholds.queue_percent = Some(Band { raise: percent, clear: share(percent, 5, 8) });
                 }
                 Extension::CloseWait(count) => {
                     thresholds.close_wait = Some(Band { raise: count, clear: count / 2 });
@@ -41,7 +41,7 @@ impl Wanted {
                     thresholds.established = Some(Band { raise: count, clear: count.saturating_mul(9) / 10 });
                 }
                 Extension::Descriptors(percent) => {
-                    thresholds.descriptors = Some(Band { raise: percent, clear: percent.saturating_mul(9) / 10 });
+                    thresholds.descriptors = Some(Band { raise: percent, clear: share(percent, 9, 10) });
                 }
                 Extension::SocketStall(seconds) => wanted.stall = Some(Span::of_seconds(seconds.0)),
                 Extension::Allow(_)
@@ -61,6 +61,11 @@ impl Wanted {
         }
         wanted
     }
+}
+
+/// A lower percentage. Nothing is below 0 %.
+fn share(percent: u32, of: u32, parts: u32) -> u32 {
+    (percent.saturating_mul(of) / parts).max(1)
 }
 
 /// A watched port.
@@ -133,9 +138,18 @@ impl WatchedPort {
         [self.look_at, leak, stall].into_iter().flatten().min().filter(|_| !self.looking)
     }
 
-    /// What the kernel tells.
-    pub(super) fn told(&mut self, news: &SocketNews, now: Mono) -> Vec<Change> {
-        let SocketNews { key: _, alarm, raised, value, limit, at: _ } = *news;
+    /// What the kernel tells, to all who watch the port: it may be so by the thresholds of another one only.
+    pub(super) fn told(&mut self, news: &SocketNews, wanted: &Wanted, now: Mono) -> Vec<Change> {
+        let SocketNews { key: _, alarm, raised, value, limit: _, at: _ } = *news;
+        let limit = match wanted.thresholds.weigh(news) {
+            Weighed::So { limit } => limit,
+            Weighed::NotYet => {
+                // Whoever looks has the kernel told when this one is to hear of it.
+                self.look_at = Some(now);
+                return Vec::new();
+            }
+            Weighed::NotWanted => return Vec::new(),
+        };
         let (level, measure) = (Some(raised), (value, limit));
         // What is but a sign says nothing that a look could contradict.
         if self.looking && !matches!(alarm, SocketAlarm::Descriptors | SocketAlarm::HalfOpen) {
