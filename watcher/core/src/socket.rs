@@ -5,7 +5,7 @@
 
 use core::{fmt, net::SocketAddr};
 
-use crate::{Mono, Span};
+use crate::{Mono, Pid, Span};
 
 /// A network namespace, by its inode. The number is used again when the namespace has gone: it is to be tied to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,8 +135,10 @@ pub struct PortReport {
     pub close_wait_many: Option<Span>,
     /// Connections whose clients have not answered yet.
     pub half_open: Option<u64>,
-    /// Descriptors of the process, and how many it may have.
+    /// Descriptors of the process, and how many it may have,
     pub descriptors: Option<(u64, u64)>,
+    /// or those of this child of it, which is nearer to having none left.
+    pub of_child: Option<Pid>,
 }
 
 /// An alarm was raised or cleared. It tells a level, not an edge: the same may be told twice.

@@ -101,6 +101,8 @@ details! {
     after_s: f64,
     /// How long the oldest of several has been so at least.
     oldest_s: f64,
+    /// Whose descriptors they are, where they are not those of the process but of a child of it.
+    descriptor_pid: u32,
     /// What is wrong with sockets.
     alarm: &'static str,
     /// How many were found,
@@ -201,10 +203,11 @@ fn details(note: &Note) -> Details {
         Note::Shortage { netns, alarm, value, limit } => {
             Details { network_namespace: Some(netns.0), ..of_alarm(*alarm, *value, *limit) }
         }
-        Note::SocketAlarm { pid, port, alarm, value, limit, oldest } => Details {
+        Note::SocketAlarm { pid, port, alarm, value, limit, oldest, of_child } => Details {
             pid: Some(pid.number()),
             port: Some(port.number()),
             oldest_s: oldest.map(|oldest| oldest.seconds()),
+            descriptor_pid: of_child.map(Pid::number),
             ..of_alarm(*alarm, *value, *limit)
         },
         Note::SocketClear { pid, port, alarm, after } | Note::SocketStall { pid, port, alarm, after } => {

@@ -25,6 +25,7 @@ pub mod record;
 pub mod replace;
 pub mod rules;
 pub mod rundir;
+pub mod scarcity;
 pub mod scripts;
 pub mod service;
 pub mod signals;

@@ -2,11 +2,13 @@
 
 use watcher_core::{ListenerFacts, PortCounts, PortReport, Span, StateCounts, Thresholds};
 
+use super::scarcity::Scarcest;
+
 /// What is told of them.
 pub(super) fn report(
     (listeners, states): &(Vec<ListenerFacts>, Option<StateCounts>),
     counted: Option<PortCounts>,
-    descriptors: Option<(u64, u64)>,
+    scarcest: Option<Scarcest>,
 ) -> PortReport {
     // Of several that share the port, the one that is nearest to its limit.
     let fill = |listener: &&ListenerFacts| match listener.limit {
@@ -24,7 +26,8 @@ pub(super) fn report(
         close_wait_oldest: None,
         close_wait_many: None,
         half_open: states.map(|states| states.syn_recv),
-        descriptors,
+        descriptors: scarcest.map(|Scarcest { open, limit, .. }| (open, limit)),
+        of_child: scarcest.and_then(|scarcest| scarcest.child),
     }
 }
 
@@ -45,7 +48,7 @@ pub(super) fn tell_ages(report: &mut PortReport, ages: &[Span], thresholds: &Thr
 mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
 
-    use watcher_core::Band;
+    use watcher_core::{Band, Pid};
 
     use super::*;
 
@@ -58,7 +61,7 @@ mod tests {
     fn of_several_listeners_the_fullest_counts() {
         let listeners = vec![listener(10, Some(129), Some(2)), listener(4, Some(5), Some(3))];
         let counted = Some(PortCounts { listeners: 2, established: 7, close_wait: 8 });
-        let found = report(&(listeners, None), counted, Some((3, 9)));
+        let found = report(&(listeners, None), counted, Some(Scarcest { child: Pid::new(7), open: 3, limit: 9 }));
         let expected = PortReport {
             listeners: 2,
             queue: 4,
@@ -70,6 +73,7 @@ mod tests {
             close_wait_many: None,
             half_open: None,
             descriptors: Some((3, 9)),
+            of_child: Pid::new(7),
         };
         assert_eq!(found, expected);
     }

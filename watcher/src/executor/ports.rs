@@ -14,11 +14,12 @@ use watcher_core::{
 use super::{
     lacks::Lacks,
     port_report::{drops, report, tell_ages},
+    scarcity,
 };
 use crate::{
     kernel::Ports,
     sys::{
-        clock, descriptors, netns,
+        clock, netns,
         sock_diag::SockDiag,
         tcp,
         tcp_limits::{self, TcpRefusals},
@@ -186,7 +187,7 @@ impl PortWatch {
         });
         let report = match facts {
             Ok(facts) => {
-                let mut report = report(&facts, counted, descriptors_of(proc));
+                let mut report = report(&facts, counted, scarcity::of(proc.pid, &facts.0, &watched.thresholds));
                 if may_leak(&report, &watched.thresholds) || raised.contains(&SocketAlarm::CloseWait) {
                     let diag = self.diags.get_mut(&key.netns).and_then(Option::as_mut);
                     if let Some(Ok(ages)) = diag.map(|diag| diag.close_waits(key.port)) {
@@ -322,8 +323,4 @@ fn facts(
     let listeners = diag.listeners(Some(key.port))?;
     let states = if wants_states(&listeners) { Some(diag.states(key.port)?) } else { None };
     Ok((listeners, states))
-}
-
-fn descriptors_of(ProcId { pid, .. }: ProcId) -> Option<(u64, u64)> {
-    Some((descriptors::open(pid).ok()?, descriptors::limit(pid).ok()??))
 }

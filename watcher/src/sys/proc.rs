@@ -57,6 +57,14 @@ pub fn facts(pid: Pid) -> io::Result<Option<Facts>> {
     }))
 }
 
+/// The children of a process, the oldest first, but for those that threads of it have made. None where they cannot be read:
+/// the kernel may lack `CONFIG_PROC_CHILDREN`.
+#[must_use]
+pub fn children(pid: Pid) -> Vec<Pid> {
+    let pids = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    pids.split_whitespace().filter_map(|pid| Pid::new(pid.parse().ok()?)).collect()
+}
+
 /// Ending of a zombie. Who may not know sees 0 in `/proc`, which is then no answer.
 #[must_use]
 pub fn ending_of_zombie(facts: &Facts, may_know: bool) -> Ending {

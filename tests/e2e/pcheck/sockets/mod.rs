@@ -47,6 +47,7 @@ fn stories_that_are_told_at_the_same_time() {
         ("one connection that is not closed for long", TIERS, &spent::one_that_is_not_closed_for_long),
         ("connections that are not closed for too long", EBPF, &spent::and_that_is_a_stall),
         ("descriptors", TIERS, &spent::descriptors),
+        ("descriptors of a worker", TIERS, &spent::descriptors_of_a_worker),
         ("nobody listens yet", TIERS, &well::nobody_listens_yet),
         ("nobody listens any more", TIERS, &spent::nobody_listens_any_more),
         ("a SYN flood", TIERS, &flood::from_another_namespace),

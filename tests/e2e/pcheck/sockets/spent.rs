@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use watcher::sys::sock_diag::SockDiag;
+use watcher::sys::{proc, sock_diag::SockDiag};
 use watcher_tests::{
     block::Block,
     host::{Tier, signal},
@@ -78,6 +78,24 @@ pub(super) fn descriptors(tier: Tier) {
     assert_eq!(before, [] as [String; 0]);
     assert!(measure.ends_with(" of 40 descriptors") && (36..=40).contains(&number(&measure)), "{measure}");
     signal(scene.pid(), libc::SIGUSR1);
+    scene.is_over("Socket Descriptor Shortage");
+    drop(clients);
+    scene.leave_in_peace();
+}
+
+/// One process listens, and another accepts.
+pub(super) fn descriptors_of_a_worker(tier: Tier) {
+    // With the first it lets go of what it has inherited from the test.
+    let mut scene = Scene::set(tier, "keeps nofile=200 prefork=40", "");
+    let children = || proc::children(scene.pid());
+    until("it has its worker", || children().len() == 1);
+    let worker = children()[0];
+    let clients = clients(scene.port, 32);
+    let (before, measure) = scene.told("Socket Descriptor Shortage");
+    assert_eq!(before, [] as [String; 0]);
+    let whose = format!(" of 40 descriptors of its child {worker}");
+    assert!(measure.ends_with(&whose) && (36..=40).contains(&number(&measure)), "{measure}");
+    signal(worker, libc::SIGUSR1);
     scene.is_over("Socket Descriptor Shortage");
     drop(clients);
     scene.leave_in_peace();

@@ -47,10 +47,11 @@ impl Told {
                 Level::Warning,
                 plain(format!("{} in {netns}{}", alarm.title(), sockets::measure(*alarm, *value, *limit))),
             ),
-            Note::SocketAlarm { pid, port, alarm, value, limit, oldest } => {
+            Note::SocketAlarm { pid, port, alarm, value, limit, oldest, of_child } => {
                 let measure = sockets::measure(*alarm, *value, *limit);
                 let age = oldest.map_or_else(String::new, |oldest| format!(", the oldest for {oldest}"));
-                let text = format!("{}: pid = {pid} : port = {port}{measure}{age}", alarm.title());
+                let whose = of_child.map_or_else(String::new, |child| format!(" of its child {child}"));
+                let text = format!("{}: pid = {pid} : port = {port}{measure}{whose}{age}", alarm.title());
                 (Level::Warning, plain(text))
             }
             Note::SocketClear { pid, port, alarm, after } => {

@@ -237,6 +237,8 @@ pub enum Note {
         limit: u64,
         /// How long the oldest of them has been so at least, where that is known: of connections that are not closed.
         oldest: Option<Span>,
+        /// The child of the process whose descriptors they are, where they are not its own.
+        of_child: Option<Pid>,
     },
     /// It is well again.
     SocketClear {

@@ -10,6 +10,7 @@ mod properties;
 mod scripts;
 mod services;
 mod shared_ports;
+mod shortage;
 mod socket_doubts;
 mod sockets;
 mod stall_time;

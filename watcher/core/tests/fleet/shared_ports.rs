@@ -18,6 +18,7 @@ const WELL: PortReport = PortReport {
     close_wait_many: None,
     half_open: Some(0),
     descriptors: Some((5, 1_024)),
+    of_child: None,
 };
 
 #[test]

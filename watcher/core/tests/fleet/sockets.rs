@@ -18,6 +18,7 @@ pub(crate) const WELL: PortReport = PortReport {
     close_wait_many: None,
     half_open: Some(0),
     descriptors: Some((20, 1_024)),
+    of_child: None,
 };
 
 pub(crate) fn web(extensions: &str) -> World {
@@ -139,22 +140,6 @@ fn a_sign_leads_to_a_look_and_to_nothing_else() {
         world.pass(Span::of_millis(1));
         assert_eq!(world.lines(), [""; 0], "told once");
     }
-}
-
-#[test]
-fn connections_that_will_take_the_last_descriptors_are_waited_for() {
-    let mut world = web("");
-    world.ports.reports.insert(80, PortReport { descriptors: Some((36, 1_024)), queue: 10, ..WELL });
-    world.kernel_tells(80, SocketAlarm::Descriptors, true, 900, 900);
-    world.pass(Span::of_seconds(5));
-    let looks = world.ports.looks;
-    world.ports.reports.insert(80, PortReport { descriptors: Some((915, 1_024)), queue: 10, ..WELL });
-    world.kernel_tells(80, SocketAlarm::Descriptors, true, 900, 900);
-    world.pass(Span::of_seconds(5));
-    assert_eq!((world.ports.looks - looks, world.lines()), (6, Vec::new()), "a look a second");
-    world.ports.reports.insert(80, PortReport { descriptors: Some((922, 1_024)), queue: 3, ..WELL });
-    world.pass(SECOND);
-    assert_eq!(world.lines(), ["Socket Descriptor Shortage: pid = 101 : port = 80 : 922 of 1024 descriptors"]);
 }
 
 #[test]

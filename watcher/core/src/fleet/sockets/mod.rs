@@ -140,9 +140,9 @@ impl Unit {
 
 fn changed(member: &mut Member, port: Port, changes: impl IntoIterator<Item = Change>, cx: &mut Context<'_>) {
     let Some(pid) = member.pid() else { return };
-    for Change { alarm, cleared_after, value, limit, oldest } in changes {
+    for Change { alarm, cleared_after, value, limit, oldest, of_child } in changes {
         let note = match cleared_after {
-            None => Note::SocketAlarm { pid, port, alarm, value, limit, oldest },
+            None => Note::SocketAlarm { pid, port, alarm, value, limit, oldest, of_child },
             Some(after) => Note::SocketClear { pid, port, alarm, after },
         };
         cx.tell(member.subject(), note);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    Band, Mono, PortReport, PortWatchId, SocketAlarm, SocketNews, Span, Thresholds, Weighed,
+    Band, Mono, Pid, PortReport, PortWatchId, SocketAlarm, SocketNews, Span, Thresholds, Weighed,
     pfile::{Entry, Extension, Port},
 };
 
@@ -108,6 +108,8 @@ pub(super) struct Change {
     pub(super) limit: u64,
     /// How long the oldest of them has been so, where that is known.
     pub(super) oldest: Option<Span>,
+    /// Whose descriptors they are, where they are those of a child.
+    pub(super) of_child: Option<Pid>,
 }
 
 impl WatchedPort {
@@ -207,6 +209,7 @@ impl WatchedPort {
             close_wait_many: _,
             half_open,
             descriptors,
+            of_child,
         } = *report;
         let newer = std::mem::take(&mut self.newer);
         let is_newest = |alarm: SocketAlarm| !newer.contains(&alarm);
@@ -246,6 +249,8 @@ impl WatchedPort {
             let percent = |share: u32| limit.saturating_mul(u64::from(share)) / 100;
             judge(SocketAlarm::Descriptors, Some(used), limit, percent(raise), percent(clear));
             is_about_to_be_short = used < percent(raise) && used.saturating_add(queue) >= percent(raise);
+            let short = changes.iter_mut().filter(|change| change.alarm == SocketAlarm::Descriptors);
+            short.for_each(|change| change.of_child = of_child);
         }
         if is_newest(SocketAlarm::CloseWait) {
             changes.extend(self.judge_close_wait(report, &wanted.thresholds, now));
@@ -350,7 +355,7 @@ impl WatchedPort {
             }
             (true, Some(_)) | (false, None) => return None,
         };
-        Some(Change { alarm, cleared_after, value, limit, oldest: None })
+        Some(Change { alarm, cleared_after, value, limit, oldest: None, of_child: None })
     }
 
     fn plan(&mut self, now: Mono) {
