@@ -4,7 +4,7 @@ use watcher_core::{ListenerFacts, Pid, Thresholds};
 
 use crate::sys::{descriptors, proc, tcp};
 
-/// So many children are looked at, which takes some 20 us each.
+/// So many children are looked at, which takes some 35 us each.
 const CHILDREN: usize = 64;
 
 /// Descriptors of a process.
