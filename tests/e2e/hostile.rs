@@ -72,7 +72,7 @@ fn copied_for_everyone(setpriv: &[&str]) -> Command {
 fn with_one_capability_dropped_that_one_is_named() {
     let drop = ["--bounding-set=-perfmon,-sys_admin", "--inh-caps=-perfmon,-sys_admin"];
     let (said, _) = watch_behind(&mut behind("setpriv", &drop));
-    assert_sentence(&said, "this process lacks CAP_PERFMON;");
+    assert_sentence(&said, ": CAP_PERFMON was taken away from root here;");
 }
 
 #[test]
