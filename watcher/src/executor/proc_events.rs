@@ -200,8 +200,8 @@ impl ProcEvents {
         Ok(())
     }
 
-    /// Takes news, of much only the oldest: ends, for the caller to look into; and as events the starts of expected programs, and that some news
-    /// was lost.
+    /// Takes news, of much only the oldest: ends, for the caller to look into; and as events the starts of expected programs,
+    /// and that some news was lost.
     ///
     /// # Errors
     /// When the socket cannot be read any more.
