@@ -15,15 +15,18 @@ use watcher_tests::{
     wait::until,
 };
 
-use super::{Scene, clients, stop};
+use super::{
+    Scene, clients, stop,
+    well::{NEARLY_FULL, SHORT_QUEUE},
+};
 
 const A_SECOND: u32 = 10_000;
 
-/// Its queue is short, but these clients do not fill it.
+/// These clients do not fill its queue.
 #[test]
 fn ten_thousand_healthy_connections_a_second() {
     let span = Duration::from_secs(if is_long() { 60 } else { 6 });
-    let mut scene = Scene::set_every(Block::SHORTEST, Tier::Ebpf, "backlog=16", "close_wait=20 socket_stall=2");
+    let mut scene = Scene::set_every(Block::SHORTEST, Tier::Ebpf, SHORT_QUEUE, "close_wait=20 socket_stall=2");
     let (pid, port, svc) = (scene.pid(), scene.port, scene.host.svc());
     // Beside it one that knows nothing but what it asks.
     let host = Host::new();
@@ -56,7 +59,7 @@ fn ten_thousand_healthy_connections_a_second() {
     assert_eq!(asking.stop(), [] as [String; 0]);
     // It was watched all the time: this is the first that is told.
     stop(pid);
-    let silent = clients(port, 15);
+    let silent = clients(port, NEARLY_FULL);
     let (before, _) = scene.told("Socket Backlog Nearly Full");
     assert_eq!(before, [] as [String; 0]);
     signal(pid, libc::SIGCONT);

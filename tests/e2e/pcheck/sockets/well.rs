@@ -17,6 +17,12 @@ use watcher_tests::{
 
 use super::{Scene, clients, listens, stop};
 
+/// A queue that clients which come and go cannot fill.
+pub(super) const SHORT_QUEUE: &str = "backlog=64";
+
+/// Enough to be told, with room for the checks that are made meanwhile: nobody is turned away.
+pub(super) const NEARLY_FULL: usize = 54;
+
 /// A client that asks, and is answered.
 fn visit(address: IpAddr, port: u16) {
     let mut stream = TcpStream::connect((address, port)).unwrap();
@@ -28,9 +34,8 @@ fn visit(address: IpAddr, port: u16) {
 
 /// With checks, and the looks that come with them, every ten seconds on all tiers.
 pub(super) fn many_healthy_connections(tier: Tier) {
-    // A short queue, which these clients cannot fill.
     let extensions = "close_wait=20 socket_stall=2";
-    let mut scene = Scene::set_every(Block::SHORTEST, tier, "backlog=16", extensions);
+    let mut scene = Scene::set_every(Block::SHORTEST, tier, SHORT_QUEUE, extensions);
     let port = scene.port;
     thread::scope(|scope| {
         for _ in 0..4 {
@@ -40,7 +45,7 @@ pub(super) fn many_healthy_connections(tier: Tier) {
     });
     // It was watched all the time: this is the first that is told.
     stop(scene.pid());
-    let silent = clients(port, 15);
+    let silent = clients(port, NEARLY_FULL);
     let (before, _) = scene.told("Socket Backlog Nearly Full");
     assert_eq!(before, [] as [String; 0]);
     signal(scene.pid(), libc::SIGCONT);
