@@ -29,6 +29,9 @@ const INTERVAL: &str = "1";
 /// The deaths of one herd are enough for a figure.
 const DEATHS: usize = 1_000;
 
+/// Each of them is waited for until the next look.
+const DEATHS_BY_LOOKS: usize = 100;
+
 pub(crate) fn run(scale: Scale) {
     let counts: &[usize] = if scale.seconds == 1 { &[100, 1_000] } else { &[100, 1_000, 10_000] };
     costs(scale, counts);
@@ -79,13 +82,13 @@ fn cpu_ns(child: &Child) -> u64 {
 }
 
 fn latencies(scale: Scale, counts: &[usize]) {
-    let deaths = scale.deaths.min(DEATHS);
     println!("## From death to knowing it, by tier: microseconds (one death at a time)\n");
     println!(
         "| tier | watched | deaths | p50 | p99 | max | with 1,000 unrelated processes a second: p50 | p99 | max |"
     );
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     for tier in Tier::ALL {
+        let deaths = scale.deaths.min(if tier == Tier::Poll { DEATHS_BY_LOOKS } else { DEATHS });
         for &count in counts {
             let deaths = deaths.min(count);
             let row = |nanoseconds: Vec<u64>| {
