@@ -125,6 +125,9 @@ enum Needs {
     AllTiers,
 }
 
+/// For twenty stories that are told at the same time: three minutes, when the host has other things to do.
+const AT_THE_SAME_TIME: u64 = 600;
+
 const fn group(name: &'static str, program: Program, filter: &'static str, needs: Needs) -> Group {
     Group { name, program, filter, skip: &[], limit: 300, needs }
 }
@@ -186,11 +189,12 @@ const GROUPS: &[Group] = &[
     group("crashes", Program::EndToEnd, "pcheck::crashes::", Needs::ATier),
     Group {
         skip: &["sockets::minute::"],
+        limit: AT_THE_SAME_TIME,
         ..group("queues", Program::EndToEnd, "pcheck::sockets::", Needs::ATierInNamespaces)
     },
     // It asks for two tiers by name.
     group("visits", Program::EndToEnd, "pcheck::sockets::minute::", Needs::Ebpf),
-    group("stalls", Program::EndToEnd, "pcheck::stalls::", Needs::ATier),
+    Group { limit: AT_THE_SAME_TIME, ..group("stalls", Program::EndToEnd, "pcheck::stalls::", Needs::ATier) },
     group("ends", Program::EndToEnd, "ends::", Needs::ATier),
     // Of the group watch, what is told on more than one tier.
     group("told", Program::EndToEnd, "every_tier json_tells_exit any_tier hostile_name time_namespace", Needs::ATier),
