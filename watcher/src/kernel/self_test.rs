@@ -4,21 +4,29 @@
 //! tier is used, one death must be reported with the right pid, start time, name and wait status; and before deaths are
 //! explained, one must be explained rightly.
 
+use std::{thread, time::Duration};
+
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use watcher_abi::{ExitRecord, NS_PER_TICK, origin};
-use watcher_core::{Ending, Pid, StartTicks};
+use watcher_core::{Ending, Pid, Span, StartTicks};
 
 use super::{Interest, Record, Refusal, Ring};
-use crate::sys::{child::WaitingChild, own, proc};
+use crate::sys::{child::WaitingChild, clock, own, proc};
 
 /// Exit code of the child: one that nothing else would give by chance.
 const CODE: u8 = 87;
 
 /// How long a report may take once the child is dead; it takes microseconds on a healthy host.
-const LIMIT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+const LIMIT: Span = Span(5_000_000_000);
 
-/// So many times as long the child has for dying: a host may have other things to do for some seconds.
-const PATIENCE: usize = 12;
+/// How long the child has for dying: a host may have other things to do for some seconds.
+const PATIENCE: Span = Span(60_000_000_000);
+
+/// How often it is looked whether the child is dead.
+const SLICE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+/// A pause while a record is being written.
+const BEING_WRITTEN: Duration = Duration::from_millis(1);
 
 /// One child exits: is that told?
 pub(super) fn run(ring: &mut Ring, interest: &mut Interest) -> Result<(), Refusal> {
@@ -56,25 +64,28 @@ fn death(
     Ok((record, facts))
 }
 
+/// Waits for the record of this child. The kernel makes room for a record and writes it then: meanwhile the ring is readable, and
+/// nothing can be taken from it, for long where a virtual processor is not given time.
 fn await_record(ring: &mut Ring, child: Pid) -> Option<ExitRecord> {
-    // Nobody is expected to start anything yet, and no port is watched: every record is of a death.
-    let take = |ring: &mut Ring| match ring.take() {
-        Some(Record::Exit(record)) => Some(record),
-        Some(Record::Exec(_) | Record::Socket(_)) | None => None,
-    };
-    if let Some(record) = take(ring) {
-        return Some(record);
-    }
-    for _ in 0..PATIENCE {
-        let is_dead = proc::facts(child).ok()?.is_none_or(|facts| facts.leader_zombie);
+    let (begin, mut dead) = (clock::now(), None);
+    loop {
         let mut polled = [PollFd::new(&*ring, PollFlags::IN)];
-        let _awaited = poll(&mut polled, Some(&LIMIT));
-        let record = take(ring);
-        if record.is_some() || is_dead {
-            return record;
+        let is_readable = poll(&mut polled, Some(&SLICE)).is_ok_and(|ready| ready > 0);
+        // Nobody is expected to start anything yet, and no port is watched: every record is of a death.
+        match ring.take() {
+            Some(Record::Exit(record)) => return Some(record),
+            Some(Record::Exec(_) | Record::Socket(_)) => {}
+            None if is_readable => thread::sleep(BEING_WRITTEN),
+            None => {}
+        }
+        if dead.is_none() && proc::facts(child).is_ok_and(|facts| facts.is_none_or(|facts| facts.leader_zombie)) {
+            dead = Some(clock::now());
+        }
+        let (since, limit) = dead.map_or((begin, PATIENCE), |dead| (dead, LIMIT));
+        if clock::now().since(since) > limit {
+            return None;
         }
     }
-    None
 }
 
 fn compare(record: &ExitRecord, facts: &proc::Facts) -> Result<(), Refusal> {
