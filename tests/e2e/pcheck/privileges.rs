@@ -2,7 +2,10 @@
 
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::{PermissionsExt as _, chown},
+    os::unix::{
+        fs::{PermissionsExt as _, chown},
+        process::CommandExt as _,
+    },
     process::Command,
 };
 
@@ -125,6 +128,7 @@ fn of_a_user(wrapper: &[&str], tier: &str) -> (Vec<String>, String) {
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).args(wrapper).arg(host.path("watcher"));
     command.args(["pcheck", "-f", &host.pfile(), "--run-dir", &host.run_dir(), "--log", "stderr", "--tier", tier]);
     die_with_the_test(command.env_remove("WATCHER_LOG").current_dir("/"));
+    without_limit_on_locked_memory(&mut command);
     let mut pcheck = Pcheck::start(&mut command);
     let said = pcheck.until(") Up");
     let up = said.last().and_then(|line| line.split_once("pid=")?.1.strip_suffix(") Up")?.parse().ok());
@@ -138,6 +142,18 @@ fn of_a_user(wrapper: &[&str], tier: &str) -> (Vec<String>, String) {
     }
     pcheck.stop();
     (said, host.read("may"))
+}
+
+/// Before Linux 5.11 BPF maps count against it, and an ordinary user cannot raise it.
+fn without_limit_on_locked_memory(command: &mut Command) {
+    let none = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: a system call is all that is done in the child.
+    unsafe {
+        command.pre_exec(move || match libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const none) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        });
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tracing::debug;
 use watcher_abi::name;
 
 use super::btf::BtfError;
-use crate::sys::{capabilities, host};
+use crate::sys::{capabilities, host, limits};
 
 /// Why the kernel programs cannot be used.
 #[derive(Debug, Error)]
@@ -159,6 +159,8 @@ struct Rights<'a> {
     is_root: bool,
     in_a_user_namespace: bool,
     lockdown: Option<&'a str>,
+    /// Bytes; none: as many as it likes.
+    locked_memory: Option<u64>,
 }
 
 fn not_permitted() -> String {
@@ -168,13 +170,14 @@ fn not_permitted() -> String {
         is_root: rustix::process::geteuid().is_root(),
         in_a_user_namespace: host::in_a_user_namespace(),
         lockdown: lockdown.as_deref(),
+        locked_memory: limits::locked_memory(),
     }
     .lacking()
 }
 
 impl Rights<'_> {
     fn lacking(self) -> String {
-        let Self { effective, is_root, in_a_user_namespace, lockdown } = self;
+        let Self { effective, is_root, in_a_user_namespace, lockdown, locked_memory } = self;
         // Whatever it holds there.
         if in_a_user_namespace {
             return "BPF is not permitted in a user namespace (unshare --user, a container without root): capabilities there \
@@ -189,7 +192,15 @@ impl Rights<'_> {
                 Some("confidentiality") => "the kernel is locked down in mode confidentiality",
                 _ => "a seccomp filter, a security module or the container runtime forbids it",
             };
-            return format!("BPF is not permitted although the capabilities for it are there: {reason}");
+            // Whoever may raises the limit himself.
+            let limit = locked_memory.filter(|_| !effective.contains(CapabilitySet::SYS_RESOURCE)).map(|bytes| {
+                format!(
+                    "; or this kernel is older than Linux 5.11, and the limit on locked memory, {bytes} bytes, is too low \
+                     (raise it: ulimit -l, or LimitMEMLOCK= in a unit)"
+                )
+            });
+            let limit = limit.unwrap_or_default();
+            return format!("BPF is not permitted although the capabilities for it are there: {reason}{limit}");
         }
         let lacking = lacking.join(" and ");
         if is_root {
@@ -285,7 +296,7 @@ mod tests {
     const BOTH: CapabilitySet = CapabilitySet::BPF.union(CapabilitySet::PERFMON);
 
     fn said(effective: CapabilitySet, is_root: bool) -> String {
-        Rights { effective, is_root, in_a_user_namespace: false, lockdown: None }.lacking()
+        Rights { effective, is_root, in_a_user_namespace: false, lockdown: None, locked_memory: None }.lacking()
     }
 
     #[test]
@@ -346,8 +357,22 @@ mod tests {
     #[test]
     fn in_a_user_namespace_no_capability_is_of_use() {
         for effective in [BOTH, CapabilitySet::empty()] {
-            let rights = Rights { effective, is_root: true, in_a_user_namespace: true, lockdown: None };
+            let rights =
+                Rights { effective, is_root: true, in_a_user_namespace: true, lockdown: None, locked_memory: None };
             assert!(rights.lacking().starts_with("BPF is not permitted in a user namespace "));
         }
+    }
+
+    #[test]
+    fn who_cannot_raise_the_limit_on_locked_memory_is_told_of_it() {
+        let said = |effective| {
+            let locked_memory = Some(65_536);
+            Rights { effective, is_root: false, in_a_user_namespace: false, lockdown: None, locked_memory }.lacking()
+        };
+        assert!(
+            said(BOTH).contains("; or this kernel is older than Linux 5.11, and the limit on locked memory, 65536 ")
+        );
+        assert!(!said(BOTH | CapabilitySet::SYS_RESOURCE).contains("locked memory"));
+        assert!(!said(CapabilitySet::BPF).contains("locked memory"));
     }
 }

@@ -28,6 +28,12 @@ pub fn descriptors() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
+/// The limit on locked memory, in bytes (`None`: no limit). Before Linux 5.11 BPF maps and programs count against it.
+#[must_use]
+pub fn locked_memory() -> Option<u64> {
+    getrlimit(Resource::Memlock).current
+}
+
 /// The limit on descriptors that this process was started with, if it has raised it.
 pub(super) fn descriptors_at_start() -> Option<libc::rlimit> {
     AT_START.get().copied()
