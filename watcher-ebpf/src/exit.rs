@@ -3,8 +3,7 @@
 //! The order of the tests is the order of their price. Whatever is not watched leaves after a look at one bit.
 //!
 //! Since Linux 7.0 it can be preempted, and the kernel skips a program that it finds at work on this CPU already: whoever
-//! dies meanwhile would not be noticed. So there are two of it, one after the other: a death is missed only where both are
-//! interrupted. Who comes second finds that the death was claimed.
+//! dies meanwhile is not noticed here. That this is such a kernel is told with the first death.
 
 use aya_ebpf::{EbpfContext as _, programs::RawTracePointContext};
 use watcher_abi::{KIND_EXIT, NO_PID_NAMESPACE, NS_PER_TICK};
@@ -16,15 +15,8 @@ use crate::{
     task::Task,
 };
 
-/// Which of the two.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
-    First,
-    Second,
-}
-
 #[inline(always)]
-pub fn on_exit(ctx: &RawTracePointContext, turn: Turn) {
+pub fn on_exit(ctx: &RawTracePointContext) {
     // The argument exists since Linux 6.16: the result of the decrement that made the thread group dead, exact.
     // (Where it does not exist this branch is dead code to the verifier, which would refuse the read.)
     let exact = config!(has_group_dead) != 0;
@@ -41,7 +33,7 @@ pub fn on_exit(ctx: &RawTracePointContext, turn: Turn) {
     if !exact && task.live_threads() != Some(0) {
         return;
     }
-    report(pid, &task, turn);
+    report(pid, &task);
 }
 
 #[inline(always)]
@@ -54,11 +46,14 @@ fn pid_seen_by_daemon(ctx: &RawTracePointContext, task: &Task) -> Option<u32> {
 
 /// The leader is asked, not the thread that happens to go last: its start time and name are those of the process.
 #[inline(always)]
-fn report(pid: u32, task: &Task, turn: Turn) {
+fn report(pid: u32, task: &Task) {
     // One after the other, each leaving at once: a verifier before Linux 6.3 must see every value set before its use.
     let Some(leader) = task.leader() else { return emit::count_unreadable() };
     let Some(start_ns) = leader.start_ns() else { return emit::count_unreadable() };
     let Some(wait_status) = task.wait_status(&leader) else { return emit::count_unreadable() };
+    if task.is_pinned() {
+        emit::note_interruptible();
+    }
     match interest::claim(pid, start_ns / NS_PER_TICK) {
         Claim::Ours { generation, blame } => emit::death(Death {
             kind: KIND_EXIT,
@@ -71,7 +66,6 @@ fn report(pid: u32, task: &Task, turn: Turn) {
             blame,
         }),
         Claim::NotWatched => {}
-        Claim::PidReused if turn == Turn::First => emit::count_stale(),
-        Claim::PidReused => {}
+        Claim::PidReused => emit::count_stale(),
     }
 }
