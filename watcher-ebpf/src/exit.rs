@@ -3,7 +3,8 @@
 //! The order of the tests is the order of their price. Whatever is not watched leaves after a look at one bit.
 //!
 //! Since Linux 7.0 it can be preempted, and the kernel skips a program that it finds at work on this CPU already: whoever
-//! dies meanwhile is not noticed here. That this is such a kernel is told with the first death.
+//! dies meanwhile is not noticed. That this is such a kernel is told with the first death; there, two of it run, one after the
+//! other, and a death is missed only where both are interrupted. Who comes second finds that the death was claimed.
 
 use aya_ebpf::{EbpfContext as _, programs::RawTracePointContext};
 use watcher_abi::{KIND_EXIT, NO_PID_NAMESPACE, NS_PER_TICK};
@@ -15,8 +16,15 @@ use crate::{
     task::Task,
 };
 
+/// Which of the two.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    First,
+    Second,
+}
+
 #[inline(always)]
-pub fn on_exit(ctx: &RawTracePointContext) {
+pub fn on_exit(ctx: &RawTracePointContext, turn: Turn) {
     // The argument exists since Linux 6.16: the result of the decrement that made the thread group dead, exact.
     // (Where it does not exist this branch is dead code to the verifier, which would refuse the read.)
     let exact = config!(has_group_dead) != 0;
@@ -33,7 +41,7 @@ pub fn on_exit(ctx: &RawTracePointContext) {
     if !exact && task.live_threads() != Some(0) {
         return;
     }
-    report(pid, &task);
+    report(pid, &task, turn);
 }
 
 #[inline(always)]
@@ -46,7 +54,7 @@ fn pid_seen_by_daemon(ctx: &RawTracePointContext, task: &Task) -> Option<u32> {
 
 /// The leader is asked, not the thread that happens to go last: its start time and name are those of the process.
 #[inline(always)]
-fn report(pid: u32, task: &Task) {
+fn report(pid: u32, task: &Task, turn: Turn) {
     // One after the other, each leaving at once: a verifier before Linux 6.3 must see every value set before its use.
     let Some(leader) = task.leader() else { return emit::count_unreadable() };
     let Some(start_ns) = leader.start_ns() else { return emit::count_unreadable() };
@@ -66,6 +74,7 @@ fn report(pid: u32, task: &Task) {
             blame,
         }),
         Claim::NotWatched => {}
-        Claim::PidReused => emit::count_stale(),
+        Claim::PidReused if turn == Turn::First => emit::count_stale(),
+        Claim::PidReused => {}
     }
 }

@@ -22,9 +22,17 @@ mod task;
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 
+use crate::exit::Turn;
+
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn on_exit(ctx: RawTracePointContext) -> i32 {
-    exit::on_exit(&ctx);
+    exit::on_exit(&ctx, Turn::First);
+    0
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn on_exit_again(ctx: RawTracePointContext) -> i32 {
+    exit::on_exit(&ctx, Turn::Second);
     0
 }
 

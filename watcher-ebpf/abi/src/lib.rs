@@ -26,6 +26,8 @@ pub use stats::Stats;
 pub mod name {
     /// Program on `sched_process_exit`.
     pub const ON_EXIT: &str = "on_exit";
+    /// The same, for what the kernel makes that one skip.
+    pub const ON_EXIT_AGAIN: &str = "on_exit_again";
     /// Tracepoint that [`ON_EXIT`] is attached to.
     pub const ON_EXIT_TRACEPOINT: &str = "sched_process_exit";
     /// Program on `signal_generate`.

@@ -87,7 +87,7 @@ impl Handles {
         let mut handles = Self::load_untested(sizes, exactness)?;
         self_test::run(&mut handles.ring, &mut handles.interest)?;
         if handles.ring.counters().interruptible != 0 {
-            handles.programs.note_that_they_may_be_skipped();
+            handles.programs.may_be_skipped_here()?;
         }
         if handles.programs.lacking().explanations.is_none()
             && let Err(reason) = self_test::explains(&mut handles.ring, &mut handles.interest)

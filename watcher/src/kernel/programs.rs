@@ -48,6 +48,8 @@ impl Programs {
     /// When deaths cannot be told.
     pub(super) fn load(mut ebpf: Ebpf, mut lacking: Lacking) -> Result<Self, Refusal> {
         attach(&mut ebpf, name::ON_EXIT, name::ON_EXIT_TRACEPOINT)?;
+        // Attached where it is needed.
+        load(&mut ebpf, name::ON_EXIT_AGAIN)?;
         let mut attempt = |program, tracepoint| {
             attach(&mut ebpf, program, tracepoint).map_err(|refusal| format!("{program}: {refusal}")).err()
         };
@@ -94,8 +96,11 @@ impl Programs {
         self.may_be_skipped
     }
 
-    pub(super) const fn note_that_they_may_be_skipped(&mut self) {
+    /// This is such a kernel. Two of that program miss less, and so less remains unexplained.
+    pub(super) fn may_be_skipped_here(&mut self) -> Result<(), Refusal> {
+        raw_tracepoint(&mut self.ebpf, name::ON_EXIT_AGAIN)?.attach(name::ON_EXIT_TRACEPOINT)?;
         self.may_be_skipped = true;
+        Ok(())
     }
 
     /// Whether a death that the programs have not told was skipped by the kernel. Asked once for each.

@@ -1,7 +1,7 @@
 //! How often the kernel has skipped the program that tells of deaths, and for how many deaths that accounts.
 //!
 //! Since Linux 7.0 a program on a tracepoint may be interrupted by another process, and is then skipped for whoever dies on that
-//! CPU before it can go on.
+//! CPU before it can go on. The first of the two is counted: whoever is missed was skipped by both.
 
 use std::os::fd::AsFd as _;
 
