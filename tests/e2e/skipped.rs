@@ -72,7 +72,7 @@ fn storm_passes() -> Option<u64> {
             bare += u64::from(death.latency.is_none());
             Ok(())
         });
-        tokio::time::timeout(DEADLINE, run).await
+        tokio::time::timeout(*DEADLINE, run).await
     });
     let missed = pids.iter().filter(|pid| !told.contains(pid)).count();
     let outcome = outcome.unwrap_or_else(|_late| panic!("{missed} of {HERD} deaths are missed"));
