@@ -130,7 +130,9 @@ fn a_gigabyte_of_output_fills_neither_disk_nor_memory_nor_log() {
         host.rules(&format!("{svc}:{}:86400:3:exit", host.script("start.sh", &body)));
         let mut pcheck = Pcheck::started(&mut host.pcheck(tier));
         pcheck.until("Try to restart");
-        let lines = pcheck.until(") Up");
+        let mut lines = pcheck.until(") Up");
+        // Four of these at the same time may take an emulated machine so long.
+        lines.retain(|line| !(is_emulated() && line.contains(") runs for 30 s now: ")));
         let said = lines.iter().filter(|line| line.contains(" says: ")).count();
         assert_eq!(said, 20, "{lines:#?}");
         assert!(lines[20].contains("bytes more: see "), "{}", lines[20]);
