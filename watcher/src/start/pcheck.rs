@@ -11,7 +11,7 @@ use std::{
 
 use watcher_core::{
     Choice, Finish, Level, PassedOver, Tier,
-    fleet::Fleet,
+    fleets::{AtOnce, Fleets},
     pfile::{AbsolutePath, Pfile, UnknownOptions},
 };
 
@@ -20,10 +20,11 @@ use crate::{
     control::Server,
     engine::{
         Senses,
-        patrol::{Parts, Patrol},
+        patrol::{Parts, Patrol, Recruit},
     },
     executor::{
         hands::Hands,
+        ledger::Ledger,
         log::{Log, LogTo},
         rules::{Rules, RulesReader, rules},
         rundir::{ClaimError, RunDir},
@@ -173,7 +174,9 @@ async fn patrol(settings: &Settings, prepared: Prepared, signals: OsSignals, mut
     }
     find_left(&rules, &mut saved);
     let sweep_every = settings.sweep_every;
-    let hands = Hands::new(run_dir, log, store, Scripts::new()?, reader);
-    let fleet = Fleet::new(rules, at_once, &saved).asking_at_most(probes_at_once());
-    Ok(Patrol::new(Parts { fleet, senses, hands, signals, control, pfile, sweep_every }).run().await?)
+    let fleets = Fleets::new(AtOnce { scripts: at_once, probes: probes_at_once() });
+    let hands = Hands::new(log, Scripts::new()?);
+    let ledger = Ledger::new(run_dir, store, reader);
+    let recruit = Recruit { pfile, rules, saved, ledger, control };
+    Ok(Patrol::new(Parts { fleets, senses, hands, signals, sweep_every }).run(recruit).await?)
 }

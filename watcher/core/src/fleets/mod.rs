@@ -37,6 +37,8 @@ pub struct AtOnce {
 #[derive(Debug)]
 pub struct Fleets {
     fleets: BTreeMap<FleetId, Fleet>,
+    /// They have come to their ends, and nobody has taken notice.
+    ended: BTreeMap<FleetId, Fleet>,
     timers: Timers<FleetId>,
     scripts: Turns,
     probes: Turns,
@@ -53,6 +55,7 @@ impl Fleets {
         let AtOnce { scripts, probes } = at_once;
         Self {
             fleets: BTreeMap::new(),
+            ended: BTreeMap::new(),
             timers: Timers::new(),
             scripts: Turns::new(scripts),
             probes: Turns::new(probes.min(crate::fleet::PROBES_AT_ONCE)),
@@ -138,6 +141,11 @@ impl Fleets {
         self.fleets.iter().map(|(id, fleet)| (*id, fleet))
     }
 
+    /// Takes leave of one that has come to its end: how it stood then.
+    pub fn take_ended(&mut self, fleet: FleetId) -> Option<Fleet> {
+        self.ended.remove(&fleet)
+    }
+
     fn ids(&self) -> Vec<FleetId> {
         self.fleets.keys().copied().collect()
     }
@@ -184,6 +192,7 @@ impl Fleets {
         }
         self.timers.set(id, None);
         self.looks.leave(id);
+        self.ended.insert(id, fleet);
         self.scripts.note(id, Share::default());
         self.probes.note(id, Share::default());
     }
