@@ -15,8 +15,9 @@ pub(super) struct Mutual {
     expected: BTreeMap<Bytes, BTreeSet<FleetId>>,
     ports: BTreeSet<(PortKey, PortWatchId)>,
     keys: BTreeMap<PortWatchId, PortKey>,
-    /// What concerns all was told by the first one in this step, and a sweep asked for.
-    is_told: bool,
+    /// Who tells in this step what concerns all.
+    teller: Option<FleetId>,
+    /// A sweep was asked for in this step.
     is_swept: bool,
 }
 
@@ -28,7 +29,7 @@ fn anybody<T: Copy>(what: T) -> RangeInclusive<(T, FleetId)> {
 impl Mutual {
     /// Something else happens.
     pub(super) fn begin_step(&mut self) {
-        (self.is_told, self.is_swept) = (false, false);
+        (self.teller, self.is_swept) = (None, false);
     }
 
     /// What is left to do of what a fleet asks for.
@@ -66,7 +67,7 @@ impl Mutual {
                 Action::UnwatchPort(watch)
             }
             Action::Sweep if std::mem::replace(&mut self.is_swept, true) => return None,
-            Action::Tell(told) if told.entry.is_none() && std::mem::replace(&mut self.is_told, true) => {
+            Action::Tell(told) if told.entry.is_none() && *self.teller.get_or_insert(by) != by => {
                 Action::Remember(told)
             }
             action @ (Action::AwaitEnd(_)

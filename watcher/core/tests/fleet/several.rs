@@ -164,6 +164,8 @@ fn what_concerns_all_is_told_once_and_remembered_by_each() {
     assert_eq!(count(&asked, |action| matches!(action, Action::Remember(_))), 2);
     assert_eq!(count(&asked, |action| *action == Action::Sweep), 1);
     let asked = several.step(Event::Stop { signal: Signal::TERM });
+    assert_eq!(lines(&asked), [(0, "SIGTERM Catch (15)!!".to_owned()), (0, "Stop pcheck!!".to_owned())]);
+    assert_eq!(count(&asked, |action| matches!(action, Action::Remember(_))), 4);
     assert_eq!(count(&asked, |action| matches!(action, Action::Finish(Finish::Asked))), 3);
     assert_eq!(several.fleets.iter().count(), 0);
 }
