@@ -1,5 +1,7 @@
 //! The loop of pcheck and of the daemon: the watches over pfiles, what happens to them, and what they ask for.
 
+mod garrison;
+mod muster;
 mod post;
 
 use std::{collections::BTreeMap, io, pin::pin, time::Duration};
@@ -10,12 +12,13 @@ use tokio::{
 };
 use tracing::{debug, warn};
 use watcher_core::{
-    Action, Event, Finish, FleetId, Level, Mono, Now, Outbox, SavedEntry,
+    Action, Event, Finish, FleetId, Level, Mono, Now, Order, Outbox, SavedEntry,
     fleets::{Asked, Fleets},
     pfile::{AbsolutePath, Bytes, Pfile},
 };
 
-use self::post::Post;
+pub use self::muster::{Enlist, Muster, Places};
+use self::{muster::Mustered, post::Post};
 use super::{HURRY, SETTLE, Senses, keep_pace, tick, ticks, until};
 use crate::{
     control::{Doors, Request, Server},
@@ -41,8 +44,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub struct Patrol {
     fleets: Fleets,
     posts: BTreeMap<FleetId, Post>,
-    /// How those ended that have, in order.
-    finished: Vec<(FleetId, Finish)>,
+    /// How the first one ended that has.
+    finish: Option<Finish>,
     senses: Senses,
     hands: Hands,
     signals: OsSignals,
@@ -57,6 +60,11 @@ pub struct Patrol {
     /// Ports whose sockets are watched.
     ports: PortWatch,
     sweep_every: Duration,
+    /// By which pfiles are taken on while it runs; none: it is there for one pfile, and ends with it.
+    muster: Option<Muster>,
+    next_fleet: u32,
+    /// All is to end.
+    is_stopping: bool,
 }
 
 /// What a patrol is made of.
@@ -81,6 +89,8 @@ pub struct Recruit {
     pub pfile: AbsolutePath,
     /// What stands in it.
     pub rules: Pfile,
+    /// What the log is to be told of it.
+    pub warnings: Vec<String>,
     /// What was saved of it.
     pub saved: Vec<SavedEntry>,
     /// Its ledger.
@@ -105,6 +115,8 @@ struct News {
     common: Vec<Event>,
     /// To one of them.
     of_one: Vec<(FleetId, Event)>,
+    /// To pfiles that may be watched.
+    mustered: Vec<Mustered>,
 }
 
 impl Patrol {
@@ -115,7 +127,7 @@ impl Patrol {
         Self {
             fleets,
             posts: BTreeMap::new(),
-            finished: Vec::new(),
+            finish: None,
             senses,
             hands,
             signals,
@@ -126,6 +138,9 @@ impl Patrol {
             expected: BTreeMap::new(),
             ports: PortWatch::default(),
             sweep_every,
+            muster: None,
+            next_fleet: 0,
+            is_stopping: false,
         }
     }
 
@@ -134,6 +149,16 @@ impl Patrol {
     /// # Errors
     /// When no tier works any more.
     pub async fn run(mut self, recruit: Recruit) -> io::Result<Finish> {
+        let (mut news, mut out) = (News::default(), Outbox::default());
+        self.take_on(recruit, &mut out, &mut news);
+        self.go_on(news, out).await?;
+        let finish = self.finish;
+        self.end().await;
+        Ok(finish.unwrap_or(Finish::Asked))
+    }
+
+    /// Until there is nothing more to do.
+    async fn go_on(&mut self, mut news: News, mut out: Outbox<Asked>) -> io::Result<()> {
         let mut due = Ticks {
             looks: ticks(self.look_every()),
             sweeps: ticks(self.sweep_every),
@@ -141,14 +166,10 @@ impl Patrol {
             tend: ticks(scripts::TEND_EVERY),
             watchdog: service::watchdog_period().map(ticks),
         };
-        let mut news = News::default();
-        let mut out = Outbox::default();
-        self.take_on(FleetId::FIRST, recruit, &mut out, &mut news);
         loop {
             self.turn(&mut news, &mut out);
-            if let Some((_, finish)) = self.finished.first().copied() {
-                self.end().await;
-                return Ok(finish);
+            if self.is_over() {
+                return Ok(());
             }
             if self.leave_tier_if_failing(&mut news)? {
                 continue;
@@ -158,9 +179,21 @@ impl Patrol {
         }
     }
 
+    fn is_over(&self) -> bool {
+        match self.muster {
+            Some(_) => self.is_stopping,
+            None => self.finish.is_some(),
+        }
+    }
+
     /// One pfile more.
-    fn take_on(&mut self, id: FleetId, recruit: Recruit, out: &mut Outbox<Asked>, news: &mut News) {
-        let Recruit { pfile, rules, saved, ledger, control } = recruit;
+    fn take_on(&mut self, recruit: Recruit, out: &mut Outbox<Asked>, news: &mut News) {
+        let Some(id) = FleetId::new(self.next_fleet) else {
+            return self.hands.say(Level::Error, "No more pfiles can be taken on: end watcher, and start it again");
+        };
+        self.next_fleet += 1;
+        self.greet(&recruit);
+        let Recruit { pfile, rules, warnings: _, saved, ledger, control } = recruit;
         self.posts.insert(id, Post::new(ledger, pfile));
         self.doors.open(id, control);
         self.fleets.begin(id, &rules, &saved, now(), out);
@@ -202,7 +235,17 @@ impl Patrol {
             }
             readable = watch.readable() => watch.drain(readable, &mut news.common),
             () = self.hands.ready(&mut news.common) => {}
-            event = self.signals.next() => news.common.push(event),
+            event = self.signals.next() => match (event, &mut self.muster) {
+                (Event::Order { request: None, order: Order::Reload }, Some(muster)) => {
+                    service::reloading();
+                    muster.look();
+                }
+                (event, _) => {
+                    self.is_stopping |= matches!(event, Event::Stop { .. });
+                    news.common.push(event);
+                }
+            },
+            mustered = next_of(self.muster.as_mut()) => news.mustered.push(mustered),
             (id, request) = self.doors.next() => self.serve(id, request, news),
             (id, (event, lines)) = any_ledger(&mut self.posts) => {
                 self.hands.pass_on(lines);
@@ -254,6 +297,9 @@ impl Patrol {
             }
             events.append(&mut news.common);
             let of_one = std::mem::take(&mut news.of_one);
+            for mustered in std::mem::take(&mut news.mustered) {
+                self.mustered(mustered, out, news);
+            }
             if events.is_empty() && of_one.is_empty() {
                 self.write_dumps();
                 return;
@@ -277,7 +323,7 @@ impl Patrol {
                     is_up();
                 }
             }
-            if !self.finished.is_empty() {
+            if self.is_over() {
                 return;
             }
         }
@@ -312,8 +358,11 @@ impl Patrol {
                     }
                 }
                 Action::Finish(how) => {
-                    self.finished.push((by, how));
-                    self.dismiss(by);
+                    self.dismiss(by, how);
+                    if self.muster.is_none() {
+                        // All else goes with this process.
+                        return;
+                    }
                 }
                 Action::Sweep => self.senses.watch.sweep(self.fleets.watched(), facts),
                 Action::Unwatch(proc) => self.senses.watch.end(proc),
@@ -386,8 +435,9 @@ impl Patrol {
     }
 
     /// The watch over a pfile is over. Scripts that run go on.
-    fn dismiss(&mut self, id: FleetId) {
+    fn dismiss(&mut self, id: FleetId, how: Finish) {
         let (Some(post), Some(fleet)) = (self.posts.remove(&id), self.fleets.take_ended(id)) else { return };
+        self.say_farewell(&post.pfile, how);
         self.doors.close(id);
         self.farewells.spawn(post.leave(&fleet, self.senses.watch.tier()));
     }
@@ -408,6 +458,13 @@ impl Patrol {
             Err(_) => warn!("some last words could not be said"),
         }
         hands.finish();
+    }
+}
+
+async fn next_of(muster: Option<&mut Muster>) -> Mustered {
+    match muster {
+        Some(muster) => muster.next().await,
+        None => std::future::pending().await,
     }
 }
 
