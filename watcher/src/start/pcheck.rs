@@ -17,11 +17,15 @@ use crate::{
         scripts::Scripts,
     },
     sources::os_signals::OsSignals,
-    sys::{heap, limits},
+    sys::{heap, limits, own},
 };
 
 /// How long the log may take for what it has to say of a start that failed.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Said once. What is not to be seen would otherwise be taken for gone, and be started anew.
+const HIDDEN: &str = "/proc hides processes of other users from this one (hidepid), so services of theirs are not found: run \
+                      pcheck as their user, as root, or in the group of its mount option gid=";
 
 /// What is told on the command line.
 #[derive(Clone, Debug)]
@@ -44,8 +48,8 @@ pub struct Settings {
 /// Says what is wrong. The log was told, too.
 pub fn run(pfile: &Path, settings: &Settings) -> Result<Finish, Failed> {
     in_runtime(settings, async |log, signals| {
-        let recruit = enlist(pfile, &settings.terms)?;
-        let patrol = assemble(settings, log, signals, std::slice::from_ref(&recruit))?;
+        let mut recruit = enlist(pfile, &settings.terms)?;
+        let patrol = assemble(settings, log, signals, std::slice::from_mut(&mut recruit))?;
         Ok(patrol.run(recruit).await?)
     })
 }
@@ -71,7 +75,7 @@ pub fn run_many(places: Places, settings: &Settings) -> Result<(), Failed> {
         if let Some(failed) = failed.filter(|_| recruits.is_empty() && places.folders.is_empty()) {
             return Err(failed);
         }
-        let patrol = assemble(settings, log, signals, &recruits)?;
+        let patrol = assemble(settings, log, signals, &mut recruits)?;
         let terms = settings.terms.clone();
         let again = move |pfile: &Path| enlist(pfile, &terms).map_err(|failed| failed.sentence);
         Ok(patrol.stand(recruits, Muster::new(places, Arc::new(again))).await?)
@@ -98,7 +102,12 @@ fn in_runtime<T>(
 }
 
 /// Everything that watching these pfiles takes.
-fn assemble(settings: &Settings, log: &mut Log, signals: OsSignals, recruits: &[Recruit]) -> Result<Patrol, Failed> {
+fn assemble(
+    settings: &Settings,
+    log: &mut Log,
+    signals: OsSignals,
+    recruits: &mut [Recruit],
+) -> Result<Patrol, Failed> {
     let entries = recruits.iter().map(|recruit| recruit.rules.entries.len()).sum();
     let Choice { tier: _, started: senses, passed_over } =
         tier(settings.tier, room_for(entries)).map_err(|tried| no_tier(settings.tier, &tried))?;
@@ -106,6 +115,9 @@ fn assemble(settings: &Settings, log: &mut Log, signals: OsSignals, recruits: &[
         log.tell(Level::Notice, format!("Tier {tier} passed over: {reason}").as_bytes());
     }
     privileges::keep_for_watching(&senses.watch);
+    if let Some(first) = recruits.first_mut().filter(|_| own::is_kept_from_others()) {
+        first.warnings.insert(0, HIDDEN.to_owned());
+    }
     let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let at_once = settings.scripts.unwrap_or_else(|| processors.max(2));
     let fleets = Fleets::new(AtOnce { scripts: at_once, probes: probes_at_once() });
