@@ -9,7 +9,7 @@ use watcher_core::{
     pfile::{AbsolutePath, RetryOver},
 };
 
-use super::{Muster, News, Patrol, Recruit, is_up, muster::Mustered};
+use super::{Muster, News, Patrol, Recruit, muster::Mustered, turn::is_up};
 use crate::executor::service;
 
 impl Patrol {
