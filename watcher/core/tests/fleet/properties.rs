@@ -281,9 +281,10 @@ proptest! {
             );
             prop_assert_eq!(fleets.next_deadline(), alone.next_deadline());
             alone.step(now, event.clone(), &mut of_alone);
-            match event {
-                Event::Rules { .. } | Event::Order { .. } => fleets.step_one(FleetId::FIRST, now, event, &mut of_fleets),
-                event => fleets.step(now, event, &mut of_fleets),
+            if matches!(event, Event::Rules { .. } | Event::Order { .. }) {
+                fleets.step_one(FleetId::FIRST, now, event, &mut of_fleets);
+            } else {
+                fleets.step(now, event, &mut of_fleets);
             }
         }
     }

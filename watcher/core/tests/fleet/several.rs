@@ -96,9 +96,9 @@ fn count(asked: &[Asked], is_it: impl Fn(&Action) -> bool) -> usize {
 }
 
 fn lines(asked: &[Asked]) -> Vec<(u32, String)> {
-    let line = |asked: &Asked| match &asked.action {
-        Action::Tell(told) => Some((asked.by.number(), String::from_utf8(told.line()?.1).unwrap())),
-        _ => None,
+    let line = |asked: &Asked| {
+        let Action::Tell(told) = &asked.action else { return None };
+        Some((asked.by.number(), String::from_utf8(told.line()?.1).unwrap()))
     };
     asked.iter().filter_map(line).collect()
 }
@@ -209,8 +209,5 @@ fn scripts_take_turns_by_pfile() {
 }
 
 fn run_of(action: &Action) -> Option<RunId> {
-    match action {
-        Action::Run(order) => Some(order.run),
-        _ => None,
-    }
+    if let Action::Run(order) = action { Some(order.run) } else { None }
 }
