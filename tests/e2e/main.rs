@@ -14,6 +14,8 @@ mod old_kernel;
 mod pcheck;
 mod run;
 mod servers;
+#[cfg(target_arch = "x86_64")]
+mod skipped;
 mod sockets;
 mod starts;
 mod watch;
