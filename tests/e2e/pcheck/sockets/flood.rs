@@ -17,7 +17,7 @@ use watcher_tests::{
     victim::Victim,
 };
 
-use super::{Scene, queue_of};
+use super::{Scene, queue_of, turned_away};
 
 const HERE: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 const THERE: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
@@ -73,7 +73,7 @@ pub(super) fn that_does_not_fill_the_backlog(tier: Tier) {
     netns::inside(foreigner.pid(), flood).unwrap();
     let (before, measure) = scene.told("Socket SYN Backlog");
     assert_eq!((before, measure.as_str()), (Vec::new(), " : 90 connections half open"));
-    assert_eq!(queue_of(scene.pid(), port), (0, 0), "nobody was turned away");
+    assert_eq!((queue_of(scene.pid(), port).0, turned_away(scene.pid())), (0, 0), "nobody was turned away");
     scene.leave_in_peace();
 }
 
