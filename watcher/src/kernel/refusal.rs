@@ -9,7 +9,7 @@ use tracing::debug;
 use watcher_abi::name;
 
 use super::btf::BtfError;
-use crate::sys::{capabilities, host};
+use crate::sys::{capabilities, host, limits};
 
 /// Why the kernel programs cannot be used.
 #[derive(Debug, Error)]
@@ -84,11 +84,11 @@ fn no_btf(error: &io::Error) -> String {
 
 /// What the kernel's answer means. The same number means different things for different calls.
 fn refused(error: &EbpfError) -> String {
+    if let EbpfError::ProgramError(ProgramError::LoadError { io_error, verifier_log }) = error {
+        return not_loaded(io_error, &verifier_log.to_string());
+    }
     let what = step(error);
     let chain = Chain(error);
-    if let Some(verdict) = verifier_verdict(error) {
-        return verdict;
-    }
     let sentence = match (chain.errno(), what.newer()) {
         // Which map it was is chance: the first is refused, and they come in no order.
         (Some(libc::EPERM | libc::EACCES), _) => not_permitted(),
@@ -107,30 +107,27 @@ fn refused(error: &EbpfError) -> String {
     format!("{sentence} [{chain}]")
 }
 
-/// What the verifier has against the program. (It answers `EACCES` or `EINVAL`; who may not load gets `EPERM`, and no log.)
-fn verifier_verdict(error: &EbpfError) -> Option<String> {
-    let EbpfError::ProgramError(ProgramError::LoadError { io_error, verifier_log }) = error else { return None };
-    let log = verifier_log.to_string();
+/// The kernel does not take the program. (Who may not load gets `EPERM`; the verifier answers `EACCES` or `EINVAL`, and says why
+/// in its log.)
+fn not_loaded(error: &io::Error, log: &str) -> String {
     let verdict = log.lines().rev().find(|line| !is_statistics(line));
-    match (io_error.raw_os_error(), verdict) {
-        (Some(libc::EPERM), _) => None,
-        // It was not asked: the kernel does not know programs of this kind.
-        (Some(libc::EINVAL), None) => Some(format!(
-            "this kernel is too old for BPF programs on raw tracepoints, which came with Linux 4.17, or was built without \
-             CONFIG_BPF_EVENTS [loading a BPF program: {io_error}]"
-        )),
+    let sentence = match (error.raw_os_error(), verdict) {
+        (Some(libc::EPERM), _) => not_permitted(),
+        // The verifier was not asked: the kernel does not know programs of this kind.
+        (Some(libc::EINVAL), None) => {
+            "this kernel is too old for BPF programs on raw tracepoints, which came with Linux 4.17, or \
+                                       was built without CONFIG_BPF_EVENTS"
+                .to_owned()
+        }
         (_, verdict) => {
             debug!(%log, "the verifier's log");
-            Some(refused_by_the_verifier(
-                verdict.unwrap_or("it does not say why"),
-                host::lockdown().as_deref(),
-                io_error,
-            ))
+            refused_by_the_verifier(verdict.unwrap_or("it does not say why"), host::lockdown().as_deref())
         }
-    }
+    };
+    format!("{sentence} [loading a BPF program: {error}]")
 }
 
-fn refused_by_the_verifier(verdict: &str, lockdown: Option<&str>, error: &io::Error) -> String {
+fn refused_by_the_verifier(verdict: &str, lockdown: Option<&str>) -> String {
     // A kernel that is locked down takes the functions away that read its memory: to the verifier they do not exist.
     let is_about_reading = verdict.contains("bpf_probe_read");
     let why = match lockdown {
@@ -144,7 +141,7 @@ fn refused_by_the_verifier(verdict: &str, lockdown: Option<&str>, error: &io::Er
         }
         Some(_) | None => "the kernel's verifier refused the program",
     };
-    format!("{why} (the verifier: {verdict}; WATCHER_LOG=debug shows its whole log) [loading a BPF program: {error}]")
+    format!("{why} (the verifier: {verdict}; WATCHER_LOG=debug shows its whole log)")
 }
 
 /// Lines that the verifier ends every log with.
@@ -159,6 +156,8 @@ struct Rights<'a> {
     is_root: bool,
     in_a_user_namespace: bool,
     lockdown: Option<&'a str>,
+    /// Whether there is a limit on locked memory, which counts before Linux 5.11.
+    is_memory_limited: bool,
 }
 
 fn not_permitted() -> String {
@@ -168,13 +167,14 @@ fn not_permitted() -> String {
         is_root: rustix::process::geteuid().is_root(),
         in_a_user_namespace: host::in_a_user_namespace(),
         lockdown: lockdown.as_deref(),
+        is_memory_limited: limits::is_locked_memory_limited(),
     }
     .lacking()
 }
 
 impl Rights<'_> {
     fn lacking(self) -> String {
-        let Self { effective, is_root, in_a_user_namespace, lockdown } = self;
+        let Self { effective, is_root, in_a_user_namespace, lockdown, is_memory_limited } = self;
         // Whatever it holds there.
         if in_a_user_namespace {
             return "BPF is not permitted in a user namespace (unshare --user, a container without root): capabilities there \
@@ -187,6 +187,10 @@ impl Rights<'_> {
         if lacking.is_empty() || effective.contains(CapabilitySet::SYS_ADMIN) {
             let reason = match lockdown {
                 Some("confidentiality") => "the kernel is locked down in mode confidentiality",
+                _ if is_memory_limited => {
+                    "a seccomp filter, a security module or the container runtime forbids it, or, before Linux 5.11, the \
+                     limit on locked memory is too low (raise it: ulimit -l, or LimitMEMLOCK= in a unit)"
+                }
                 _ => "a seccomp filter, a security module or the container runtime forbids it",
             };
             return format!("BPF is not permitted although the capabilities for it are there: {reason}");
@@ -285,7 +289,7 @@ mod tests {
     const BOTH: CapabilitySet = CapabilitySet::BPF.union(CapabilitySet::PERFMON);
 
     fn said(effective: CapabilitySet, is_root: bool) -> String {
-        Rights { effective, is_root, in_a_user_namespace: false, lockdown: None }.lacking()
+        Rights { effective, is_root, in_a_user_namespace: false, lockdown: None, is_memory_limited: false }.lacking()
     }
 
     #[test]
@@ -305,22 +309,33 @@ mod tests {
 
     #[test]
     fn lockdown_is_named_where_it_is_what_the_verifier_stumbled_over() {
-        let refused = io::Error::from_raw_os_error(libc::EINVAL);
-        let said = |verdict, lockdown| refused_by_the_verifier(verdict, lockdown, &refused);
         let missing = "unknown func bpf_probe_read#4";
-        let of_lockdown = said(missing, Some("confidentiality"));
+        let of_lockdown = refused_by_the_verifier(missing, Some("confidentiality"));
         assert!(of_lockdown.starts_with("the kernel is locked down in mode confidentiality, "), "{of_lockdown}");
+        assert!(of_lockdown.contains(missing), "{of_lockdown}");
+        let suspected = refused_by_the_verifier(missing, None);
         assert!(
-            of_lockdown.contains(missing) && of_lockdown.ends_with("Invalid argument (os error 22)]"),
-            "{of_lockdown}"
+            suspected.contains(" as when it is locked down in mode confidentiality (the verifier: "),
+            "{suspected}"
         );
-        assert!(said(missing, None).contains(" as when it is locked down in mode confidentiality (the verifier: "));
         for (verdict, lockdown) in [("R1 invalid mem access", Some("confidentiality")), (missing, Some("integrity"))] {
-            let other = said(verdict, lockdown);
-            assert!(
-                other.starts_with(&format!("the kernel's verifier refused the program (the verifier: {verdict}; ")),
-                "{other}"
-            );
+            let other = refused_by_the_verifier(verdict, lockdown);
+            let wanted = format!("the kernel's verifier refused the program (the verifier: {verdict}; ");
+            assert!(other.starts_with(&wanted), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_not_loaded_is_too_new_or_refused_by_the_verifier() {
+        let said = |log| not_loaded(&io::Error::from_raw_os_error(libc::EINVAL), log);
+        let (too_old, refused) = (said(""), said("0: (85) call 4\nR1 is wrong\nprocessed 1 insns\n"));
+        assert!(too_old.starts_with("this kernel is too old for BPF programs on raw tracepoints, "), "{too_old}");
+        assert!(
+            refused.starts_with("the kernel's verifier refused the program (the verifier: R1 is wrong; "),
+            "{refused}"
+        );
+        for said in [too_old, refused] {
+            assert!(said.ends_with(" [loading a BPF program: Invalid argument (os error 22)]"), "{said}");
         }
     }
 
@@ -344,9 +359,23 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_on_locked_memory_is_suspected_where_there_is_one() {
+        let rights = Rights {
+            effective: BOTH,
+            is_root: false,
+            in_a_user_namespace: false,
+            lockdown: None,
+            is_memory_limited: true,
+        };
+        assert!(rights.lacking().contains("before Linux 5.11, the limit on locked memory is too low"));
+        assert!(!Rights { is_memory_limited: false, ..rights }.lacking().contains("locked memory"));
+    }
+
+    #[test]
     fn in_a_user_namespace_no_capability_is_of_use() {
         for effective in [BOTH, CapabilitySet::empty()] {
-            let rights = Rights { effective, is_root: true, in_a_user_namespace: true, lockdown: None };
+            let rights =
+                Rights { effective, is_root: true, in_a_user_namespace: true, lockdown: None, is_memory_limited: true };
             assert!(rights.lacking().starts_with("BPF is not permitted in a user namespace "));
         }
     }

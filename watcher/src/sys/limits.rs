@@ -32,3 +32,9 @@ pub fn descriptors() -> Option<u64> {
 pub(super) fn descriptors_at_start() -> Option<libc::rlimit> {
     AT_START.get().copied()
 }
+
+/// Whether there is a limit on memory that is locked.
+#[must_use]
+pub fn is_locked_memory_limited() -> bool {
+    getrlimit(Resource::Memlock).current.is_some()
+}
