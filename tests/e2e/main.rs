@@ -13,6 +13,8 @@ mod loss;
 mod old_kernel;
 mod pcheck;
 mod servers;
+#[cfg(target_arch = "x86_64")]
+mod skipped;
 mod sockets;
 mod starts;
 mod watch;
