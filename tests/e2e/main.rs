@@ -12,6 +12,7 @@ mod ladder;
 mod loss;
 mod old_kernel;
 mod pcheck;
+mod run;
 mod servers;
 #[cfg(target_arch = "x86_64")]
 mod skipped;
