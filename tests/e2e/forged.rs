@@ -45,7 +45,7 @@ fn a_flood_of_answers_is_no_loss_and_the_death_after_it_is_told() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let source = ProcEvents::open(256).unwrap();
-        let mut watch = Watch::new(Means::Connector { events: source.into(), watched: BTreeMap::new() }).unwrap();
+        let mut watch = Watch::new(Means::Connector { events: source.into(), watched: BTreeMap::new() });
         let (mut victim, mut events) = (Victim::start("vforks"), Vec::new());
         let proc = victim.id();
         watch.begin(proc, &mut events);
@@ -104,7 +104,7 @@ fn a_refusal_to_tell_of_starts_counts_for_a_while_only() {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _context = runtime.enter();
-    let expects = |until| Watch::new(Means::Pidfd { starts: OnDemand::Refused { until } }).unwrap().expect(b"awaited");
+    let expects = |until| Watch::new(Means::Pidfd { starts: OnDemand::Refused { until } }).expect(b"awaited");
     assert!(!expects(Instant::now() + wait::DEADLINE * 10));
     assert!(expects(Instant::now()));
 }

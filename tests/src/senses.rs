@@ -18,7 +18,7 @@ pub fn senses(handles: Handles) -> Senses {
     let (interest, starts, ports) = (interest.into(), starts.into(), ports.into());
     Senses {
         ring: Some(RingSource::new(ring).expect("a descriptor")),
-        watch: Watch::new(Means::Ebpf { interest, starts, ports, programs }).expect("an epoll set"),
+        watch: Watch::new(Means::Ebpf { interest, starts, ports, programs }),
         tier_after: |_, _| Err(Vec::new()),
     }
 }

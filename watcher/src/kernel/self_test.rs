@@ -4,18 +4,19 @@
 //! tier is used, one death must be reported with the right pid, start time, name and wait status; and before deaths are
 //! explained, one must be explained rightly.
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::time::Duration;
+
 use watcher_abi::{ExitRecord, NS_PER_TICK, origin};
 use watcher_core::{Ending, StartTicks};
 
 use super::{Interest, Record, Refusal, Ring};
-use crate::sys::{child::WaitingChild, own, proc};
+use crate::sys::{child::WaitingChild, own, proc, readable};
 
 /// Exit code of the child: one that nothing else would give by chance.
 const CODE: u8 = 87;
 
 /// How long a report may take; it takes microseconds on a healthy host.
-const LIMIT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// One child exits: is that told?
 pub(super) fn run(ring: &mut Ring, interest: &mut Interest) -> Result<(), Refusal> {
@@ -62,8 +63,7 @@ fn await_record(ring: &mut Ring) -> Option<ExitRecord> {
     if let Some(record) = take(ring) {
         return Some(record);
     }
-    let mut polled = [PollFd::new(&*ring, PollFlags::IN)];
-    let _awaited = poll(&mut polled, Some(&LIMIT));
+    let _awaited = readable::wait(&*ring, LIMIT);
     take(ring)
 }
 

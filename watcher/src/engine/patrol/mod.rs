@@ -134,6 +134,9 @@ impl Patrol {
             if self.leave_tier_if_failing(&mut events)? {
                 continue;
             }
+            if let Some(complaint) = self.senses.watch.take_complaint() {
+                self.hands.say(Level::Error, &complaint);
+            }
             keep_pace(&mut due.looks, self.look_every());
             self.wait(&mut due, &mut events).await?;
         }
@@ -238,6 +241,7 @@ impl Patrol {
                     | Event::RunStarted { .. }
                     | Event::Socket(_)
                     | Event::SocketsLost { .. }
+                    | Event::StartsUntold
                     | Event::Stop { .. }
                     | Event::Zombie { .. } => false,
                 };
