@@ -29,6 +29,9 @@ const SMALL: Sizes = Sizes { processes: HERD as u32, ring_bytes: 4096, ports: 64
 
 #[test]
 fn deaths_that_overflow_the_ring_are_counted_and_found_by_looking() {
+    if !tier_is_wanted("ebpf") {
+        return;
+    }
     let mut herd = Victim::run(Command::new(built("herd")).arg(HERD.to_string()));
     let pids: Vec<_> = herd.next_word().split(' ').map(|pid| Pid::new(pid.parse().unwrap()).unwrap()).collect();
     let handles = Handles::load(SMALL, Exactness::AsOffered).unwrap();
@@ -62,6 +65,9 @@ fn deaths_that_overflow_the_ring_are_counted_and_found_by_looking() {
 
 #[test]
 fn starts_that_overflow_the_ring_are_counted_apart_from_deaths() {
+    if !tier_is_wanted("ebpf") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("starts-often");
     symlink("/bin/sleep", &program).unwrap();

@@ -10,7 +10,7 @@ use watcher_core::Tier;
 use crate::{
     kernel::{self, Lacking},
     start,
-    sys::{capabilities, host, limits},
+    sys::{capabilities, host, limits, own},
 };
 
 /// What was found. Documented in `docs/json.md`; members are added, never changed.
@@ -20,8 +20,10 @@ pub struct Report {
     pub schema: u32,
     /// The running kernel.
     pub kernel: Kernel,
-    /// Whether this process sees all pids of the host.
+    /// Whether this process is in the initial pid namespace, where all pids of the host are.
     pub initial_pid_namespace: Option<bool>,
+    /// Whether `/proc` hides processes of other users from this one.
+    pub others_hidden: bool,
     /// The kernel's type information.
     pub btf: Btf,
     /// Whether the kernel makes ring buffers for us.
@@ -141,6 +143,7 @@ impl Report {
             schema: 1,
             kernel: Kernel { release: host::kernel_release(), machine: host::machine() },
             initial_pid_namespace: host::own_pid_namespace().ok().map(|namespace| namespace.is_none()),
+            others_hidden: own::is_kept_from_others(),
             btf: Btf {
                 path: host::KERNEL_BTF,
                 bytes: fs::File::open(host::KERNEL_BTF).and_then(|file| file.metadata()).ok().map(|data| data.len()),

@@ -7,6 +7,7 @@ mod groups;
 mod idle;
 mod names;
 mod orders;
+mod passed_over;
 mod places;
 mod privileges;
 mod restarts;

@@ -46,6 +46,7 @@ fn make_a_system() {
         ("tmpfs", "/tmp"),
         ("tmpfs", "/run"),
         ("cgroup2", "/sys/fs/cgroup"),
+        ("securityfs", "/sys/kernel/security"),
         ("tracefs", "/sys/kernel/tracing"),
         ("devpts", "/dev/pts"),
         ("tmpfs", "/dev/shm"),
@@ -55,6 +56,12 @@ fn make_a_system() {
         if let Err(error) = mount(kind, place) {
             println!("{place}: {error}");
         }
+    }
+    // For a guest that is to take another kernel's type information for its own.
+    if fs::exists("/btf").unwrap_or(false) {
+        mount("tmpfs", "/sys/kernel").expect("the kernel has a tmpfs");
+        fs::create_dir("/sys/kernel/btf").expect("it is ours");
+        fs::copy("/btf/vmlinux", "/sys/kernel/btf/vmlinux").expect("there is room");
     }
     for module in fs::read_to_string("/modules/order").unwrap_or_default().lines() {
         if let Err(error) = load(&format!("/modules/{module}")) {

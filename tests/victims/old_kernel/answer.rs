@@ -1,4 +1,4 @@
-//! Answers what the filter leaves: `uname`, `bpf` as RHEL 7.9 has it, and everything refused that is to be counted.
+//! Answers what the filter leaves: `uname`, `bpf` as such a kernel has it, and everything refused that is to be counted.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use rustix::{
     net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
 };
 
-use crate::profile::{BPF, Call, Profile, UNAME, errno};
+use crate::profile::{BPF, Bpf, Call, Profile, UNAME, errno};
 
 const NAMES: [(libc::c_long, &str); 20] = [
     (libc::SYS_bpf, "bpf"),
@@ -120,8 +120,10 @@ fn judge(profile: &Profile, call: &libc::seccomp_notif) -> Judgement {
             Ok(()) => Judgement::Answered,
             Err(error) => Judgement::Refused(error.raw_os_error().unwrap_or(libc::EFAULT)),
         },
-        BPF if profile.has(BPF) => bpf(*pid, data),
-        _ => Judgement::Refused(errno(profile, data)),
+        number => match &profile.bpf {
+            Some(known) if number == BPF => bpf(known, *pid, data),
+            _ => Judgement::Refused(errno(profile, data)),
+        },
     }
 }
 
@@ -142,27 +144,26 @@ fn uname(pid: u32, call: &Call, release: &str) -> io::Result<()> {
     }
 }
 
-/// RHEL 7.9 makes hash tables and arrays, and loads programs for tracepoints; it has no ring buffer, no raw tracepoints and
-/// no type information.
-fn bpf(pid: u32, call: &Call) -> Judgement {
+/// What it has of BPF is left to the running kernel.
+fn bpf(known: &Bpf, pid: u32, call: &Call) -> Judgement {
     const MAP_CREATE: u64 = 0;
     const PROG_LOAD: u64 = 5;
-    const OBJ_GET: u64 = 7;
-    const LPM_TRIE: u32 = 11;
-    const PERF_EVENT: u32 = 7;
+    let Bpf { command, map, program, map_flags } = known;
     let newest = match call.args[0] {
-        MAP_CREATE => LPM_TRIE,
-        PROG_LOAD => PERF_EVENT,
-        command if command <= OBJ_GET => return Judgement::Allowed,
+        MAP_CREATE => *map,
+        PROG_LOAD => *program,
+        known if known <= *command => return Judgement::Allowed,
         _ => return Judgement::Refused(libc::EINVAL),
     };
-    // Both begin with their kind.
-    let mut kind = 0_u32;
-    // SAFETY: four bytes into four bytes; whether they can be read is for the kernel to say.
+    // Both begin with their kind; of a map, size of a key, size of a value, number of entries and flags follow.
+    let mut words = [0_u32; 5];
+    // SAFETY: that many bytes into as many bytes; whether they can be read is for the kernel to say.
     let read = unsafe {
-        let to = libc::iovec { iov_base: (&raw mut kind).cast(), iov_len: size_of::<u32>() };
+        let to = libc::iovec { iov_base: words.as_mut_ptr().cast(), iov_len: size_of_val(&words) };
         let from = libc::iovec { iov_base: call.args[1] as *mut libc::c_void, iov_len: to.iov_len };
         libc::process_vm_readv(pid as i32, &raw const to, 1, &raw const from, 1, 0)
     };
-    if read == 4 && kind <= newest { Judgement::Allowed } else { Judgement::Refused(libc::EINVAL) }
+    let [kind, _, _, _, flags] = words;
+    let is_known = kind <= newest && (call.args[0] != MAP_CREATE || flags & !map_flags == 0);
+    if read == 20 && is_known { Judgement::Allowed } else { Judgement::Refused(libc::EINVAL) }
 }

@@ -5,7 +5,7 @@ use libc::{
     SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF, sock_filter,
 };
 
-use crate::profile::{BPF, Is, LAST, Profile, RULES, Rule, UNAME};
+use crate::profile::{BPF, Is, Profile, Rule, UNAME};
 
 const AUDIT_ARCH_X86_64: u32 = 0xC000_003E;
 const X32: u32 = 0x4000_0000;
@@ -17,15 +17,14 @@ pub fn program(profile: &Profile, counted: bool) -> Vec<sock_filter> {
     program.extend([load(4), jump(BPF_JEQ, AUDIT_ARCH_X86_64, 1, 0), answer(SECCOMP_RET_ERRNO | libc::ENOSYS as u32)]);
     program.push(load(0));
     program.extend([jump(BPF_JGE, X32, 0, 1), answer(refuse(libc::ENOSYS))]);
-    for call in profile.keeps.iter().chain(&[UNAME]) {
-        let told = matches!(*call, BPF | UNAME);
-        program.extend([
-            jump(BPF_JEQ, *call, 0, 1),
-            answer(if told { SECCOMP_RET_USER_NOTIF } else { SECCOMP_RET_ALLOW }),
-        ]);
+    for call in [UNAME, BPF].into_iter().filter(|call| profile.has(*call)) {
+        program.extend([jump(BPF_JEQ, call, 0, 1), answer(SECCOMP_RET_USER_NOTIF)]);
     }
-    program.extend([jump(BPF_JGT, LAST, 0, 1), answer(refuse(libc::ENOSYS))]);
-    for rule in RULES {
+    for call in profile.keeps {
+        program.extend([jump(BPF_JEQ, *call, 0, 1), answer(SECCOMP_RET_ALLOW)]);
+    }
+    program.extend([jump(BPF_JGT, profile.last, 0, 1), answer(refuse(libc::ENOSYS))]);
+    for rule in profile.rules {
         program.extend(of_rule(rule, refuse(rule.errno)));
     }
     program.push(answer(SECCOMP_RET_ALLOW));

@@ -18,7 +18,8 @@ use rustix::net::{
 
 use crate::{answer, filter, profile::Profile};
 
-const USAGE: &str = "usage: old_kernel [--log FILE] [--program FILE IN-PLACE-OF] linux-3.10|rhel-7.9 COMMAND…";
+const USAGE: &str =
+    "usage: old_kernel [--log FILE] [--program FILE IN-PLACE-OF] linux-3.10|rhel-7.9|linux-5.4 COMMAND…";
 
 /// Becomes the command.
 pub fn run() -> ! {
@@ -83,7 +84,6 @@ fn aside(action: impl FnOnce()) {
 
 /// The files by which a kernel tells how new it is.
 fn hide_what_is_newer(profile: &Profile) -> io::Result<()> {
-    const NOT_THERE: [&str; 2] = ["/sys/kernel/btf", "/sys/kernel/tracing"];
     let file = env::temp_dir().join(format!("old-kernel-{}", std::process::id()));
     fs::write(&file, format!("{}\n", profile.release))?;
     // SAFETY: no memory is involved; there is one thread only.
@@ -93,7 +93,7 @@ fn hide_what_is_newer(profile: &Profile) -> io::Result<()> {
     let bound = mount(file.as_os_str(), "/proc/sys/kernel/osrelease".as_ref(), None, libc::MS_BIND);
     fs::remove_file(file)?;
     bound?;
-    for folder in NOT_THERE.into_iter().filter(|folder| fs::exists(folder).unwrap_or(false)) {
+    for folder in profile.lacks.iter().filter(|folder| fs::exists(folder).unwrap_or(false)) {
         mount(none, folder.as_ref(), Some("tmpfs"), 0)?;
     }
     Ok(())

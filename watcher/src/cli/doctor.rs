@@ -24,10 +24,15 @@ fn text(report: &Report) -> String {
         ("kernel", format!("Linux {} on {}", report.kernel.release, report.kernel.machine)),
         (
             "pid namespace",
-            match report.initial_pid_namespace {
-                Some(true) => "the initial one: every process of the host is visible".to_owned(),
-                Some(false) => "not the initial one: only the processes of this container are visible".to_owned(),
-                None => "unknown: /proc cannot be read".to_owned(),
+            match (report.initial_pid_namespace, report.others_hidden) {
+                (Some(true), false) => "the initial one: every process of the host is visible".to_owned(),
+                (Some(false), false) => {
+                    "not the initial one: only the processes of this container are visible".to_owned()
+                }
+                (Some(_), true) => {
+                    "/proc hides processes of other users (hidepid): only this user's are visible".to_owned()
+                }
+                (None, _) => "unknown: /proc cannot be read".to_owned(),
             },
         ),
         (

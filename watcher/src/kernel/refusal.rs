@@ -74,8 +74,8 @@ fn no_btf(error: &io::Error) -> String {
     let file = host::KERNEL_BTF;
     if error.kind() == io::ErrorKind::NotFound {
         format!(
-            "the kernel offers no type information: {file} does not exist (built without CONFIG_DEBUG_INFO_BTF, or /sys \
-             is hidden here)"
+            "the kernel offers no type information: {file} does not exist (older than Linux 5.4, built without \
+             CONFIG_DEBUG_INFO_BTF, or /sys is hidden here)"
         )
     } else {
         format!("the kernel's type information {file} cannot be read: {}", limits::sentence(error))
@@ -89,23 +89,22 @@ fn refused(error: &EbpfError) -> String {
     if let Some(verdict) = verifier_verdict(error) {
         return verdict;
     }
-    let sentence = match chain.errno() {
+    let sentence = match (chain.errno(), what.newer()) {
         // Which map it was is chance: the first is refused, and they come in no order.
-        Some(libc::EPERM | libc::EACCES) => not_permitted(),
-        Some(libc::ENOSYS) => {
+        (Some(libc::EPERM | libc::EACCES), _) => not_permitted(),
+        (Some(libc::ENOSYS), _) => {
             format!("there is no bpf() system call: the kernel lacks it, or a seccomp filter hides it ({what} failed)")
         }
-        Some(libc::EINVAL) if what.is_map(name::EVENTS) => {
-            "this kernel is too old for the BPF ring buffer, which came with Linux 5.8".to_owned()
-        }
-        Some(libc::ENOMEM) => format!(
+        (Some(libc::EINVAL), Some(newer)) => format!("this kernel is too old for {newer}"),
+        (Some(libc::ENOMEM), _) => format!(
             "there is not enough memory for {what}; before Linux 5.11 it counts against the limit on locked memory \
              (raise it: ulimit -l, or LimitMEMLOCK= in a unit)"
         ),
-        Some(libc::EMFILE) => format!(
-            "the kernel programs need more descriptors than this process may open (ulimit -n, or LimitNOFILE= in a unit; {what} failed)"
+        (Some(libc::EMFILE), _) => format!(
+            "the kernel programs need more descriptors than this process may open (ulimit -n, or LimitNOFILE= in a unit; \
+             {what} failed)"
         ),
-        Some(libc::E2BIG) => format!("the table of watched processes is full ({what} failed)"),
+        (Some(libc::E2BIG), _) => format!("the table of watched processes is full ({what} failed)"),
         _ => return format!("{what} failed: {chain}"),
     };
     // What it means is a guess; what was said is not.
@@ -115,17 +114,42 @@ fn refused(error: &EbpfError) -> String {
 /// What the verifier has against the program. (It answers `EACCES` or `EINVAL`; who may not load gets `EPERM`, and no log.)
 fn verifier_verdict(error: &EbpfError) -> Option<String> {
     let EbpfError::ProgramError(ProgramError::LoadError { io_error, verifier_log }) = error else { return None };
-    let is_of_the_verifier = !matches!(
-        io_error.raw_os_error(),
-        Some(libc::EPERM | libc::EAGAIN | libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOSYS)
-    );
-    if !is_of_the_verifier {
-        return None;
-    }
     let log = verifier_log.to_string();
-    debug!(%log, "the verifier's log");
-    let verdict = log.lines().rev().find(|line| !is_statistics(line)).unwrap_or("it does not say why");
-    Some(format!("the kernel's verifier refused the program ({verdict}); WATCHER_LOG=debug shows its whole log"))
+    let verdict = log.lines().rev().find(|line| !is_statistics(line));
+    match (io_error.raw_os_error(), verdict) {
+        // It is not the verifier that says so.
+        (Some(libc::EPERM | libc::EAGAIN | libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOSYS), _) => None,
+        // It was not asked: the kernel does not know programs of this kind.
+        (Some(libc::EINVAL), None) => Some(format!(
+            "this kernel is too old for BPF programs on raw tracepoints, which came with Linux 4.17, or was built without \
+             CONFIG_BPF_EVENTS [loading a BPF program: {io_error}]"
+        )),
+        (_, verdict) => {
+            debug!(%log, "the verifier's log");
+            Some(refused_by_the_verifier(
+                verdict.unwrap_or("it does not say why"),
+                host::lockdown().as_deref(),
+                io_error,
+            ))
+        }
+    }
+}
+
+fn refused_by_the_verifier(verdict: &str, lockdown: Option<&str>, error: &io::Error) -> String {
+    // A kernel that is locked down takes the functions away that read its memory: to the verifier they do not exist.
+    let is_about_reading = verdict.contains("bpf_probe_read");
+    let why = match lockdown {
+        Some("confidentiality") if is_about_reading => {
+            "the kernel is locked down in mode confidentiality, in which no BPF program may read its memory; mode integrity \
+             would do (lockdown=integrity on its command line)"
+        }
+        // The file that would tell may not be there.
+        None if is_about_reading => {
+            "the kernel lets no BPF program read its memory, as when it is locked down in mode confidentiality"
+        }
+        Some(_) | None => "the kernel's verifier refused the program",
+    };
+    format!("{why} (the verifier: {verdict}; WATCHER_LOG=debug shows its whole log) [loading a BPF program: {error}]")
 }
 
 /// Lines that the verifier ends every log with.
@@ -197,8 +221,17 @@ enum Step {
 }
 
 impl Step {
-    fn is_map(&self, name: &str) -> bool {
-        matches!(self, Self::Map(map) if map == name)
+    /// What this takes that kernels have not always had. (They come in no order: where several are missing, chance decides
+    /// which of them is told.)
+    fn newer(&self) -> Option<&'static str> {
+        let Self::Map(map) = self else { return None };
+        match map.as_str() {
+            name::EVENTS => Some("the BPF ring buffer, which came with Linux 5.8"),
+            name::WATCH_BITS | name::STATS | name::PORT_BITS | name::PORT_SLOTS => {
+                Some("BPF arrays that are mapped into memory, which came with Linux 5.5")
+            }
+            _ => None,
+        }
     }
 }
 
@@ -273,6 +306,46 @@ mod tests {
                 said(enough, true).ends_with("a seccomp filter, a security module or the container runtime forbids it")
             );
         }
+    }
+
+    #[test]
+    fn lockdown_is_named_where_it_is_what_the_verifier_stumbled_over() {
+        let refused = io::Error::from_raw_os_error(libc::EINVAL);
+        let said = |verdict, lockdown| refused_by_the_verifier(verdict, lockdown, &refused);
+        let missing = "unknown func bpf_probe_read#4";
+        let of_lockdown = said(missing, Some("confidentiality"));
+        assert!(of_lockdown.starts_with("the kernel is locked down in mode confidentiality, "), "{of_lockdown}");
+        assert!(
+            of_lockdown.contains(missing) && of_lockdown.ends_with("Invalid argument (os error 22)]"),
+            "{of_lockdown}"
+        );
+        assert!(said(missing, None).contains(" as when it is locked down in mode confidentiality (the verifier: "));
+        for (verdict, lockdown) in [("R1 invalid mem access", Some("confidentiality")), (missing, Some("integrity"))] {
+            let other = said(verdict, lockdown);
+            assert!(
+                other.starts_with(&format!("the kernel's verifier refused the program (the verifier: {verdict}; ")),
+                "{other}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_map_that_is_refused_names_what_is_too_new_in_it() {
+        let said = |name: &str, errno| {
+            let (name, io_error) = (name.to_owned(), io::Error::from_raw_os_error(errno));
+            refused(&MapError::CreateError { name, io_error }.into())
+        };
+        let too_old = "this kernel is too old for BPF arrays that are mapped into memory, which came with Linux 5.5 [";
+        for name in [name::WATCH_BITS, name::STATS, name::PORT_BITS, name::PORT_SLOTS] {
+            let said = said(name, libc::EINVAL);
+            assert!(said.starts_with(too_old) && said.ends_with("Invalid argument (os error 22)]"), "{said}");
+        }
+        assert!(said(name::EVENTS, libc::EINVAL).starts_with("this kernel is too old for the BPF ring buffer, which "));
+        assert!(
+            said(name::WATCH, libc::EINVAL).starts_with("the BPF map WATCH failed: "),
+            "{}",
+            said(name::WATCH, libc::EINVAL)
+        );
     }
 
     #[test]

@@ -31,11 +31,15 @@ use crate::{
         store::Store,
     },
     sources::os_signals::OsSignals,
-    sys::{heap, host, limits},
+    sys::{heap, host, limits, own},
 };
 
 /// How long the log may take for what it has to say of a start that failed.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Said once. What is not to be seen would otherwise be taken for gone, and be started anew.
+const HIDDEN: &str = "/proc hides processes of other users from this one (hidepid), so services of theirs are not found: run \
+                      pcheck as their user, as root, or in the group of its mount option gid=";
 
 /// What pcheck is told on its command line.
 #[derive(Clone, Debug)]
@@ -130,6 +134,9 @@ fn prepare(settings: &Settings, log: &mut Log) -> Result<Prepared, Failed> {
     let entries = rules.entries.len();
     let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
     log.tell(Level::Notice, format!("Start pcheck: {entries} of {path}, tier {tier}").as_bytes());
+    if own::is_kept_from_others() {
+        log.tell(Level::Warning, HIDDEN.as_bytes());
+    }
     for warning in warnings {
         log.tell(Level::Warning, warning.as_bytes());
     }

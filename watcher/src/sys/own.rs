@@ -4,6 +4,8 @@ use std::{fs, io};
 
 use watcher_core::Pid;
 
+use super::proc;
+
 /// Its pid.
 ///
 /// # Panics
@@ -24,4 +26,16 @@ pub fn pid_by_proc() -> io::Result<Option<Pid>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether `/proc` hides processes of other users from this one, as it does when it is mounted with `hidepid`. Process 1 is
+/// always there, and is looked for.
+#[must_use]
+pub fn is_kept_from_others() -> bool {
+    let is_shown = || pid_by_proc().is_ok_and(|shown| shown.is_some());
+    Pid::new(1).is_some_and(|init| match proc::facts(init) {
+        Ok(Some(_)) => false,
+        Ok(None) => is_shown() && proc::exists(init),
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+    })
 }

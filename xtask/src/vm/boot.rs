@@ -62,7 +62,7 @@ fn one(shell: &Shell, guest: &Guest, common: &[u8], place: &Path) -> anyhow::Res
     let (disk, log) = (place.join("image"), place.join("log"));
     let plan: String = guest.tasks.iter().map(line_of_plan).collect();
     let modules = guest.kernel.as_ref().map(|kernel| kernel.modules.as_slice()).unwrap_or_default();
-    let own = image::own(&plan, modules)?;
+    let own = image::own(&plan, modules, guest.host)?;
     fs::write(&disk, [common, &own].concat())?;
     let limit = (START + guest.tasks.iter().map(|task| task.group.limit).sum::<u64>()).to_string();
     match &guest.kernel {

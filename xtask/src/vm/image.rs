@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-use super::cpio::Archive;
+use super::{cpio::Archive, rows::Host};
 use crate::{say, workspace};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -60,10 +60,18 @@ pub(super) fn common(shell: &Shell) -> anyhow::Result<Vec<u8>> {
     Ok(image.finish())
 }
 
-/// What only this guest has: its plan, and its kernel's modules.
-pub(super) fn own(plan: &str, modules: &[PathBuf]) -> anyhow::Result<Vec<u8>> {
+/// Type information of this host's kernel. To whom it is shown as his own learns nothing true of himself; but he does not
+/// come so far as to use it.
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// What only this guest has: its plan, its kernel's modules, and what it is made to believe.
+pub(super) fn own(plan: &str, modules: &[PathBuf], host: Host) -> anyhow::Result<Vec<u8>> {
     let mut image = Archive::default();
     image.file("plan", 0o644, plan.as_bytes());
+    if host == Host::UmlBtf {
+        image.folder("btf");
+        image.file("btf/vmlinux", 0o444, &fs::read(BTF).with_context(|| format!("{BTF} cannot be read"))?);
+    }
     let mut order = String::new();
     for module in modules {
         let name = module.file_name().and_then(|name| name.to_str()).context("modules have names")?;

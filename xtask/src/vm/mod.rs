@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     /// Only these groups of tests, as the table names them
     #[arg(long = "group", value_name = "GROUP")]
     groups: Vec<String>,
+    /// Only these hosts (default: whole, no-btf and uml; with --all, all). What one lacks is shown on 6.1, or on the first kernel
+    #[arg(long = "host", value_name = "HOST")]
+    hosts: Vec<rows::Host>,
 }
 
 /// Runs the task.
@@ -61,7 +64,7 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
     );
     rows::check(&arguments.groups)?;
     let image = image::common(shell)?;
-    let guests = rows::guests(&kernels, arguments.all, &arguments.groups);
+    let guests = rows::guests(&kernels, arguments.all, &arguments.groups, &arguments.hosts);
     let outcomes = boot::all(&guests, &image)?.concat();
     table::print(&outcomes, &absent)
 }

@@ -3,7 +3,7 @@
 use super::kernels::Kernel;
 
 /// A machine that a kernel finds, or lacks something of what we use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Host {
     /// As distributions ship it.
     Whole,
@@ -11,43 +11,81 @@ pub(super) enum Host {
     NoBtf,
     /// No tracefs: raw tracepoints do not need it.
     NoTracefs,
-    /// Memory of the kernel is for nobody's eyes.
-    LockedDown,
+    /// Memory of the kernel is for nobody's eyes: locked down in mode confidentiality.
+    Lockdown,
+    /// Locked down in mode integrity: nobody may change the kernel, and we do not want to.
+    Integrity,
+    /// Ordinary users may call `bpf()`: they can make maps, but load no program of ours.
+    BpfForAll,
     /// The kernel as a process: it has `bpf()` and maps, and nothing to attach to.
-    UserMode,
+    Uml,
+    /// The same with type information: a kernel that has `bpf()`, but refuses our programs.
+    UmlBtf,
 }
 
+/// Groups that show what a host lacks, and that it makes no difference on the tier that is left.
+const OF_THE_LADDER: [&str; 4] = ["doctor", "passed-over", "privileges", "restarts"];
+
 impl Host {
+    const POOR: [Self; 5] = [Self::NoBtf, Self::NoTracefs, Self::Lockdown, Self::Integrity, Self::BpfForAll];
+
     pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::Whole | Self::UserMode => "",
+            Self::Whole | Self::Uml => "",
             Self::NoBtf => "no BTF",
             Self::NoTracefs => "no tracefs",
-            Self::LockedDown => "lockdown",
+            Self::Lockdown => "lockdown",
+            Self::Integrity => "integrity",
+            Self::BpfForAll => "bpf for all",
+            Self::UmlBtf => "BTF",
         }
     }
 
     /// Words for the kernel.
     pub(super) const fn options(self) -> &'static str {
         match self {
-            Self::Whole | Self::UserMode => "",
+            Self::Whole | Self::Uml | Self::UmlBtf => "",
             Self::NoBtf => "initcall_blacklist=btf_vmlinux_init",
             Self::NoTracefs => "initcall_blacklist=tracer_init_tracefs",
-            Self::LockedDown => "lockdown=confidentiality",
+            Self::Lockdown => "lockdown=confidentiality",
+            Self::Integrity => "lockdown=integrity",
+            Self::BpfForAll => "sysctl.kernel.unprivileged_bpf_disabled=0",
         }
     }
 
     /// Why the tier `ebpf` must be refused: part of the sentence that says so.
     pub(super) const fn refusal(self) -> Option<&'static str> {
         match self {
-            Self::Whole | Self::NoTracefs => None,
-            Self::NoBtf | Self::UserMode => Some("the kernel offers no type information"),
-            Self::LockedDown => Some("the kernel is locked down in mode confidentiality"),
+            Self::Whole | Self::NoTracefs | Self::Integrity | Self::BpfForAll => None,
+            Self::NoBtf | Self::Uml => Some("the kernel offers no type information"),
+            Self::Lockdown => Some("the kernel is locked down in mode confidentiality"),
+            Self::UmlBtf => Some("this kernel is too old for BPF programs on raw tracepoints"),
         }
     }
 
     const fn has_ebpf(self) -> bool {
         self.refusal().is_none()
+    }
+
+    /// The tiers that work there: one by one, and as a list.
+    const fn tiers(self) -> (&'static [&'static str], &'static str) {
+        match self {
+            Self::Whole | Self::NoTracefs | Self::Integrity | Self::BpfForAll => {
+                (&["ebpf", "pidfd", "connector", "poll"], "ebpf,pidfd,connector,poll")
+            }
+            Self::NoBtf | Self::Lockdown => (&["pidfd", "connector", "poll"], "pidfd,connector,poll"),
+            Self::Uml | Self::UmlBtf => (&["pidfd", "poll"], "pidfd,poll"),
+        }
+    }
+
+    /// Whether a group can tell something there that it does not tell elsewhere.
+    fn is_for(self, group: &Group) -> bool {
+        match self {
+            Self::BpfForAll | Self::UmlBtf => OF_THE_LADDER.contains(&group.name),
+            // Neither of what loses something.
+            Self::Uml => group.name != "loss",
+            Self::Whole | Self::NoBtf | Self::NoTracefs | Self::Lockdown | Self::Integrity => true,
+        }
     }
 }
 
@@ -81,6 +119,8 @@ enum Needs {
     Ebpf,
     /// Told once for each tier.
     ATier,
+    /// It goes from tier to tier.
+    AllTiers,
 }
 
 const fn group(name: &'static str, program: Program, filter: &'static str, needs: Needs) -> Group {
@@ -96,7 +136,7 @@ impl Group {
 }
 
 /// What no guest has, and why: kernel, group, tier, reason.
-pub(super) const IMPOSSIBLE: [(&str, &str, &str, &str); 4] = [
+pub(super) const IMPOSSIBLE: [(&str, &str, &str, &str); 6] = [
     (
         "all",
         "servers",
@@ -104,11 +144,18 @@ pub(super) const IMPOSSIBLE: [(&str, &str, &str, &str); 4] = [
         "nginx, httpd, Tomcat, postfix and openssl are not in the image; they run on this host's kernel",
     ),
     ("without ebpf", "kernel", "ebpf", "refused there, as it should be: see their rows of the group doctor"),
+    (
+        "RHEL 8, < 5.10",
+        "all",
+        "ebpf",
+        "such kernels cannot be had; the group passed-over shows a launcher that refuses as Linux 5.4 does",
+    ),
     ("linux.uml", "all", "connector", "Debian builds user-mode-linux without CONFIG_PROC_EVENTS"),
+    ("linux.uml", "loss", "-", "there is neither a ring nor a connector that could overflow"),
     ("all", "watch", "ebpf", "of its stories, those of thousands of processes take an emulated machine too long"),
 ];
 
-const GROUPS: [Group; 21] = [
+const GROUPS: [Group; 24] = [
     group("doctor", Program::Doctor, "", Needs::Nothing),
     // It takes the CPUs from everybody else.
     Group { skip: &["none_is_missed_of_many"], ..group("exit", Program::Kernel, "exit::", Needs::Ebpf) },
@@ -119,6 +166,9 @@ const GROUPS: [Group; 21] = [
     group("floods", Program::Kernel, "floods::", Needs::Ebpf),
     group("ports", Program::Kernel, "ports::", Needs::Ebpf),
     group("sockets", Program::Kernel, "sockets::", Needs::Ebpf),
+    group("passed-over", Program::EndToEnd, "pcheck::passed_over::", Needs::AllTiers),
+    group("privileges", Program::EndToEnd, "pcheck::privileges::", Needs::ATier),
+    group("ladder", Program::EndToEnd, "ladder::", Needs::AllTiers),
     group("restarts", Program::EndToEnd, "pcheck::restarts::", Needs::ATier),
     group("gives-up", Program::EndToEnd, "pcheck::gives_up::", Needs::ATier),
     group("scripts", Program::EndToEnd, "pcheck::scripts::", Needs::ATier),
@@ -131,7 +181,7 @@ const GROUPS: [Group; 21] = [
         skip: &["ten_thousand_on_one", "thousands_of_pids"],
         ..group("watch", Program::EndToEnd, "watch::", Needs::Ebpf)
     },
-    group("loss", Program::EndToEnd, "loss::", Needs::Ebpf),
+    group("loss", Program::EndToEnd, "loss::", Needs::AllTiers),
     group("explained", Program::EndToEnd, "blame::", Needs::Ebpf),
     group("hostile", Program::EndToEnd, "hostile::", Needs::Ebpf),
 ];
@@ -179,14 +229,14 @@ impl Guest {
 }
 
 /// All guests for these kernels. What a host may lack is shown on one of them.
-pub(super) fn guests(kernels: &[Kernel], all: bool, only: &[String]) -> Vec<Guest> {
+pub(super) fn guests(kernels: &[Kernel], all: bool, only: &[String], hosts: &[Host]) -> Vec<Guest> {
     let on = |kernel: Option<&Kernel>, host| Guest { kernel: kernel.cloned(), host, tasks: tasks(host, all, only) };
     let mut guests: Vec<_> = kernels.iter().map(|kernel| on(Some(kernel), Host::Whole)).collect();
-    let poor: &[Host] = if all { &[Host::NoBtf, Host::NoTracefs, Host::LockedDown] } else { &[Host::NoBtf] };
+    let poor: &[Host] = if all || !hosts.is_empty() { &Host::POOR } else { &[Host::NoBtf] };
     let one = kernels.iter().find(|kernel| kernel.series == "6.1").or_else(|| kernels.first());
     guests.extend(poor.iter().filter_map(|host| Some(on(Some(one?), *host))));
-    guests.push(on(None, Host::UserMode));
-    guests.retain(|guest| !guest.tasks.is_empty());
+    guests.extend([Host::Uml, Host::UmlBtf].map(|host| on(None, host)));
+    guests.retain(|guest| !guest.tasks.is_empty() && (hosts.is_empty() || hosts.contains(&guest.host)));
     guests
 }
 
@@ -194,17 +244,14 @@ fn tasks(host: Host, all: bool, only: &[String]) -> Vec<Task> {
     let is_wanted = |group: &Group| {
         if only.is_empty() { all || SHORT.contains(&group.name) } else { only.iter().any(|name| name == group.name) }
     };
-    let tiers: &[&str] = match host {
-        Host::Whole | Host::NoTracefs => &["ebpf", "pidfd", "connector", "poll"],
-        Host::NoBtf | Host::LockedDown => &["pidfd", "connector", "poll"],
-        Host::UserMode => &["pidfd", "poll"],
-    };
+    let (each, all_tiers) = host.tiers();
     let mut tasks = Vec::new();
-    for group in GROUPS.into_iter().filter(is_wanted) {
+    for group in GROUPS.into_iter().filter(|group| is_wanted(group) && host.is_for(group)) {
         match group.needs {
             Needs::Nothing => tasks.push(Task { group, tier: None }),
             Needs::Ebpf => tasks.extend(host.has_ebpf().then_some(Task { group, tier: Some("ebpf") })),
-            Needs::ATier => tasks.extend(tiers.iter().map(|tier| Task { group, tier: Some(tier) })),
+            Needs::ATier => tasks.extend(each.iter().map(|tier| Task { group, tier: Some(tier) })),
+            Needs::AllTiers => tasks.push(Task { group, tier: Some(all_tiers) }),
         }
     }
     tasks

@@ -8,7 +8,9 @@ use crate::say;
 /// Prints a row for each kernel, group and tier, what was said before each failure, and the sums. Fails when something did.
 pub(super) fn print(outcomes: &[Outcome], absent: &[(String, String)]) -> anyhow::Result<()> {
     let row = |kernel: &str, group: &str, tier: &str, result: &str| {
-        say(&format!("{kernel:<16} {group:<10} {tier:<10} {result}"));
+        // A group that goes from tier to tier names them all.
+        let tier = if tier.contains(',') { "all" } else { tier };
+        say(&format!("{kernel:<16} {group:<11} {tier:<10} {result}"));
     };
     for Outcome { guest, group, tier, result, tail } in outcomes.iter().filter(|outcome| outcome.result.is_err()) {
         let reason = result.as_ref().err().map(String::as_str).unwrap_or_default();
