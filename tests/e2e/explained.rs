@@ -64,7 +64,7 @@ fn without_its_record_a_process_whose_leader_had_ended_is_told_of_by_its_pidfd()
         victim.expect("follower");
         victim.go();
         // The ring is never read: as if its record had been lost.
-        let readable = tokio::time::timeout(wait::DEADLINE, watch.readable()).await.expect("its pidfd tells");
+        let readable = tokio::time::timeout(*wait::DEADLINE, watch.readable()).await.expect("its pidfd tells");
         watch.drain(readable, &mut events);
         assert_eq!(watch.take_trouble(), None);
         drop(ring);

@@ -58,7 +58,7 @@ fn a_flood_of_answers_is_no_loss_and_the_death_after_it_is_told() {
         forger.expect("asked");
         victim.kill();
         while events.is_empty() {
-            let readable = tokio::time::timeout(wait::DEADLINE, watch.readable()).await.expect("it is told");
+            let readable = tokio::time::timeout(*wait::DEADLINE, watch.readable()).await.expect("it is told");
             watch.drain(readable, &mut events);
         }
         let killed = |ending: &Ending| matches!(ending, Ending::Killed { .. });
@@ -110,6 +110,6 @@ fn a_refusal_to_tell_of_starts_counts_for_a_while_only() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _context = runtime.enter();
     let expects = |until| Watch::new(Means::Pidfd { starts: OnDemand::Refused { until } }).expect(b"awaited");
-    assert!(!expects(Instant::now() + wait::DEADLINE * 10));
+    assert!(!expects(Instant::now() + *wait::DEADLINE * 10));
     assert!(expects(Instant::now()));
 }

@@ -31,7 +31,7 @@ fn the_process_connector_tells_of_starts_exactly_while_they_are_expected() {
             assert!(Command::new("true").status().unwrap().success(), "not waited for");
             let mut child = Command::new(&program).arg("600").spawn().unwrap();
             let told = loop {
-                let readable = tokio::time::timeout(wait::DEADLINE, watch.readable()).await.expect("it is told");
+                let readable = tokio::time::timeout(*wait::DEADLINE, watch.readable()).await.expect("it is told");
                 let mut events = Vec::new();
                 watch.drain(readable, &mut events);
                 if !events.is_empty() {

@@ -61,20 +61,22 @@ impl Counted {
         })
     }
 
-    /// How often the program on changes of state could not run because it ran already: an interrupt had come.
-    pub fn missed(&self) -> u64 {
+    /// How often the program on changes of state could not run because it ran already: an interrupt had come. Before Linux
+    /// 5.12 that is not counted.
+    pub fn missed(&self) -> Option<u64> {
         self.said("recursion_misses:")
     }
 
     /// Nanoseconds that it took, and how often it ran, while the kernel kept such statistics.
     pub fn spent(&self) -> (u64, u64) {
-        (self.said("run_time_ns:"), self.said("run_cnt:"))
+        let said = |what| self.said(what).expect("Linux 5.1");
+        (said("run_time_ns:"), said("run_cnt:"))
     }
 
-    fn said(&self, what: &str) -> u64 {
+    fn said(&self, what: &str) -> Option<u64> {
         let is_ours = |info: &String| value(info, "prog_id:") == Some(self.program.into());
         let mut infos = infos(self.pid).into_iter().filter(is_ours);
-        infos.find_map(|info| value(&info, what)).expect("Linux 5.12")
+        infos.find_map(|info| value(&info, what))
     }
 }
 

@@ -266,7 +266,7 @@ impl Service {
 
     /// Waits for its end: the signal that killed it.
     pub fn end(&self) -> Option<i32> {
-        self.ended.recv_timeout(crate::wait::DEADLINE).expect("it ends").signal()
+        self.ended.recv_timeout(*crate::wait::DEADLINE).expect("it ends").signal()
     }
 }
 

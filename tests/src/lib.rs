@@ -19,6 +19,12 @@ pub mod tamper;
 pub mod victim;
 pub mod wait;
 
+/// Whether this is a guest of `cargo xtask vm`: emulated, each instruction takes ten times as long, and on a busy machine
+/// still longer. Its init says so.
+pub fn is_emulated() -> bool {
+    std::env::var_os("WATCHER_TEST_EMULATED").is_some_and(|value| value == "1")
+}
+
 /// Whether there is time: stories that could go on for long do so when the environment variable `WATCHER_LONG_TESTS` is 1.
 pub fn is_long() -> bool {
     std::env::var_os("WATCHER_LONG_TESTS").is_some_and(|value| value == "1")

@@ -144,7 +144,7 @@ impl Pcheck {
     }
 
     fn next_line(&mut self) -> Option<String> {
-        match self.lines.recv_timeout(DEADLINE) {
+        match self.lines.recv_timeout(*DEADLINE) {
             Ok((at, line)) => {
                 self.last = at;
                 let head = format!("pcheck[{}]: ", self.child.id());

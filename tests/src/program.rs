@@ -107,7 +107,7 @@ impl Watchdog {
         let began = proc::facts(pid).ok().flatten().map(|facts| facts.proc);
         let (call_off, called_off) = mpsc::channel();
         thread::spawn(move || {
-            if called_off.recv_timeout(DEADLINE) == Err(RecvTimeoutError::Timeout) {
+            if called_off.recv_timeout(*DEADLINE) == Err(RecvTimeoutError::Timeout) {
                 // It may have ended by itself, unreaped.
                 let _ = match pidfd {
                     Ok(pidfd) => pidfd::send(&pidfd, libc::SIGKILL as u8),

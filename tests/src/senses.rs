@@ -1,5 +1,7 @@
 //! The kernel programs as an engine has them, with no other tier to go over to.
 
+use std::time::Duration;
+
 use watcher::{
     engine::{Pace, Senses},
     executor::{means::Means, watch::Watch},
@@ -7,10 +9,10 @@ use watcher::{
     sources::ring::RingSource,
 };
 
-use crate::wait::DEADLINE;
-
 /// Nothing is looked at within a test unless events ask for it.
-pub const NEVER: Pace = Pace { looks: DEADLINE, sweeps: DEADLINE };
+pub const NEVER: Pace = Pace { looks: HOUR, sweeps: HOUR };
+
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Made inside a runtime.
 pub fn senses(handles: Handles) -> Senses {

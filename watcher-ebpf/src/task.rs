@@ -45,7 +45,7 @@ impl Task {
     #[inline(always)]
     pub fn start_ns(&self) -> Option<u64> {
         let start: u64 = read(self.0, config!(task_start_boottime))?;
-        Some(start.wrapping_add_signed(config!(boottime_offset_ns)))
+        Some(start.wrapping_add_signed(config!(start_offset_ns)))
     }
 
     #[inline(always)]

@@ -98,5 +98,5 @@ fn compare(scene: &mut Scene, counted: &Counted) -> (Option<PortCounts>, PortCou
     });
     let counts = counted.port(key);
     signal(scene.service.pid, libc::SIGCONT);
-    (counts, found, counted.missed())
+    (counts, found, counted.missed().unwrap_or_default())
 }

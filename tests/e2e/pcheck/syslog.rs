@@ -32,7 +32,7 @@ struct Syslog(UnixDatagram);
 impl Syslog {
     fn of(host: &Host) -> Self {
         let socket = UnixDatagram::bind(host.path("log")).unwrap();
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket.set_read_timeout(Some(*DEADLINE)).unwrap();
         Self(socket)
     }
 

@@ -13,7 +13,7 @@ struct Manager(UnixDatagram);
 impl Manager {
     fn at(path: impl AsRef<Path>) -> Self {
         let socket = UnixDatagram::bind(path).unwrap();
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket.set_read_timeout(Some(*DEADLINE)).unwrap();
         Self(socket)
     }
 

@@ -56,14 +56,14 @@ impl Kept {
         let leash = keeper.stdin.take();
         let words = lines(keeper.stdout.take().unwrap());
         let log = lines(keeper.stderr.take().unwrap());
-        let _pid = words.recv_timeout(DEADLINE).unwrap();
+        let _pid = words.recv_timeout(*DEADLINE).unwrap();
         Self { keeper, leash, words, log, seen: Vec::new(), pfile, run_dir }
     }
 
     /// The next message that contains this.
     pub(super) fn expect(&mut self, wanted: &str) -> String {
         loop {
-            let Ok(line) = self.log.recv_timeout(DEADLINE) else { panic!("no {wanted:?} after:\n{}", self.told()) };
+            let Ok(line) = self.log.recv_timeout(*DEADLINE) else { panic!("no {wanted:?} after:\n{}", self.told()) };
             let (_, message) = line.split_once("]: ").unwrap_or(("", &line));
             self.seen.push(message.to_owned());
             if message.contains(wanted) {
@@ -99,7 +99,7 @@ impl Kept {
 
     /// Its exit code.
     pub(super) fn code(&mut self) -> i32 {
-        let word = self.words.recv_timeout(DEADLINE).unwrap();
+        let word = self.words.recv_timeout(*DEADLINE).unwrap();
         word.strip_prefix("ended ").and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("{word}"))
     }
 

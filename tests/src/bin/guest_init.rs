@@ -111,7 +111,7 @@ fn run(tier: &str, limit: Duration, words: Vec<&str>) -> String {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).current_dir("/t").env_clear();
     command.envs([("PATH", "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root"), ("LANG", "C")]);
-    command.env("RUST_BACKTRACE", "0").env("SHELL", "/bin/sh");
+    command.env("RUST_BACKTRACE", "0").env("SHELL", "/bin/sh").env("WATCHER_TEST_EMULATED", "1");
     if tier != "-" {
         command.env("WATCHER_TEST_TIERS", tier);
     }

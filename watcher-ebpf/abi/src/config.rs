@@ -80,8 +80,8 @@ pub struct Config {
     pub reserved: u32,
     /// What the daemon's time namespace adds to `CLOCK_MONOTONIC`.
     pub monotonic_offset_ns: i64,
-    /// What the daemon's time namespace adds to `CLOCK_BOOTTIME`, and so to the start times that it sees.
-    pub boottime_offset_ns: i64,
+    /// What the daemon's time namespace adds to the start times that it sees.
+    pub start_offset_ns: i64,
 }
 
 impl Config {
@@ -122,7 +122,7 @@ impl Config {
         proto_sysctl_mem: 0,
         reserved: 0,
         monotonic_offset_ns: 0,
-        boottime_offset_ns: 0,
+        start_offset_ns: 0,
     };
 }
 

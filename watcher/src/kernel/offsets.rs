@@ -55,7 +55,7 @@ pub(super) fn read(bytes: &[u8], pid_ns_inum: Option<u32>, clocks: TimeOffsets) 
         upid_ns: btf.offset_of("upid", "ns")?,
         pid_ns_inum_offset: btf.offset_of("pid_namespace", "ns.inum")?,
         monotonic_offset_ns: clocks.monotonic_ns,
-        boottime_offset_ns: clocks.boottime_ns,
+        start_offset_ns: clocks.start_ns,
         ..Config::UNKNOWN
     };
     let explanations = read_for_explaining(&btf, &mut config).err().map(|error| Refusal::from(error).to_string());

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use watcher_abi::{ExitRecord, NS_PER_TICK, origin};
-use watcher_core::{Ending, StartTicks};
+use watcher_core::{Ending, Pid, StartTicks};
 
 use super::{Interest, Record, Refusal, Ring};
 use crate::sys::{child::WaitingChild, own, proc, readable};
@@ -15,8 +15,11 @@ use crate::sys::{child::WaitingChild, own, proc, readable};
 /// Exit code of the child: one that nothing else would give by chance.
 const CODE: u8 = 87;
 
-/// How long a report may take; it takes microseconds on a healthy host.
+/// How long a report may take once the child is dead; it takes microseconds on a healthy host.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// So many times as long the child has for dying: a host may have other things to do for some seconds.
+const PATIENCE: usize = 12;
 
 /// One child exits: is that told?
 pub(super) fn run(ring: &mut Ring, interest: &mut Interest) -> Result<(), Refusal> {
@@ -48,13 +51,13 @@ fn death(
     let facts = proc::facts(child.pid()).map_err(Refusal::Proc)?.ok_or_else(|| failed("its child is not in /proc"))?;
     interest.watch(facts.proc, 0)?;
     end(&child).map_err(Refusal::SelfTestChild)?;
-    let record = await_record(ring);
+    let record = await_record(ring, child.pid());
     interest.unwatch(facts.proc);
     let record = record.ok_or_else(|| failed("the death of a watched child was not reported"))?;
     Ok((record, facts))
 }
 
-fn await_record(ring: &mut Ring) -> Option<ExitRecord> {
+fn await_record(ring: &mut Ring, child: Pid) -> Option<ExitRecord> {
     // Nobody is expected to start anything yet, and no port is watched: every record is of a death.
     let take = |ring: &mut Ring| match ring.take() {
         Some(Record::Exit(record)) => Some(record),
@@ -63,8 +66,15 @@ fn await_record(ring: &mut Ring) -> Option<ExitRecord> {
     if let Some(record) = take(ring) {
         return Some(record);
     }
-    let _awaited = readable::wait(&*ring, LIMIT);
-    take(ring)
+    for _ in 0..PATIENCE {
+        let is_dead = proc::facts(child).ok()?.is_none_or(|facts| facts.leader_zombie);
+        let _awaited = readable::wait(&*ring, LIMIT);
+        let record = take(ring);
+        if record.is_some() || is_dead {
+            return record;
+        }
+    }
+    None
 }
 
 fn compare(record: &ExitRecord, facts: &proc::Facts) -> Result<(), Refusal> {

@@ -3,15 +3,23 @@
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use watcher_core::{Mono, Span, Wall};
 
+use super::host::TimeOffsets;
+
 /// Now, on the monotonic clock: the only clock that decides anything.
 #[must_use]
 pub fn now() -> Mono {
     Mono(nanoseconds(clock_gettime(ClockId::Monotonic)))
 }
 
-/// Time since boot, suspends included: the clock of process start times.
+/// Time since boot, suspends included, as `/proc` counts it: the clock of process start times.
 #[must_use]
 pub fn since_boot() -> Span {
+    let TimeOffsets { boottime_ns, start_ns, .. } = TimeOffsets::own();
+    Span(boottime().0.saturating_add_signed(start_ns.saturating_sub(boottime_ns)))
+}
+
+/// `CLOCK_BOOTTIME`, as the time namespace of this process has it.
+pub(super) fn boottime() -> Span {
     Span(nanoseconds(clock_gettime(ClockId::Boottime)))
 }
 

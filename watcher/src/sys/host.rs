@@ -1,6 +1,10 @@
 //! Facts about the host and about what this process may do on it.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, sync::OnceLock, thread};
+
+use watcher_abi::NS_PER_TICK;
+
+use super::{clock, proc};
 
 /// Inode of the initial pid namespace, fixed in the kernel (`PROC_PID_INIT_INO`).
 /// <https://github.com/torvalds/linux/blob/v6.12/include/linux/proc_ns.h#L46>
@@ -70,13 +74,21 @@ pub struct TimeOffsets {
     pub monotonic_ns: i64,
     /// To `CLOCK_BOOTTIME`.
     pub boottime_ns: i64,
+    /// To start times in `/proc`: the same, or nothing before Linux 5.11.
+    pub start_ns: i64,
 }
 
 impl TimeOffsets {
     /// Those of this process. Kernels without time namespaces (before Linux 5.6) add nothing.
     #[must_use]
     pub fn own() -> Self {
-        fs::read_to_string("/proc/self/timens_offsets").map_or_else(|_none| Self::default(), |text| Self::parse(&text))
+        static OWN: OnceLock<TimeOffsets> = OnceLock::new();
+        *OWN.get_or_init(|| {
+            let text = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+            let offsets = Self::parse(&text);
+            let follow = offsets.boottime_ns == 0 || start_times_follow(offsets.boottime_ns).unwrap_or(true);
+            Self { start_ns: if follow { offsets.boottime_ns } else { 0 }, ..offsets }
+        })
     }
 
     fn parse(text: &str) -> Self {
@@ -86,8 +98,20 @@ impl TimeOffsets {
             let (seconds, nanoseconds) = (words.next().unwrap_or(0), words.next().unwrap_or(0));
             seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
         };
-        Self { monotonic_ns: of("monotonic"), boottime_ns: of("boottime") }
+        let boottime_ns = of("boottime");
+        Self { monotonic_ns: of("monotonic"), boottime_ns, start_ns: boottime_ns }
     }
+}
+
+/// Whether start times in `/proc` are those of this time namespace: a thread that starts now shows it, versions prove nothing.
+fn start_times_follow(boottime_ns: i64) -> Option<bool> {
+    let start = thread::Builder::new().name("start".to_owned()).spawn(proc::start_of_this_thread).ok()?.join().ok()?;
+    Some(is_nearer(start.ok()?.0.saturating_mul(NS_PER_TICK), clock::boottime().0, boottime_ns))
+}
+
+/// Whether the start of who has just begun is nearer to now than to now without the offset.
+fn is_nearer(start_ns: u64, now_ns: u64, offset_ns: i64) -> bool {
+    start_ns.abs_diff(now_ns) <= start_ns.abs_diff(now_ns.saturating_add_signed(offset_ns.saturating_neg()))
 }
 
 /// Kernel lockdown mode, where the kernel has one and shows it.
@@ -125,7 +149,18 @@ mod tests {
     #[test]
     fn offsets_of_a_time_namespace_are_read() {
         let offsets = TimeOffsets::parse("monotonic           0         0\nboottime        -7200         500\n");
-        assert_eq!(offsets, TimeOffsets { monotonic_ns: 0, boottime_ns: -7_199_999_999_500 });
+        let boottime_ns = -7_199_999_999_500;
+        assert_eq!(offsets, TimeOffsets { monotonic_ns: 0, boottime_ns, start_ns: boottime_ns });
         assert_eq!(TimeOffsets::parse(""), TimeOffsets::default());
+    }
+
+    #[test]
+    fn start_times_that_do_not_follow_are_found_out() {
+        const HOUR: u64 = 3_600_000_000_000;
+        for offset in [HOUR as i64, -(HOUR as i64)] {
+            let now = (2 * HOUR).saturating_add_signed(offset);
+            assert!(is_nearer(now - 12_000_000, now, offset), "{offset}");
+            assert!(!is_nearer(2 * HOUR - 12_000_000, now, offset), "{offset}");
+        }
     }
 }

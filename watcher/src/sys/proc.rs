@@ -57,6 +57,15 @@ pub fn facts(pid: Pid) -> io::Result<Option<Facts>> {
     }))
 }
 
+/// When this thread began.
+///
+/// # Errors
+/// When `/proc` cannot be read or understood.
+pub(super) fn start_of_this_thread() -> io::Result<StartTicks> {
+    let stat = Stat::from_read(fs::File::open("/proc/thread-self/stat")?).map_err(io::Error::other)?;
+    Ok(StartTicks(stat.starttime))
+}
+
 /// The children of a process, the oldest first, but for those that threads of it have made. None where they cannot be read:
 /// the kernel may lack `CONFIG_PROC_CHILDREN`.
 #[must_use]

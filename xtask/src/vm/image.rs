@@ -1,7 +1,7 @@
-//! What is in every guest: our programs and tests, statically linked, and a few programs of this host.
+//! What is in every guest: our programs and tests, and a few programs of this host.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -16,11 +16,13 @@ use crate::{say, workspace};
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Programs that the stories call by name and that have to be the real ones; busybox has the others.
-const OF_THIS_HOST: [(&str, &str); 10] = [
+const OF_THIS_HOST: [(&str, &str); 11] = [
     ("/usr/bin/dash", "sh"),
     ("/usr/bin/bash", "bash"),
     ("/usr/bin/cat", "cat"),
     ("/usr/bin/cp", "cp"),
+    // That of busybox stops at the first zero.
+    ("/usr/bin/sed", "sed"),
     ("/usr/bin/sleep", "sleep"),
     ("/usr/bin/mount", "mount"),
     ("/usr/bin/umount", "umount"),
@@ -31,10 +33,22 @@ const OF_THIS_HOST: [(&str, &str); 10] = [
 
 const BUSYBOX: &str = "/usr/bin/busybox";
 
-/// Builds what is tested, for guests: the file system, apart from what differs from guest to guest.
-pub(super) fn common(shell: &Shell) -> anyhow::Result<Vec<u8>> {
-    say("building watcher, victims and tests, statically linked");
-    let programs = build(shell)?;
+/// How what is tested is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Build {
+    /// As it is for this host, where tests that were run here have built it already.
+    Usual,
+    /// A build of its own, that is some times faster in a guest.
+    ForGuests,
+}
+
+/// Builds what is tested: the file system, apart from what differs from guest to guest.
+pub(super) fn common(shell: &Shell, how: Build) -> anyhow::Result<Vec<u8>> {
+    say("building watcher, victims and tests");
+    let programs = match how {
+        Build::Usual => usual(shell)?,
+        Build::ForGuests => for_guests(shell)?,
+    };
     let mut image = Archive::default();
     let folders = "dev etc modules proc root run sys tmp t t/deps usr usr/bin usr/sbin usr/lib usr/lib64 var var/tmp";
     folders.split(' ').for_each(|folder| image.folder(folder));
@@ -46,7 +60,7 @@ pub(super) fn common(shell: &Shell) -> anyhow::Result<Vec<u8>> {
     image.file("etc/hosts", 0o644, b"127.0.0.1 localhost\n::1 localhost\n");
     image.file("etc/nsswitch.conf", 0o644, b"passwd: files\ngroup: files\nhosts: files\n");
     let mut init = false;
-    for Built { name, path, is_test } in programs.iter().filter(|program| !program.name.starts_with("bench_")) {
+    for Built { name, path, is_test } in &programs {
         let place = match name.as_str() {
             "guest_init" => "init".to_owned(),
             _ if *is_test => format!("t/deps/{name}"),
@@ -56,7 +70,12 @@ pub(super) fn common(shell: &Shell) -> anyhow::Result<Vec<u8>> {
         image.copy(&place, path)?;
     }
     ensure!(init, "cargo did not build the guests' init");
-    add_programs(shell, &mut image)?;
+    let mut libraries = Libraries::default();
+    if how == Build::Usual {
+        programs.iter().try_for_each(|program| libraries.of(shell, &program.path))?;
+    }
+    add_programs(shell, &mut image, &mut libraries)?;
+    libraries.add_to(&mut image)?;
     Ok(image.finish())
 }
 
@@ -89,26 +108,47 @@ struct Built {
     is_test: bool,
 }
 
-fn build(shell: &Shell) -> anyhow::Result<Vec<Built>> {
+/// What the tests on this host's kernel are built by, so that nothing is built twice. Without what only debuggers read.
+fn usual(shell: &Shell) -> anyhow::Result<Vec<Built>> {
+    let common = ["--locked", "--message-format", "json-render-diagnostics", "--package", "watcher-tests"];
+    let product = cmd!(shell, "cargo build --quiet {common...} --package watcher --bins");
+    let tests = cmd!(shell, "cargo test --quiet --no-run {common...}");
+    let folder = workspace::target()?.join("vm/stripped");
+    shell.create_dir(&folder)?;
+    let mut programs = built([product, tests])?;
+    for Built { name, path, is_test: _ } in &mut programs {
+        let stripped = folder.join(&*name);
+        cmd!(shell, "strip -o {stripped} {path}").quiet().run()?;
+        *path = stripped;
+    }
+    Ok(programs)
+}
+
+fn for_guests(shell: &Shell) -> anyhow::Result<Vec<Built>> {
     let folder = workspace::target()?.join("vm/build");
     // What is for the target comes under a folder of its own, so these are not for build scripts and macros.
     let _flags = shell.push_env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static");
     // Small for the guests' memory. A little optimised: emulated, every instruction costs ten times as much.
     let _small = [("DEBUG", "0"), ("OPT_LEVEL", "1"), ("STRIP", "symbols")]
         .map(|(what, value)| shell.push_env(format!("CARGO_PROFILE_DEV_{what}"), value));
-    let _patient = shell.push_env("WATCHER_TEST_FOR_GUESTS", "1");
     let common = ["--locked", "--target", TARGET, "--message-format", "json-render-diagnostics"];
     let product = cmd!(shell, "cargo build --quiet {common...} --target-dir {folder} --package watcher --bin watcher");
     let tests = cmd!(
         shell,
         "cargo test --quiet --no-run {common...} --target-dir {folder} --package watcher-tests --test kernel --test e2e"
     );
-    let mut built = Vec::new();
-    for command in [product, tests] {
+    built([product, tests])
+}
+
+/// What these commands have built. Benches are of no use to guests.
+fn built(commands: [xshell::Cmd<'_>; 2]) -> anyhow::Result<Vec<Built>> {
+    let mut built = BTreeMap::new();
+    for command in commands {
         let told = command.quiet().read()?;
-        built.extend(told.lines().filter_map(executable));
+        let programs = told.lines().filter_map(executable).filter(|program| !program.name.starts_with("bench_"));
+        built.extend(programs.map(|program| (program.name.clone(), program)));
     }
-    Ok(built)
+    Ok(built.into_values().collect())
 }
 
 fn executable(line: &str) -> Option<Built> {
@@ -121,21 +161,10 @@ fn executable(line: &str) -> Option<Built> {
     })
 }
 
-fn add_programs(shell: &Shell, image: &mut Archive) -> anyhow::Result<()> {
-    let mut libraries = BTreeSet::new();
+fn add_programs(shell: &Shell, image: &mut Archive, libraries: &mut Libraries) -> anyhow::Result<()> {
     for (from, name) in OF_THIS_HOST {
         image.copy(&format!("usr/bin/{name}"), Path::new(from)).with_context(|| format!("{from} cannot be read"))?;
-        let needed = cmd!(shell, "ldd {from}").quiet().read()?;
-        libraries.extend(needed.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from));
-    }
-    for library in libraries {
-        let folder = library.parent().context("libraries lie in folders")?;
-        let folder = fs::canonicalize(folder)?;
-        for above in folder.ancestors().collect::<Vec<_>>().into_iter().rev().skip(1) {
-            image.folder(&below_root(above)?);
-        }
-        let name = library.file_name().context("libraries have names")?;
-        image.copy(&below_root(&folder.join(name))?, &library)?;
+        libraries.of(shell, Path::new(from))?;
     }
     image.copy("usr/bin/busybox", Path::new(BUSYBOX)).with_context(|| format!("{BUSYBOX} cannot be read"))?;
     let applets = cmd!(shell, "{BUSYBOX} --list").quiet().read()?;
@@ -144,6 +173,31 @@ fn add_programs(shell: &Shell, image: &mut Archive) -> anyhow::Result<()> {
         image.link(&format!("usr/bin/{applet}"), "busybox");
     }
     Ok(())
+}
+
+/// Shared libraries that programs of a guest need.
+#[derive(Debug, Default)]
+struct Libraries(BTreeSet<PathBuf>);
+
+impl Libraries {
+    fn of(&mut self, shell: &Shell, program: &Path) -> anyhow::Result<()> {
+        let needed = cmd!(shell, "ldd {program}").quiet().read()?;
+        self.0.extend(needed.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from));
+        Ok(())
+    }
+
+    fn add_to(self, image: &mut Archive) -> anyhow::Result<()> {
+        for library in self.0 {
+            let folder = library.parent().context("libraries lie in folders")?;
+            let folder = fs::canonicalize(folder)?;
+            for above in folder.ancestors().collect::<Vec<_>>().into_iter().rev().skip(1) {
+                image.folder(&below_root(above)?);
+            }
+            let name = library.file_name().context("libraries have names")?;
+            image.copy(&below_root(&folder.join(name))?, &library)?;
+        }
+        Ok(())
+    }
 }
 
 fn below_root(path: &Path) -> anyhow::Result<String> {

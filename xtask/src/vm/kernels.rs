@@ -41,13 +41,17 @@ pub(super) struct Kernel {
 /// The kernels that are here afterwards, and why each of the others is not.
 pub(super) type Found = Vec<Result<Kernel, (String, String)>>;
 
-/// Gets these kernels: a series such as 6.1, or `newest`. One that is here already is taken as it is.
-pub(super) fn get(shell: &Shell, wanted: &[String]) -> anyhow::Result<Found> {
+/// Gets so many of these kernels, in this order: a series such as 6.1, or `newest`. One that is here already is taken as it
+/// is.
+pub(super) fn get(shell: &Shell, wanted: &[String], enough: usize) -> anyhow::Result<Found> {
     let folder = workspace::target()?.join("vm/kernels");
     shell.create_dir(&folder)?;
     let apt = Apt::at(shell, &folder)?;
     let mut found = Found::new();
     for series in wanted {
+        if found.iter().flatten().count() == enough {
+            break;
+        }
         let series = if series == "newest" { apt.newest()? } else { series.clone() };
         if found.iter().flatten().any(|kernel| kernel.series == series) {
             continue;
@@ -103,12 +107,18 @@ impl Apt {
             shell.write_file(&sources, source_lines(shell)?)?;
             let options = &apt.options;
             say("asking the mirror for its kernels");
-            cmd!(shell, "apt-get {options...} -q update").quiet().ignore_stdout().ignore_stderr().run()?;
+            let updated = cmd!(shell, "apt-get {options...} -q update").quiet().ignore_stdout().ignore_stderr().run();
             let known = cmd!(shell, "apt-cache {options...} dumpavail").quiet().read()?;
-            shell.write_file(&list, kernel_packages(&known).join("\n"))?;
+            apt.packages = kernel_packages(&known);
+            // A suite comes to its end and is gone one day; the others are of use all the same.
+            match updated {
+                Ok(()) => shell.write_file(&list, lines(&apt.packages))?,
+                Err(_) => say("the mirror does not have all suites; it is asked anew next time"),
+            }
+        } else {
+            let pair = |line: &str| line.split_once(' ').map(|(name, version)| (name.to_owned(), version.to_owned()));
+            apt.packages = fs::read_to_string(list)?.lines().filter_map(pair).collect();
         }
-        let pair = |line: &str| line.split_once(' ').map(|(name, version)| (name.to_owned(), version.to_owned()));
-        apt.packages = fs::read_to_string(list)?.lines().filter_map(pair).collect();
         ensure!(!apt.packages.is_empty(), "the mirror lists no kernels; {} says where it was asked", sources.display());
         Ok(apt)
     }
@@ -188,7 +198,7 @@ fn source_lines(shell: &Shell) -> anyhow::Result<String> {
 }
 
 /// Names and versions of packages with kernels of our flavour, out of everything that apt knows.
-fn kernel_packages(known: &str) -> Vec<String> {
+fn kernel_packages(known: &str) -> Vec<(String, String)> {
     let mut packages = Vec::new();
     let mut name = "";
     for line in known.lines() {
@@ -198,10 +208,14 @@ fn kernel_packages(known: &str) -> Vec<String> {
         if let Some(version) = line.strip_prefix("Version: ")
             && series_of(name).is_some()
         {
-            packages.push(format!("{name} {version}"));
+            packages.push((name.to_owned(), version.to_owned()));
         }
     }
     packages
+}
+
+fn lines(packages: &[(String, String)]) -> String {
+    packages.iter().map(|(name, version)| format!("{name} {version}\n")).collect()
 }
 
 /// `6.1` for `linux-image-6.1.0-56-cloud-amd64`; none for other packages, meta packages among them.

@@ -47,7 +47,7 @@ fn ten_thousand_healthy_connections_a_second() {
     });
     assert_eq!((found.listeners, found.close_wait), (1, 0));
     println!(
-        "{} connections, {:.0} a second; {found:?} by both; {} missed",
+        "{} connections, {:.0} a second; {found:?} by both; {:?} missed",
         load.connections,
         load.rate(),
         counted.missed()

@@ -12,7 +12,7 @@ use watcher_tests::{
     server::free_port,
 };
 
-use super::{Scene, clients, entry, impatient_clients, listens, queue_of, stop};
+use super::{Scene, clients, entry, impatient_clients, listens, queue_of, stop, turned_away};
 
 /// One more than `listen` is told gets in.
 const BACKLOG: &str = "backlog=16";
@@ -44,11 +44,11 @@ pub(super) fn nobody_accepts_and_it_is_only_told(tier: Tier) {
     // The check that comes with a look may have joined the queue.
     let wait = |count: usize| format!(" : {count} of {ROOM} wait to be accepted");
     assert!(measure == wait(NEARLY) || tier != Tier::Ebpf && measure == wait(NEARLY + 1), "{measure}");
-    assert_eq!(queue_of(pid, port).1, 0, "it is told before anybody is turned away");
+    assert_eq!(turned_away(pid), 0, "it is told before anybody is");
     let late = impatient_clients(port, ROOM - NEARLY);
     let (before, measure) = scene.told("Socket Backlog Full");
     assert_eq!((before, measure), (Vec::new(), wait(ROOM)));
-    let lines = scene.pcheck.during(LONG);
+    let lines = scene.during(LONG);
     assert!(lives(pid) && !lines.iter().any(|line| line.contains("Stall")), "{lines:#?}");
     assert_eq!(queue_of(pid, port).0, ROOM as u32);
     signal(pid, libc::SIGCONT);
@@ -100,7 +100,7 @@ pub(super) fn clients_that_do_not_wait_for_it(tier: Tier) {
     let mut scene = Scene::set(tier, "backlog=128", "close_wait=20 socket_stall=2");
     stop(scene.pid());
     drop(clients(scene.port, 60));
-    assert_eq!(scene.pcheck.during(LONG), [] as [String; 0]);
+    assert_eq!(scene.during(LONG), [] as [String; 0]);
     signal(scene.pid(), libc::SIGCONT);
     scene.leave_in_peace();
 }
@@ -111,7 +111,7 @@ pub(super) fn a_pause(tier: Tier) {
     scene.host.stall_chk(1, "UNKNOWN");
     stop(scene.pid());
     let _clients = (clients(scene.port, NEARLY), impatient_clients(scene.port, ROOM - NEARLY));
-    assert_eq!(scene.pcheck.during(LONG), [] as [String; 0]);
+    assert_eq!(scene.during(LONG), [] as [String; 0]);
     // What is still so when it is over is told then.
     assert_eq!(scene.host.padmin("start 1").code, Some(0));
     let (before, _) = scene.told("Socket Backlog Full");

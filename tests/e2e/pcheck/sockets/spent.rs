@@ -39,7 +39,7 @@ pub(super) fn connections_that_are_closed_late(tier: Tier) {
     let mut diag = SockDiag::of(scene.pid()).unwrap();
     until("all are taken", || diag.close_waits(scene.port).unwrap().len() >= 25);
     signal(scene.pid(), libc::SIGUSR1);
-    assert_eq!(scene.pcheck.during(Duration::from_secs(Block::SHORTEST as u64 + 2)), [] as [String; 0]);
+    assert_eq!(scene.during(Duration::from_secs(Block::SHORTEST as u64 + 2)), [] as [String; 0]);
     scene.leave_in_peace();
 }
 

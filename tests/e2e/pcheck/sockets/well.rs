@@ -60,7 +60,7 @@ pub(super) fn nobody_listens_yet(tier: Tier) {
     let port = free_port();
     let every = if tier == Tier::Ebpf { 600 } else { Block::SHORTEST };
     let mut scene = Scene::begin((every, port), tier, "late closes", "socket_stall=2", |_| {});
-    let lines = scene.pcheck.during(Duration::from_secs(Block::SHORTEST as u64 + 5));
+    let lines = scene.during(Duration::from_secs(Block::SHORTEST as u64 + 5));
     assert!(!lines.iter().any(|line| line.contains("Socket")), "{lines:#?}");
     signal(scene.pid(), libc::SIGUSR1);
     listens(scene.pid(), port);
@@ -88,7 +88,7 @@ pub(super) fn workers_that_share_a_port(tier: Tier) {
     second.end();
     until("one listens", || listeners() == 1);
     visit(Ipv4Addr::LOCALHOST.into(), port);
-    assert_eq!(scene.pcheck.during(Duration::from_secs(Block::SHORTEST as u64 + 2)), [] as [String; 0]);
+    assert_eq!(scene.during(Duration::from_secs(Block::SHORTEST as u64 + 2)), [] as [String; 0]);
     signal(scene.pid(), libc::SIGUSR1);
     scene.told("Socket Listener Gone");
 }
@@ -101,7 +101,7 @@ pub(super) fn both_families_on_one_port(tier: Tier) {
     // Nobody forgets these.
     let _open = (clients(port, 30), six(30));
     drop((clients(port, 6), six(6)));
-    assert_eq!(scene.pcheck.during(Duration::from_secs(Block::SHORTEST as u64 + 2)), [] as [String; 0]);
+    assert_eq!(scene.during(Duration::from_secs(Block::SHORTEST as u64 + 2)), [] as [String; 0]);
     drop((clients(port, 8), six(8)));
     scene.told("Socket CLOSE_WAIT Leak");
     signal(scene.pid(), libc::SIGUSR1);
@@ -116,7 +116,7 @@ pub(super) fn ipv6_alone(tier: Tier) {
     assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
     let _open = clients_by_ipv6(port, 60);
     drop(clients_by_ipv6(port, 12));
-    assert_eq!(scene.pcheck.during(Duration::from_secs(Block::SHORTEST as u64 + 2)), [] as [String; 0]);
+    assert_eq!(scene.during(Duration::from_secs(Block::SHORTEST as u64 + 2)), [] as [String; 0]);
     drop(clients_by_ipv6(port, 16));
     scene.told("Socket CLOSE_WAIT Leak");
     signal(scene.pid(), libc::SIGUSR1);
