@@ -15,6 +15,8 @@ mod old_kernel;
 mod pcheck;
 mod scarce;
 mod servers;
+#[cfg(target_arch = "x86_64")]
+mod skipped;
 mod sockets;
 mod starts;
 mod watch;

@@ -4,13 +4,11 @@ use std::{fs, process::Command};
 
 use watcher::{
     executor::inspect::{Look, look},
-    kernel::{Exactness, Record, Sizes},
     sys::proc,
 };
 use watcher_abi::{ExitRecord, KIND_EXIT, NS_PER_TICK};
 use watcher_core::{Comm, Pid, ProcId};
 use watcher_tests::{
-    host::kill,
     program::built,
     victim::{Victim, identity},
     wait,
@@ -56,32 +54,6 @@ fn all_threads_end_at_the_same_moment() {
             assert_eq!(dies_once(&mut probe, &mut victim, Victim::go), 0);
         }
     }
-}
-
-/// Since Linux 7.0 the programs can be preempted, and the kernel skips one that it finds at work on this CPU already. Every
-/// other process here is preferred to whoever runs, and so dies in the middle of others' deaths.
-#[test]
-fn none_is_missed_of_many_that_die_in_the_middle_of_the_deaths_of_others() {
-    const HERD: usize = 1000;
-    let mut herd = Victim::run(Command::new(built("herd")).arg(HERD.to_string()));
-    let pids: Vec<_> = herd.next_word().split(' ').map(|pid| Pid::new(pid.parse().unwrap()).unwrap()).collect();
-    let mut probe = Probe::load_as(Sizes::for_processes(HERD), Exactness::AsOffered);
-    pids.iter().for_each(|pid| probe.watch(identity(*pid)));
-    let at_once = libc::sched_param { sched_priority: 1 };
-    for pid in pids.iter().step_by(2) {
-        // SAFETY: the kernel reads the structure.
-        let answer = unsafe { libc::sched_setscheduler(pid.number() as i32, libc::SCHED_FIFO, &raw const at_once) };
-        assert_eq!(answer, 0, "it takes root");
-    }
-    pids.iter().for_each(|pid| kill(*pid));
-    wait::until("all are dead", || pids.iter().all(|pid| proc::facts(*pid).unwrap().unwrap().leader_zombie));
-    let mut told: Vec<_> = std::iter::from_fn(|| probe.record_by_now())
-        .map(|record| if let Record::Exit(record) = record { record.pid } else { panic!("{record:?}") })
-        .collect();
-    told.sort_unstable();
-    let mut all: Vec<_> = pids.iter().map(|pid| pid.number()).collect();
-    all.sort_unstable();
-    assert_eq!(told, all, "{} are missed", all.len() - told.len());
 }
 
 #[test]

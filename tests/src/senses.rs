@@ -18,9 +18,10 @@ const HOUR: Duration = Duration::from_secs(3_600);
 pub fn senses(handles: Handles) -> Senses {
     let Handles { ring, interest, starts, ports, programs } = handles;
     let (interest, starts, ports) = (interest.into(), starts.into(), ports.into());
+    let witnesses = programs.may_be_skipped();
     Senses {
         ring: Some(RingSource::new(ring).expect("a descriptor")),
-        watch: Watch::new(Means::Ebpf { interest, starts, ports, programs }),
+        watch: Watch::new(Means::Ebpf { interest, starts, ports, programs, witnesses }),
         tier_after: |_, _| Err(Vec::new()),
     }
 }

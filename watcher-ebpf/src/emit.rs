@@ -83,6 +83,14 @@ pub fn count_stale() {
     count(offset_of!(Stats, stale));
 }
 
+/// Not counted: it stays so.
+#[inline(always)]
+pub fn note_interruptible() {
+    let Some(stats) = STATS.get_ptr_mut(0) else { return };
+    // SAFETY: a value of the map, of which others write the same.
+    unsafe { (*stats).interruptible = 1 };
+}
+
 #[inline(always)]
 fn count(offset: usize) {
     let Some(stats) = STATS.get_ptr_mut(0) else { return };

@@ -3,8 +3,8 @@
 //! The order of the tests is the order of their price. Whatever is not watched leaves after a look at one bit.
 //!
 //! Since Linux 7.0 it can be preempted, and the kernel skips a program that it finds at work on this CPU already: whoever
-//! dies meanwhile would not be noticed. So there are two of it, one after the other: a death is missed only where both are
-//! interrupted. Who comes second finds that the death was claimed.
+//! dies meanwhile is not noticed. That this is such a kernel is told with the first death; there, two of it run, one after the
+//! other, and a death is missed only where both are interrupted. Who comes second finds that the death was claimed.
 
 use aya_ebpf::{EbpfContext as _, programs::RawTracePointContext};
 use watcher_abi::{KIND_EXIT, NO_PID_NAMESPACE, NS_PER_TICK};
@@ -59,6 +59,9 @@ fn report(pid: u32, task: &Task, turn: Turn) {
     let Some(leader) = task.leader() else { return emit::count_unreadable() };
     let Some(start_ns) = leader.start_ns() else { return emit::count_unreadable() };
     let Some(wait_status) = task.wait_status(&leader) else { return emit::count_unreadable() };
+    if task.is_pinned() {
+        emit::note_interruptible();
+    }
     match interest::claim(pid, start_ns / NS_PER_TICK) {
         Claim::Ours { generation, blame } => emit::death(Death {
             kind: KIND_EXIT,

@@ -125,6 +125,14 @@ impl Task {
         None
     }
 
+    /// Whether the kernel keeps the thread, which is the one that runs, on its CPU. It does so while a program runs that it may
+    /// interrupt, and no other: the program has to go on where it began.
+    #[inline(always)]
+    pub fn is_pinned(&self) -> bool {
+        let offset = config!(task_migration_disabled);
+        offset != 0 && read::<u16>(self.0, offset).unwrap_or(0) != 0
+    }
+
     #[inline(always)]
     fn signal(&self) -> Option<u64> {
         read(self.0, config!(task_signal))

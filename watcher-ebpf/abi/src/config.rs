@@ -76,8 +76,8 @@ pub struct Config {
     pub sk_ack_backlog_mask: u32,
     /// `proto.sysctl_mem`
     pub proto_sysctl_mem: u32,
-    /// Zero: keeps what follows aligned.
-    pub reserved: u32,
+    /// `task_struct.migration_disabled`, or 0 where tasks have none
+    pub task_migration_disabled: u32,
     /// What the daemon's time namespace adds to `CLOCK_MONOTONIC`.
     pub monotonic_offset_ns: i64,
     /// What the daemon's time namespace adds to the start times that it sees.
@@ -120,7 +120,7 @@ impl Config {
         sk_max_ack_backlog: 0,
         sk_ack_backlog_mask: 0,
         proto_sysctl_mem: 0,
-        reserved: 0,
+        task_migration_disabled: 0,
         monotonic_offset_ns: 0,
         start_offset_ns: 0,
     };

@@ -16,9 +16,11 @@ pub struct Stats {
     /// Records of sockets that could not be delivered: no deaths either. Each is tried again at the next state change that
     /// still has it to tell.
     pub lost_sockets: u64,
+    /// 1 when the kernel may interrupt a program that tells of a death, and skip it for whoever dies meanwhile on that CPU.
+    pub interruptible: u64,
 }
 
 const _: () = {
-    assert!(size_of::<Stats>() == 40);
+    assert!(size_of::<Stats>() == 48);
     assert!(align_of::<Stats>() == 8);
 };

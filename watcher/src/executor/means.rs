@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tracing::warn;
+use tracing::{info, warn};
 use watcher_core::{Comm, Event, Pid, ProcId, Tier};
 
 use super::proc_events::{LeaderExit, ProcEvents};
@@ -26,6 +26,8 @@ pub enum Means {
         ports: Box<Ports>,
         /// They live as long as this.
         programs: Programs,
+        /// A pidfd for each watched process, beside them: they may be skipped for some deaths.
+        witnesses: bool,
     },
     /// A pidfd each.
     Pidfd {
@@ -68,6 +70,14 @@ impl Means {
             Self::Pidfd { .. } => Tier::Pidfd,
             Self::Connector { .. } => Tier::Connector,
             Self::Poll => Tier::Poll,
+        }
+    }
+
+    /// Whether pidfds have to be held beside the means.
+    pub(super) const fn wants_witnesses(&self) -> bool {
+        match self {
+            Self::Ebpf { witnesses, .. } => *witnesses,
+            Self::Pidfd { .. } | Self::Connector { .. } | Self::Poll => false,
         }
     }
 
@@ -192,11 +202,32 @@ impl Means {
         }
     }
 
-    /// Why the means fail, if it was for them to tell of the death of a process that a look has found, and they have not.
-    pub(super) fn why_untold(&self, proc: ProcId) -> Option<String> {
+    /// How often the kernel has skipped what tells of deaths.
+    pub(super) fn skipped(&self) -> u64 {
         match self {
-            Self::Ebpf { interest, .. } => match interest.is_unreported(proc) {
+            Self::Ebpf { programs, .. } => programs.skipped(),
+            Self::Pidfd { .. } | Self::Connector { .. } | Self::Poll => 0,
+        }
+    }
+
+    /// All are known who were dead, or dying, when it had been skipped so often.
+    pub(super) const fn settle(&mut self, skipped: u64) {
+        match self {
+            Self::Ebpf { programs, .. } => programs.settle_skips(skipped),
+            Self::Pidfd { .. } | Self::Connector { .. } | Self::Poll => {}
+        }
+    }
+
+    /// Why the means fail, if it was for them to tell of the death of a process that was found otherwise, and they have not.
+    /// Asked once for each.
+    pub(super) fn why_untold(&mut self, proc: ProcId) -> Option<String> {
+        match self {
+            Self::Ebpf { interest, programs, .. } => match interest.is_unreported(proc) {
                 Ok(false) => None,
+                Ok(true) if programs.was_skipped() => {
+                    info!(pid = %proc.pid, "the kernel has skipped its programs for this death");
+                    None
+                }
                 Ok(true) => Some(format!("the kernel programs have not told of the death of process {}", proc.pid)),
                 Err(error) => Some(format!("the kernel's table of watched processes cannot be read: {error}")),
             },

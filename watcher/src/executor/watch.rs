@@ -1,6 +1,9 @@
 //! Watching processes, by whatever tier works on this host.
 
-use std::{collections::BTreeMap, io, mem};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io, mem,
+};
 
 use tracing::{debug, warn};
 use watcher_core::{Comm, Ending, Event, ProcId, Tier};
@@ -27,6 +30,8 @@ pub struct Watch {
     means: Means,
     eyes: Eyes,
     pidfds: Pidfds,
+    /// Those whose pidfds are held for nothing but that the means may not tell of their deaths.
+    witnessed: BTreeSet<ProcId>,
     /// Those that can only be looked at, time and again.
     looked_at: Looks,
     /// Those whose end is near, and can only be looked for.
@@ -55,6 +60,7 @@ impl Watch {
             means,
             eyes: Eyes::default(),
             pidfds: Pidfds::default(),
+            witnessed: BTreeSet::new(),
             looked_at: Looks::default(),
             dying: BTreeMap::new(),
             trouble: None,
@@ -101,8 +107,16 @@ impl Watch {
     pub fn begin(&mut self, proc: ProcId, events: &mut Vec<Event>) {
         match &mut self.means {
             Means::Ebpf { interest, .. } => match interest.watch(proc, 0) {
-                // It may have died, or begun to, before the kernel programs knew it.
-                Ok(()) => self.check(proc, events),
+                Ok(()) => {
+                    if self.means.wants_witnesses() {
+                        self.hold(proc, events);
+                        if self.pidfds.holds(proc) {
+                            self.witnessed.insert(proc);
+                        }
+                    }
+                    // It may have died, or begun to, before the kernel programs knew it.
+                    self.check(proc, events);
+                }
                 Err(error) => {
                     warn!(%error, pid = %proc.pid, "not watched by the kernel programs, but by its pidfd");
                     self.hold(proc, events);
@@ -136,6 +150,7 @@ impl Watch {
     }
 
     fn hold_dying(&mut self, proc: ProcId, events: &mut Vec<Event>) -> bool {
+        self.witnessed.remove(&proc);
         match self.pidfds.hold(proc) {
             Ok(Held::Yes) => {}
             Ok(Held::Gone) => events.push(Event::Gone { proc, ending: Ending::Unknown }),
@@ -181,6 +196,7 @@ impl Watch {
         self.means.end(proc);
         self.eyes.forget(proc);
         self.pidfds.let_go(proc);
+        self.witnessed.remove(&proc);
         self.looked_at.remove(proc);
         self.dying.remove(&proc);
     }
@@ -198,21 +214,29 @@ impl Watch {
     /// Looks at all of these, and at the means of the tier: who is found dead, and should have been told of long ago, shows
     /// that they fail.
     pub fn sweep(&mut self, watched: impl IntoIterator<Item = ProcId>, events: &mut Vec<Event>) {
+        let skipped = self.means.skipped();
         for proc in watched {
             let found = events.len();
             self.check(proc, events);
             // Those that are held, or were seen to be dying, did so before the means knew them, or were told of.
-            let was_for_the_means = !self.pidfds.holds(proc) && !self.dying.contains_key(&proc);
-            if events.len() > found
-                && was_for_the_means
-                && let Some(reason) = self.means.why_untold(proc)
-            {
-                self.fail(reason);
+            let is_witnessed = self.witnessed.contains(&proc);
+            let was_for_the_means = is_witnessed || (!self.pidfds.holds(proc) && !self.dying.contains_key(&proc));
+            if events.len() > found && was_for_the_means {
+                self.blame_means_if_untold(proc);
             }
         }
         // What can be read no more says so.
         self.drain(Ok(()), events);
+        self.means.settle(skipped);
         if let Err(reason) = self.means.prove() {
+            self.fail(reason);
+        }
+    }
+
+    /// Somebody is dead of whose death it was for the means to tell.
+    fn blame_means_if_untold(&mut self, proc: ProcId) {
+        self.witnessed.remove(&proc);
+        if let Some(reason) = self.means.why_untold(proc) {
             self.fail(reason);
         }
     }
@@ -264,8 +288,17 @@ impl Watch {
         if let Err(error) = self.means.drain(&mut ends, events) {
             self.fail(format!("the process connector cannot be read: {error}"));
         }
+        let found = events.len();
         if let Err(error) = self.pidfds.drain(events) {
             self.fail(format!("the pidfds cannot be waited for: {error}"));
+        }
+        // Who was told of by the means is about to be held for that reason, but may be gone already.
+        for event in events.iter().skip(found) {
+            if let Event::Gone { proc, .. } = event
+                && self.witnessed.contains(proc)
+            {
+                self.blame_means_if_untold(*proc);
+            }
         }
         for (proc, status) in ends {
             // Of the leader alone, if others live. Then it is a zombie for as long as they do, and is held by now; if it
@@ -303,7 +336,7 @@ impl Watch {
         let before = mem::replace(self, other);
         // On tier pidfd those that are held need not be about to end.
         let are_dying = before.tier() != Tier::Pidfd;
-        for proc in before.pidfds.procs() {
+        for proc in before.pidfds.procs().filter(|proc| !before.witnessed.contains(proc)) {
             if !self.hold_dying(proc, events) && are_dying {
                 self.dying.insert(proc, Dying::Awaited);
             }

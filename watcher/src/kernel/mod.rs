@@ -12,6 +12,7 @@ mod programs;
 mod refusal;
 mod ring;
 mod self_test;
+mod skips;
 mod starts;
 
 pub use interest::Interest;

@@ -48,6 +48,8 @@ pub(super) fn read(bytes: &[u8], pid_ns_inum: Option<u32>, clocks: TimeOffsets) 
         signal_flags: btf.offset_of("signal_struct", "flags")?,
         signal_group_exit_code: btf.offset_of("signal_struct", "group_exit_code")?,
         signal_tgid_pid: btf.offset_of("signal_struct", "pids")? + PIDTYPE_TGID * POINTER,
+        // Where it is not, nothing is interrupted.
+        task_migration_disabled: btf.offset_of("task_struct", "migration_disabled").unwrap_or(0),
         pid_level: btf.offset_of("pid", "level")?,
         pid_numbers: btf.offset_of("pid", "numbers")?,
         upid_size: btf.size_of("upid")?,

@@ -7,13 +7,14 @@ use aya::{
 use tracing::warn;
 use watcher_abi::name;
 
-use super::Refusal;
-use crate::sys::host;
+use super::{Refusal, skips::Skips};
 
 /// Programs and links. They vanish with this value.
 pub struct Programs {
     ebpf: Ebpf,
     lacking: Box<Lacking>,
+    skips: Skips,
+    may_be_skipped: bool,
 }
 
 /// What this kernel, or its type information, does not give, each with the reason. Deaths are told without any of it.
@@ -47,9 +48,8 @@ impl Programs {
     /// When deaths cannot be told.
     pub(super) fn load(mut ebpf: Ebpf, mut lacking: Lacking) -> Result<Self, Refusal> {
         attach(&mut ebpf, name::ON_EXIT, name::ON_EXIT_TRACEPOINT)?;
-        if host::programs_may_be_interrupted() {
-            attach(&mut ebpf, name::ON_EXIT_AGAIN, name::ON_EXIT_TRACEPOINT)?;
-        }
+        // Attached where it is needed.
+        load(&mut ebpf, name::ON_EXIT_AGAIN)?;
         let mut attempt = |program, tracepoint| {
             attach(&mut ebpf, program, tracepoint).map_err(|refusal| format!("{program}: {refusal}")).err()
         };
@@ -86,7 +86,37 @@ impl Programs {
                 warn!(%reason, "{what}");
             }
         }
-        Ok(Self { ebpf, lacking: lacking.into() })
+        let on_exit = raw_tracepoint(&mut ebpf, name::ON_EXIT)?.fd()?.try_clone().map_err(ProgramError::IOError)?;
+        Ok(Self { ebpf, lacking: lacking.into(), skips: Skips::of(on_exit), may_be_skipped: false })
+    }
+
+    /// Whether the kernel may skip the program that tells of deaths, for some of them: then pidfds have to tell of those.
+    #[must_use]
+    pub const fn may_be_skipped(&self) -> bool {
+        self.may_be_skipped
+    }
+
+    /// This is such a kernel. Two of that program miss less, and so less remains unexplained.
+    pub(super) fn may_be_skipped_here(&mut self) -> Result<(), Refusal> {
+        raw_tracepoint(&mut self.ebpf, name::ON_EXIT_AGAIN)?.attach(name::ON_EXIT_TRACEPOINT)?;
+        self.may_be_skipped = true;
+        Ok(())
+    }
+
+    /// Whether a death that the programs have not told was skipped by the kernel. Asked once for each.
+    pub fn was_skipped(&mut self) -> bool {
+        self.skips.account_for_another()
+    }
+
+    /// How often the kernel has skipped the program that tells of deaths.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.skips.count()
+    }
+
+    /// All are known who were dead, or dying, when it had been skipped so often.
+    pub const fn settle_skips(&mut self, count: u64) {
+        self.skips.settle(count);
     }
 
     /// What this host does not give.

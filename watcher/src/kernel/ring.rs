@@ -70,6 +70,7 @@ impl Counters {
             stale: at(offset_of!(Stats, stale)),
             lost_execs: at(offset_of!(Stats, lost_execs)),
             lost_sockets: at(offset_of!(Stats, lost_sockets)),
+            interruptible: at(offset_of!(Stats, interruptible)),
         }
     }
 }

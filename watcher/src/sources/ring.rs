@@ -31,7 +31,7 @@ impl RingSource {
     /// When the descriptor cannot be watched.
     pub fn new(ring: Ring) -> io::Result<Self> {
         // Nothing is on its way: the ring is empty, and nobody is watched yet.
-        let Stats { claimed, lost, stale: _, lost_execs, lost_sockets } = ring.counters();
+        let Stats { claimed, lost, stale: _, lost_execs, lost_sockets, interruptible: _ } = ring.counters();
         Ok(Self {
             readable: Readable::of(&ring)?,
             ring,
@@ -62,7 +62,7 @@ impl RingSource {
                 Record::Socket(record) => events.extend(socket_news(&record).map(Event::Socket)),
             }
         }
-        let Stats { lost, lost_execs, lost_sockets, claimed: _, stale: _ } = self.ring.counters();
+        let Stats { lost, lost_execs, lost_sockets, claimed: _, stale: _, interruptible: _ } = self.ring.counters();
         if lost != self.lost_and_told {
             let records = lost.wrapping_sub(self.lost_and_told);
             events.push(Event::Lost { records });

@@ -6,6 +6,7 @@ pub mod privileges;
 
 use std::{collections::BTreeMap, io};
 
+use tracing::warn;
 use watcher_core::{Choice, PassedOver, Tier, choose};
 
 use crate::{
@@ -51,7 +52,11 @@ fn attempt(tier: Tier, processes: usize) -> Result<Senses, String> {
             let handles = Handles::load(Sizes::for_processes(processes), Exactness::AsOffered);
             let Handles { ring, interest, starts, ports, programs } = handles.map_err(|refusal| refusal.to_string())?;
             let (interest, starts, ports) = (interest.into(), starts.into(), ports.into());
-            (Some(RingSource::new(ring).map_err(sentence)?), Means::Ebpf { interest, starts, ports, programs })
+            let witnesses = programs.may_be_skipped() && can_hold(processes);
+            (
+                Some(RingSource::new(ring).map_err(sentence)?),
+                Means::Ebpf { interest, starts, ports, programs, witnesses },
+            )
         }
         Tier::Pidfd => {
             pidfd_works(processes)?;
@@ -71,6 +76,17 @@ const STRANGERS: usize = 4096;
 
 /// Descriptors that are wanted for other things than processes.
 const OTHER_DESCRIPTORS: u64 = 64;
+
+/// Whether a pidfd can be held for each process, beside the kernel programs.
+fn can_hold(processes: usize) -> bool {
+    match pidfd_works(processes) {
+        Ok(()) => true,
+        Err(reason) => {
+            warn!(%reason, "this kernel may skip deaths, and what would tell of those does not work: the next look does");
+            false
+        }
+    }
+}
 
 fn pidfd_works(processes: usize) -> Result<(), String> {
     pidfd::open(own::pid()).map_err(|error| match error.raw_os_error() {

@@ -25,17 +25,6 @@ pub fn boot_id() -> Option<String> {
     Some(fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
 }
 
-/// Whether another process may come in the middle of a program on a tracepoint: so it is since Linux 7.0. Nothing that the
-/// kernel shows of itself tells it but its version.
-#[must_use]
-pub fn programs_may_be_interrupted() -> bool {
-    major(&kernel_release()).is_none_or(|major| major >= 7)
-}
-
-fn major(release: &str) -> Option<u32> {
-    release.split('.').next()?.parse().ok()
-}
-
 /// Machine type, as `uname -m` prints it.
 #[must_use]
 pub fn machine() -> String {
@@ -139,12 +128,6 @@ pub fn pid_max() -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_version_is_the_number_before_the_first_dot() {
-        assert_eq!(["7.3.4-1~bpo13+1", "6.18.44", "10.0"].map(major), [Some(7), Some(6), Some(10)]);
-        assert_eq!(["", "next-20260101"].map(major), [None, None]);
-    }
 
     #[test]
     fn offsets_of_a_time_namespace_are_read() {

@@ -169,9 +169,7 @@ pub(super) const IMPOSSIBLE: &[(&str, &str, &str, &str)] = &[
 
 const GROUPS: &[Group] = &[
     group("doctor", Program::Doctor, "", Needs::Nothing),
-    // It takes the CPUs from everybody else.
-    Group { skip: &["none_is_missed_of_many"], ..group("exit", Program::Kernel, "exit::", Needs::Ebpf) },
-    group("preempted", Program::Kernel, "none_is_missed_of_many", Needs::Ebpf),
+    group("exit", Program::Kernel, "exit::", Needs::Ebpf),
     group("identity", Program::Kernel, "identity::", Needs::Ebpf),
     group("starts", Program::Kernel, "starts::", Needs::Ebpf),
     group("blame", Program::Kernel, "blame::", Needs::Ebpf),
@@ -203,6 +201,7 @@ const GROUPS: &[Group] = &[
         ..group("watch", Program::EndToEnd, "watch::", Needs::Ebpf)
     },
     group("loss", Program::EndToEnd, "loss::", Needs::AllTiers),
+    group("preempted", Program::EndToEnd, "skipped::", Needs::Ebpf),
     group("explained", Program::EndToEnd, "blame:: explained::", Needs::Ebpf),
     group("hostile", Program::EndToEnd, "hostile::", Needs::Ebpf),
 ];
