@@ -13,6 +13,7 @@ mod ladder;
 mod loss;
 mod old_kernel;
 mod pcheck;
+mod run;
 mod scarce;
 mod servers;
 #[cfg(target_arch = "x86_64")]

@@ -17,7 +17,9 @@ mod output;
 mod padmin;
 mod pcheck;
 mod probe;
+mod run;
 mod sockets;
+mod terms;
 mod watch;
 mod why;
 
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
         args::Command::Pcheck(arguments) => pcheck::run(&arguments),
         args::Command::Padmin(arguments) => padmin::run(&arguments),
         args::Command::Probe(arguments) => probe::run(&arguments),
+        args::Command::Run(arguments) => run::run(&arguments),
         args::Command::Smtpmon(arguments) => arguments.run(),
         args::Command::Sockets(arguments) => sockets::run(&arguments),
         args::Command::Watch(arguments) => watch::run(&arguments),

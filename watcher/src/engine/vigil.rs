@@ -79,7 +79,7 @@ impl Engine {
             if let Some(outcome) = self.turn(&mut events, &mut tell)? {
                 return Ok(outcome);
             }
-            if let Some(left) = self.senses.leave_if_failing(self.vigil.alive(), &mut events)? {
+            if let Some(left) = self.senses.leave_if_failing(|| self.vigil.alive().collect(), &mut events)? {
                 tell(Told::TierLeft(&left))?;
                 continue;
             }

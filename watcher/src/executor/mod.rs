@@ -12,6 +12,7 @@ pub mod inspect;
 pub mod interpreter;
 pub mod journal;
 mod lacks;
+pub mod ledger;
 pub mod lister;
 pub mod log;
 pub mod looks;

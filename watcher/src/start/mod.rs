@@ -1,5 +1,6 @@
 //! Wiring, once: which tier, then its sources and its executor.
 
+mod enlist;
 pub mod monitor;
 pub mod pcheck;
 pub mod privileges;
