@@ -42,7 +42,7 @@ pub enum Refusal {
     #[error("/proc cannot be read: {0}")]
     Proc(#[source] io::Error),
     /// No child could be made for the self-test.
-    #[error("no child could be made for the self-test: {0}")]
+    #[error("no child could be made for the self-test: {}", limits::sentence(.0))]
     SelfTestChild(#[source] io::Error),
     /// Everything loaded, but what was reported is not what happened.
     #[error("the kernel programs loaded, but their self-test failed: {what}")]
@@ -78,17 +78,17 @@ fn no_btf(error: &io::Error) -> String {
              CONFIG_DEBUG_INFO_BTF, or /sys is hidden here)"
         )
     } else {
-        format!("the kernel's type information {file} cannot be read: {error}")
+        format!("the kernel's type information {file} cannot be read: {}", limits::sentence(error))
     }
 }
 
 /// What the kernel's answer means. The same number means different things for different calls.
 fn refused(error: &EbpfError) -> String {
-    if let EbpfError::ProgramError(ProgramError::LoadError { io_error, verifier_log }) = error {
-        return not_loaded(io_error, &verifier_log.to_string());
-    }
     let what = step(error);
     let chain = Chain(error);
+    if let Some(verdict) = verifier_verdict(error) {
+        return verdict;
+    }
     let sentence = match (chain.errno(), what.newer()) {
         // Which map it was is chance: the first is refused, and they come in no order.
         (Some(libc::EPERM | libc::EACCES), _) => not_permitted(),
@@ -100,6 +100,10 @@ fn refused(error: &EbpfError) -> String {
             "there is not enough memory for {what}; before Linux 5.11 it counts against the limit on locked memory \
              (raise it: ulimit -l, or LimitMEMLOCK= in a unit)"
         ),
+        (Some(libc::EMFILE), _) => format!(
+            "the kernel programs need more descriptors than this process may open (ulimit -n, or LimitNOFILE= in a unit; \
+             {what} failed)"
+        ),
         (Some(libc::E2BIG), _) => format!("the table of watched processes is full ({what} failed)"),
         _ => return format!("{what} failed: {chain}"),
     };
@@ -107,27 +111,31 @@ fn refused(error: &EbpfError) -> String {
     format!("{sentence} [{chain}]")
 }
 
-/// The kernel does not take the program. (Who may not load gets `EPERM`; the verifier answers `EACCES` or `EINVAL`, and says why
-/// in its log.)
-fn not_loaded(error: &io::Error, log: &str) -> String {
+/// What the verifier has against the program. (It answers `EACCES` or `EINVAL`; who may not load gets `EPERM`, and no log.)
+fn verifier_verdict(error: &EbpfError) -> Option<String> {
+    let EbpfError::ProgramError(ProgramError::LoadError { io_error, verifier_log }) = error else { return None };
+    let log = verifier_log.to_string();
     let verdict = log.lines().rev().find(|line| !is_statistics(line));
-    let sentence = match (error.raw_os_error(), verdict) {
-        (Some(libc::EPERM), _) => not_permitted(),
-        // The verifier was not asked: the kernel does not know programs of this kind.
-        (Some(libc::EINVAL), None) => {
-            "this kernel is too old for BPF programs on raw tracepoints, which came with Linux 4.17, or \
-                                       was built without CONFIG_BPF_EVENTS"
-                .to_owned()
-        }
+    match (io_error.raw_os_error(), verdict) {
+        // It is not the verifier that says so.
+        (Some(libc::EPERM | libc::EAGAIN | libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOSYS), _) => None,
+        // It was not asked: the kernel does not know programs of this kind.
+        (Some(libc::EINVAL), None) => Some(format!(
+            "this kernel is too old for BPF programs on raw tracepoints, which came with Linux 4.17, or was built without \
+             CONFIG_BPF_EVENTS [loading a BPF program: {io_error}]"
+        )),
         (_, verdict) => {
             debug!(%log, "the verifier's log");
-            refused_by_the_verifier(verdict.unwrap_or("it does not say why"), host::lockdown().as_deref())
+            Some(refused_by_the_verifier(
+                verdict.unwrap_or("it does not say why"),
+                host::lockdown().as_deref(),
+                io_error,
+            ))
         }
-    };
-    format!("{sentence} [loading a BPF program: {error}]")
+    }
 }
 
-fn refused_by_the_verifier(verdict: &str, lockdown: Option<&str>) -> String {
+fn refused_by_the_verifier(verdict: &str, lockdown: Option<&str>, error: &io::Error) -> String {
     // A kernel that is locked down takes the functions away that read its memory: to the verifier they do not exist.
     let is_about_reading = verdict.contains("bpf_probe_read");
     let why = match lockdown {
@@ -141,7 +149,7 @@ fn refused_by_the_verifier(verdict: &str, lockdown: Option<&str>) -> String {
         }
         Some(_) | None => "the kernel's verifier refused the program",
     };
-    format!("{why} (the verifier: {verdict}; WATCHER_LOG=debug shows its whole log)")
+    format!("{why} (the verifier: {verdict}; WATCHER_LOG=debug shows its whole log) [loading a BPF program: {error}]")
 }
 
 /// Lines that the verifier ends every log with.
@@ -156,8 +164,6 @@ struct Rights<'a> {
     is_root: bool,
     in_a_user_namespace: bool,
     lockdown: Option<&'a str>,
-    /// Whether there is a limit on locked memory, which counts before Linux 5.11.
-    is_memory_limited: bool,
 }
 
 fn not_permitted() -> String {
@@ -167,14 +173,13 @@ fn not_permitted() -> String {
         is_root: rustix::process::geteuid().is_root(),
         in_a_user_namespace: host::in_a_user_namespace(),
         lockdown: lockdown.as_deref(),
-        is_memory_limited: limits::is_locked_memory_limited(),
     }
     .lacking()
 }
 
 impl Rights<'_> {
     fn lacking(self) -> String {
-        let Self { effective, is_root, in_a_user_namespace, lockdown, is_memory_limited } = self;
+        let Self { effective, is_root, in_a_user_namespace, lockdown } = self;
         // Whatever it holds there.
         if in_a_user_namespace {
             return "BPF is not permitted in a user namespace (unshare --user, a container without root): capabilities there \
@@ -187,10 +192,6 @@ impl Rights<'_> {
         if lacking.is_empty() || effective.contains(CapabilitySet::SYS_ADMIN) {
             let reason = match lockdown {
                 Some("confidentiality") => "the kernel is locked down in mode confidentiality",
-                _ if is_memory_limited => {
-                    "a seccomp filter, a security module or the container runtime forbids it, or, before Linux 5.11, the \
-                     limit on locked memory is too low (raise it: ulimit -l, or LimitMEMLOCK= in a unit)"
-                }
                 _ => "a seccomp filter, a security module or the container runtime forbids it",
             };
             return format!("BPF is not permitted although the capabilities for it are there: {reason}");
@@ -289,7 +290,7 @@ mod tests {
     const BOTH: CapabilitySet = CapabilitySet::BPF.union(CapabilitySet::PERFMON);
 
     fn said(effective: CapabilitySet, is_root: bool) -> String {
-        Rights { effective, is_root, in_a_user_namespace: false, lockdown: None, is_memory_limited: false }.lacking()
+        Rights { effective, is_root, in_a_user_namespace: false, lockdown: None }.lacking()
     }
 
     #[test]
@@ -309,33 +310,22 @@ mod tests {
 
     #[test]
     fn lockdown_is_named_where_it_is_what_the_verifier_stumbled_over() {
+        let refused = io::Error::from_raw_os_error(libc::EINVAL);
+        let said = |verdict, lockdown| refused_by_the_verifier(verdict, lockdown, &refused);
         let missing = "unknown func bpf_probe_read#4";
-        let of_lockdown = refused_by_the_verifier(missing, Some("confidentiality"));
+        let of_lockdown = said(missing, Some("confidentiality"));
         assert!(of_lockdown.starts_with("the kernel is locked down in mode confidentiality, "), "{of_lockdown}");
-        assert!(of_lockdown.contains(missing), "{of_lockdown}");
-        let suspected = refused_by_the_verifier(missing, None);
         assert!(
-            suspected.contains(" as when it is locked down in mode confidentiality (the verifier: "),
-            "{suspected}"
+            of_lockdown.contains(missing) && of_lockdown.ends_with("Invalid argument (os error 22)]"),
+            "{of_lockdown}"
         );
+        assert!(said(missing, None).contains(" as when it is locked down in mode confidentiality (the verifier: "));
         for (verdict, lockdown) in [("R1 invalid mem access", Some("confidentiality")), (missing, Some("integrity"))] {
-            let other = refused_by_the_verifier(verdict, lockdown);
-            let wanted = format!("the kernel's verifier refused the program (the verifier: {verdict}; ");
-            assert!(other.starts_with(&wanted), "{other}");
-        }
-    }
-
-    #[test]
-    fn a_program_that_is_not_loaded_is_too_new_or_refused_by_the_verifier() {
-        let said = |log| not_loaded(&io::Error::from_raw_os_error(libc::EINVAL), log);
-        let (too_old, refused) = (said(""), said("0: (85) call 4\nR1 is wrong\nprocessed 1 insns\n"));
-        assert!(too_old.starts_with("this kernel is too old for BPF programs on raw tracepoints, "), "{too_old}");
-        assert!(
-            refused.starts_with("the kernel's verifier refused the program (the verifier: R1 is wrong; "),
-            "{refused}"
-        );
-        for said in [too_old, refused] {
-            assert!(said.ends_with(" [loading a BPF program: Invalid argument (os error 22)]"), "{said}");
+            let other = said(verdict, lockdown);
+            assert!(
+                other.starts_with(&format!("the kernel's verifier refused the program (the verifier: {verdict}; ")),
+                "{other}"
+            );
         }
     }
 
@@ -359,23 +349,9 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_on_locked_memory_is_suspected_where_there_is_one() {
-        let rights = Rights {
-            effective: BOTH,
-            is_root: false,
-            in_a_user_namespace: false,
-            lockdown: None,
-            is_memory_limited: true,
-        };
-        assert!(rights.lacking().contains("before Linux 5.11, the limit on locked memory is too low"));
-        assert!(!Rights { is_memory_limited: false, ..rights }.lacking().contains("locked memory"));
-    }
-
-    #[test]
     fn in_a_user_namespace_no_capability_is_of_use() {
         for effective in [BOTH, CapabilitySet::empty()] {
-            let rights =
-                Rights { effective, is_root: true, in_a_user_namespace: true, lockdown: None, is_memory_limited: true };
+            let rights = Rights { effective, is_root: true, in_a_user_namespace: true, lockdown: None };
             assert!(rights.lacking().starts_with("BPF is not permitted in a user namespace "));
         }
     }
