@@ -165,6 +165,10 @@ fn an_ordinary_user_watches_his_own_processes() {
     let (said, may) = of_a_user(&["--inh-caps=-all"], "auto");
     let passed_over = "Tier ebpf passed over: BPF is not permitted: this process lacks CAP_BPF and CAP_PERFMON;";
     assert!(said[0].starts_with(passed_over), "{said:#?}");
+    // Where everybody may call bpf(), he can make maps, and is refused later.
+    let all_may = fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled").is_ok_and(|mode| mode.trim() == "0");
+    assert!(said[0].ends_with("(os error 1)]"), "{said:#?}");
+    assert_eq!(!said[0].contains("[map error: failed to create map "), all_may, "{said:#?}");
     assert!(said[1].starts_with("Start pcheck: 1 entry of ") && said[1].ends_with(", tier pidfd"), "{said:#?}");
     assert_eq!(set(&may, "CapEff"), CapabilitySet::empty());
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use watcher::sys::{clock, proc};
+use watcher_abi::NS_PER_TICK;
 use watcher_tests::{
     host::{Host, Tier, lives, on_each_tier},
     pcheck::Pcheck,
@@ -155,12 +157,16 @@ fn the_workers_of_a_fork_server_are_not_taken_for_it() {
         let first = host.start("workers=2");
         let mut pcheck = Pcheck::started(&mut host.pcheck(tier));
         assert_eq!(pcheck.up(&svc), first.pid, "the oldest is watched");
-        // Its workers outlive it.
+        // Its workers outlive it. Start times are counted in hundredths of a second, and whoever began in that of the death
+        // counts as new: that one is not to be theirs.
+        until("it has workers", || proc::children(first.pid).len() == 2);
+        let workers = proc::children(first.pid).into_iter().filter_map(|pid| proc::facts(pid).unwrap());
+        let youngest = workers.map(|facts| facts.proc.start.0).max().unwrap();
+        until("they are older", || clock::since_boot().0 / NS_PER_TICK > youngest);
         first.kill();
         pcheck.expect([format!("Process [{svc},pid={}] Down", first.pid), format!("Try to restart ({svc})")]);
         let second = pcheck.up(&svc);
         // A worker would never have any.
-        let children = || std::fs::read_to_string(format!("/proc/{second}/task/{second}/children")).unwrap();
-        until("it has workers", || children().split_whitespace().count() == 2);
+        until("it has workers", || proc::children(second).len() == 2);
     });
 }

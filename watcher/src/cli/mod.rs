@@ -32,6 +32,9 @@ use crate::{sys::limits, telemetry};
 /// Descriptors without which nothing starts.
 const FEWEST_DESCRIPTORS: u64 = 32;
 
+/// So many of them must not be taken: without them nothing can even wait.
+const FEWEST_LEFT: u64 = 8;
+
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -47,6 +50,14 @@ pub fn main() -> ExitCode {
     if let Some(limit) = limits::raise_descriptors().filter(|limit| *limit < FEWEST_DESCRIPTORS) {
         return exit::trouble(&format!(
             "only {limit} open descriptors are allowed, and {FEWEST_DESCRIPTORS} are needed (ulimit -n)"
+        ));
+    }
+    // What cannot be counted is not held against anybody.
+    if let (Some(limit), Ok(open)) = (limits::descriptors(), limits::open_descriptors())
+        && open.saturating_add(FEWEST_LEFT) > limit
+    {
+        return exit::trouble(&format!(
+            "of {limit} open descriptors that are allowed {open} are taken, and {FEWEST_LEFT} more are needed (ulimit -n)"
         ));
     }
     match command {

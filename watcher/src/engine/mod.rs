@@ -28,7 +28,8 @@ pub struct Senses {
     pub ring: Option<RingSource>,
     /// What watches.
     pub watch: Watch,
-    /// Starts the best tier after one that fails, for so many processes.
+    /// Starts the best tier after one that fails, for so many processes. One can always be had: looking at `/proc` takes
+    /// nothing, and who cannot be seen counts as alive.
     pub tier_after: fn(Tier, usize) -> Result<Choice<Self>, Vec<PassedOver>>,
 }
 
@@ -85,6 +86,7 @@ impl Senses {
         }
         self.ring = ring;
         self.watch.change_over(watch, watched, events);
+        events.push(Event::StartsUntold);
         Ok(Some(TierLeft { tier: left, reason, passed_over, now: tier }))
     }
 }

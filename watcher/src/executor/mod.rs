@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod dump;
 pub mod event_line;
+pub mod eyes;
 mod folder;
 pub mod hands;
 pub mod harmless;

@@ -6,12 +6,11 @@
 
 use std::{thread, time::Duration};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use watcher_abi::{ExitRecord, NS_PER_TICK, origin};
 use watcher_core::{Ending, Pid, Span, StartTicks};
 
 use super::{Interest, Record, Refusal, Ring};
-use crate::sys::{child::WaitingChild, clock, own, proc};
+use crate::sys::{child::WaitingChild, clock, own, proc, readable};
 
 /// Exit code of the child: one that nothing else would give by chance.
 const CODE: u8 = 87;
@@ -23,7 +22,7 @@ const LIMIT: Span = Span(5_000_000_000);
 const PATIENCE: Span = Span(60_000_000_000);
 
 /// How often it is looked whether the child is dead.
-const SLICE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+const SLICE: Duration = Duration::from_millis(100);
 
 /// A pause while a record is being written.
 const BEING_WRITTEN: Duration = Duration::from_millis(1);
@@ -69,8 +68,7 @@ fn death(
 fn await_record(ring: &mut Ring, child: Pid) -> Option<ExitRecord> {
     let (begin, mut dead) = (clock::now(), None);
     loop {
-        let mut polled = [PollFd::new(&*ring, PollFlags::IN)];
-        let is_readable = poll(&mut polled, Some(&SLICE)).is_ok_and(|ready| ready > 0);
+        let is_readable = readable::wait(&*ring, SLICE).is_ok_and(|is_readable| is_readable);
         // Nobody is expected to start anything yet, and no port is watched: every record is of a death.
         match ring.take() {
             Some(Record::Exit(record)) => return Some(record),

@@ -170,6 +170,8 @@ impl Fleet {
                     self.with_unit(unit, now, out, Unit::look_at_ports);
                 }
             }
+            // Somebody who is waited for may have come meanwhile.
+            Event::StartsUntold => self.hurry = self.hurry.or(Some(now.mono)),
             Event::Stop { signal } => self.stop(Some(signal), out),
         }
         self.after_all(now, out);

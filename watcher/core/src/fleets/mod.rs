@@ -85,7 +85,7 @@ impl Fleets {
             Event::Gone { proc, ending: _ } | Event::Zombie { proc, ending: _ } => {
                 self.tell(self.mutual.who_watches(proc), now, &event, out);
             }
-            Event::Exec { proc: _ } => self.tell(self.mutual.who_expects(), now, &event, out),
+            Event::Exec { proc: _ } | Event::StartsUntold => self.tell(self.mutual.who_expects(), now, &event, out),
             Event::Listed { mut processes, uptime } => {
                 let (asked, _) = self.looks.end(now.mono);
                 for fleet in asked {

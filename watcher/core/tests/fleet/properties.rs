@@ -146,11 +146,12 @@ fn happen(world: &mut World, deed: Deed) {
         }
         Deed::Nonsense(seed) => {
             let stranger = ProcId { pid: Pid::new(1 + seed % 300).unwrap(), start: StartTicks(u64::from(seed)) };
-            world.event(match seed % 5 {
+            world.event(match seed % 6 {
                 4 => Event::Probed { probe: ProbeId(1_000_000), verdict: Verdict::Bad(Fault::Overrun) },
                 0 => Event::Gone { proc: stranger, ending: Ending::Unknown },
                 1 => Event::RunEnded { run: RunId(1_000_000), end: RunEnd::Ended(Ending::Unknown) },
                 2 => Event::Exec { proc: stranger },
+                5 => Event::StartsUntold,
                 _ => Event::Deadline,
             });
         }

@@ -175,6 +175,9 @@ impl Patrol {
             if self.leave_tier_if_failing(&mut news)? {
                 continue;
             }
+            if let Some(complaint) = self.senses.watch.take_complaint() {
+                self.hands.say(Level::Error, &complaint);
+            }
             keep_pace(&mut due.looks, self.look_every());
             self.wait(&mut due, &mut news).await?;
         }
