@@ -45,7 +45,7 @@ fn a_flood_of_answers_is_no_loss_and_the_death_after_it_is_told() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let source = ProcEvents::open(256).unwrap();
-        let mut watch = Watch::new(Means::Connector { events: source.into(), watched: BTreeMap::new() }).unwrap();
+        let mut watch = Watch::new(Means::Connector { events: source.into(), watched: BTreeMap::new() });
         let (mut victim, mut events) = (Victim::start("vforks"), Vec::new());
         let proc = victim.id();
         watch.begin(proc, &mut events);
@@ -70,29 +70,34 @@ fn a_flood_of_answers_is_no_loss_and_the_death_after_it_is_told() {
 }
 
 #[test]
-fn a_flood_of_answers_wakes_nobody() {
-    const ANSWERS: u64 = 10_000;
+fn answers_to_others_wake_nobody() {
+    const ANSWERS: u64 = 30;
     if !tier_is_wanted("connector") {
         return;
     }
     let mut victim = Victim::start("vforks");
-    let mut forger = forger(1, ANSWERS);
     let mut running = Running::start(&mut watcher(["watch", "--tier", "connector", &victim.pid().to_string()]));
     assert_eq!(running.talk(), "watcher: watching 1 process by tier connector");
     let of = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", running.child.id())).unwrap();
     // The first stranger wakes it.
     assert!(Command::new("true").status().unwrap().success());
-    until("it sleeps again", || of("stat").contains(") S "));
+    let sleeps = || until("it sleeps again", || of("stat").contains(") S "));
+    sleeps();
     let wakes = || {
         let status = of("status");
         let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
         line.trim().parse::<u64>().unwrap()
     };
     let before = wakes();
-    forger.go();
-    forger.expect("asked");
+    // Each by itself: of a flood, all would be read without going to sleep in between.
+    for _ in 0..ANSWERS {
+        let mut forger = forger(1, 1);
+        forger.go();
+        forger.expect("asked");
+        sleeps();
+    }
     let woken = wakes() - before;
-    assert!(woken < ANSWERS / 100, "{woken} times");
+    assert!(woken < ANSWERS / 2, "{woken} times");
     victim.kill();
     assert!(running.line().starts_with(&format!("{} vforks: killed by SIGKILL", victim.pid())));
 }
@@ -104,7 +109,7 @@ fn a_refusal_to_tell_of_starts_counts_for_a_while_only() {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _context = runtime.enter();
-    let expects = |until| Watch::new(Means::Pidfd { starts: OnDemand::Refused { until } }).unwrap().expect(b"awaited");
+    let expects = |until| Watch::new(Means::Pidfd { starts: OnDemand::Refused { until } }).expect(b"awaited");
     assert!(!expects(Instant::now() + *wait::DEADLINE * 10));
     assert!(expects(Instant::now()));
 }

@@ -140,6 +140,51 @@ fn pcheck_says_that_a_tier_is_left_and_goes_on() {
     }
 }
 
+#[test]
+fn a_start_that_is_awaited_while_a_tier_is_left_is_not_lost() {
+    for (tier, descriptors, _, next) in failures() {
+        let host = Host::new();
+        let (svc, other, gate) = (host.svc(), host.install("other"), host.gate("gate"));
+        // It comes only after the script has ended, when the test says so.
+        let late = format!("(read -r _ <{gate}; exec {svc}) >/dev/null 2>&1 </dev/null &");
+        let (late, nothing) = (host.script("late.sh", &late), host.script("nothing.sh", "true"));
+        let entries = format!("{svc}:{late}:86400:3:exit\n{other}:{nothing}:86400:3:continue");
+        // Looks that nothing asks for come further and further apart.
+        host.write("pfile", &format!("IPCKEY 0x1\nMONITOR_INTERVAL 60\n{entries}\n"));
+        let (first, witness) = (host.start(""), host.start_as("other", ""));
+        let mut command = host.pcheck(tier);
+        command.args(["--sweep", "1"]).env("WATCHER_LOG", "watcher=debug").env("NO_COLOR", "1").stdin(Stdio::null());
+        let mut pcheck = Running::start(&mut command);
+        hear(&mut pcheck, &format!("({svc} ,pid="));
+        first.kill();
+        hear(&mut pcheck, "action=Expect(");
+        let daemon = Pid::new(pcheck.child.id()).unwrap();
+        tamper::replace(daemon, &descriptors(daemon));
+        // Somebody has to be missed for some failures to show.
+        witness.kill();
+        hear(&mut pcheck, " left: ");
+        // From here on the new one tells; who came before is looked for.
+        hear(&mut pcheck, "event=StartsUntold");
+        hear(&mut pcheck, "event=Listed");
+        fs::write(&gate, "\n").unwrap();
+        if next != Tier::Poll {
+            hear(&mut pcheck, "event=Exec {");
+        }
+        hear(&mut pcheck, &format!("({svc} ,pid="));
+    }
+}
+
+/// Takes lines up to one that contains this.
+fn hear(pcheck: &mut Running, wanted: &str) {
+    loop {
+        let line = pcheck.talk();
+        assert!(!line.is_empty(), "it has ended without {wanted:?}");
+        if line.contains(wanted) {
+            return;
+        }
+    }
+}
+
 fn tier_of(host: &Host) -> String {
     let ended = host.ask(&["padmin", "--json", "-c", "show param"]);
     let report: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {}", ended.stderr));

@@ -106,7 +106,7 @@ fn deaths_that_overflow_the_process_connector_are_known_to_be_lost_and_found_by_
     let _context = runtime.enter();
     // The kernel makes some room even if none is asked for.
     let source = ProcEvents::open(0).unwrap();
-    let mut watch = Watch::new(Means::Connector { events: source.into(), watched: BTreeMap::new() }).unwrap();
+    let mut watch = Watch::new(Means::Connector { events: source.into(), watched: BTreeMap::new() });
     let mut events = Vec::new();
     procs.iter().for_each(|proc| watch.begin(*proc, &mut events));
     assert!(events.is_empty(), "{events:?}");

@@ -7,11 +7,14 @@ mod ends;
 mod explained;
 mod forged;
 mod hostile;
+mod interrupted;
 #[cfg(target_arch = "x86_64")]
 mod ladder;
 mod loss;
 mod old_kernel;
 mod pcheck;
+mod run;
+mod scarce;
 mod servers;
 #[cfg(target_arch = "x86_64")]
 mod skipped;

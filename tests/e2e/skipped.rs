@@ -111,7 +111,7 @@ fn as_many_deaths_may_be_untold_as_were_skipped_before_the_tier_is_left() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _context = runtime.enter();
     let mut ring = RingSource::new(ring).unwrap();
-    let mut watch = Watch::new(Means::Ebpf { interest, starts, ports, programs, witnesses: true }).unwrap();
+    let mut watch = Watch::new(Means::Ebpf { interest, starts, ports, programs, witnesses: true });
     let mut victims = [(); 3].map(|()| Victim::start("vforks"));
     let mut events = Vec::new();
     victims.iter().for_each(|victim| watch.begin(victim.id(), &mut events));

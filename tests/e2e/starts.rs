@@ -26,7 +26,7 @@ fn the_process_connector_tells_of_starts_exactly_while_they_are_expected() {
     let beside_pidfds = || Means::Pidfd { starts: OnDemand::default() };
     runtime.block_on(async {
         for means in [on_its_own(), beside_pidfds()] {
-            let mut watch = Watch::new(means).unwrap();
+            let mut watch = Watch::new(means);
             assert!(watch.expect(NAME.as_bytes()));
             assert!(Command::new("true").status().unwrap().success(), "not waited for");
             let mut child = Command::new(&program).arg("600").spawn().unwrap();

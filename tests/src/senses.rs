@@ -21,7 +21,7 @@ pub fn senses(handles: Handles) -> Senses {
     let witnesses = programs.may_be_skipped();
     Senses {
         ring: Some(RingSource::new(ring).expect("a descriptor")),
-        watch: Watch::new(Means::Ebpf { interest, starts, ports, programs, witnesses }).expect("an epoll set"),
+        watch: Watch::new(Means::Ebpf { interest, starts, ports, programs, witnesses }),
         tier_after: |_, _| Err(Vec::new()),
     }
 }

@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use xshell::{Shell, cmd};
 
-use crate::{say, workspace};
+use crate::{arm64::Packages, say, workspace};
 
 /// The compiler, and the package of its standard library.
 const COMPILER: &str = "rustc-web";
@@ -32,42 +32,13 @@ pub(crate) fn ensure(shell: &Shell) -> anyhow::Result<Std> {
     Ok(Std { rustc: "/usr/bin/rustc".into(), sysroot })
 }
 
-/// By a state of its own, so that the packages of this machine are left alone.
 fn fetch(shell: &Shell, folder: &std::path::Path, version: &str) -> anyhow::Result<()> {
     say(&format!("fetching {LIBRARY} {version} for arm64 into {}", folder.display()));
-    shell.remove_path(folder)?;
-    let apt = folder.join("apt");
-    for below in ["state/lists/partial", "cache/archives/partial"] {
-        shell.create_dir(apt.join(below))?;
-    }
-    shell.write_file(apt.join("status"), "")?;
-    let options = [
-        format!("Dir::State={}", apt.join("state").display()),
-        format!("Dir::State::status={}", apt.join("status").display()),
-        format!("Dir::Cache={}", apt.join("cache").display()),
-        "Acquire::Languages=none".to_owned(),
-        "APT::Architecture=arm64".to_owned(),
-        "APT::Architectures=arm64".to_owned(),
-        "APT::Sandbox::User=root".to_owned(),
-    ];
-    let options: Vec<_> = options.iter().flat_map(|option| ["-o", option]).collect();
-    let options = options.as_slice();
-    cmd!(shell, "apt-get {options...} -q update").quiet().ignore_stdout().run()?;
-    let _here = shell.push_dir(folder);
-    let package = format!("{LIBRARY}={version}");
-    let fetched = cmd!(shell, "apt-get {options...} -q download {package}").quiet().ignore_stdout().run();
-    fetched.with_context(|| {
+    let packages = Packages::into(shell, folder)?;
+    packages.unpack(shell, &format!("{LIBRARY}={version}")).with_context(|| {
         format!(
             "Debian has no {LIBRARY} {version} for arm64 any more: `apt-get install {COMPILER}` brings a newer compiler"
         )
     })?;
-    let packages: Vec<_> =
-        shell.read_dir(folder)?.into_iter().filter(|file| file.extension().is_some_and(|end| end == "deb")).collect();
-    ensure!(packages.len() == 1, "one package was wanted, and these came: {packages:?}");
-    for package in &packages {
-        cmd!(shell, "dpkg-deb -x {package} {folder}").quiet().run()?;
-        shell.remove_path(package)?;
-    }
-    shell.remove_path(apt)?;
-    Ok(())
+    packages.done(shell)
 }

@@ -8,7 +8,7 @@ use xshell::{Shell, cmd};
 
 use crate::{
     elf::{self, Needs},
-    old_library, say, step, workspace,
+    emulated, old_library, say, step, workspace,
     zig::{self, Machine},
 };
 
@@ -20,7 +20,8 @@ pub(crate) struct Arguments {
     /// For these machines (default: this one)
     #[arg(value_enum)]
     machines: Vec<Machine>,
-    /// Run it on Debian 11, too, in a folder below `target`; takes root and mmdebstrap
+    /// Run it, too: on Debian 11 in a folder below `target`, which takes root and mmdebstrap; what was built for another
+    /// machine on one that QEMU stands in for
     #[arg(long)]
     verify: bool,
 }
@@ -31,8 +32,11 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
     let machines = if arguments.machines.is_empty() { this().collect() } else { arguments.machines.clone() };
     for machine in machines {
         let binary = pack(shell, machine)?;
-        if arguments.verify && machine.is_this() {
-            old_library::run(shell, &binary)?;
+        if arguments.verify {
+            match machine {
+                Machine::Aarch64 if !machine.is_this() => emulated::run(shell, &binary)?,
+                Machine::X86_64 | Machine::Aarch64 => old_library::run(shell, &binary)?,
+            }
         }
     }
     Ok(())

@@ -2,12 +2,14 @@
 #![expect(clippy::print_stderr, reason = "talking to the developer is its trade")]
 
 mod aarch64;
+mod arm64;
 mod bench;
 mod build;
 mod demo;
 mod dist;
 mod ebpf;
 mod elf;
+mod emulated;
 mod fuzz;
 mod lint;
 mod old_kernel;

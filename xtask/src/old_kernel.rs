@@ -99,6 +99,7 @@ const GROUPS: &[Group] = &[
         ]),
         without: &[
             ("doctor::doctor_", BOTH, TIERS),
+            ("doctor::root_", BOTH, EBPF),
             ("pcheck::privileges::an_ordinary_user", BOTH, EBPF),
             ("pcheck::sockets::minute", BOTH, EBPF),
             ("servers::httpd", &[Profile::Linux], GETRANDOM),

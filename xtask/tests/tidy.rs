@@ -103,7 +103,7 @@ fn the_wall_clock_stamps_and_decides_nothing() {
     let stamps = [
         "watcher/src/cli/watch.rs",
         "watcher/src/control/view.rs",
-        "watcher/src/engine/patrol/asked.rs",
+        "watcher/src/engine/patrol/post.rs",
         "watcher/src/engine/patrol/mod.rs",
         "watcher/src/executor/log/mod.rs",
         // For how many days a certificate is valid: that is written in wall time. What comes of it is a number.

@@ -81,6 +81,7 @@ fn too_few_and_too_many_processes_are_put_right_by_the_script() {
         let svc = host.svc();
         // It leaves exactly two.
         let body = "pids=$(cat ${H}pids); for pid in $pids; do kill -9 $pid; done\n\
+                    for pid in $pids; do while grep -qs '^State:.[^Z]' /proc/$pid/status; do sleep 0.01; done; done\n\
                     ${H}svc one </dev/null >/dev/null 2>&1 & ${H}svc two </dev/null >/dev/null 2>&1 &";
         let script = host.script("start.sh", body);
         host.rules(&format!("{svc}:{script}:86400:3:exit:min_proc_count=2:max_proc_count=3"));

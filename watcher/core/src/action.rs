@@ -43,6 +43,8 @@ pub enum Action {
         /// What.
         ask: Arc<Ask>,
     },
+    /// Remember this, and tell whoever follows: the log has been told, since all pfiles of the host are concerned.
+    Remember(Told),
     /// Read the rules again.
     ReadRules {
         /// Who waits for an answer.
@@ -126,6 +128,11 @@ impl<A> Outbox<A> {
     /// Asks for something.
     pub(crate) fn push(&mut self, action: A) {
         self.0.push(action);
+    }
+
+    /// Asks for all of these.
+    pub(crate) fn extend(&mut self, actions: impl IntoIterator<Item = A>) {
+        self.0.extend(actions);
     }
 
     /// Takes everything that was asked for.

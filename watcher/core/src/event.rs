@@ -94,6 +94,8 @@ pub enum Event {
         /// How many since the last such event.
         records: u64,
     },
+    /// Starts of programs that are waited for may not have been told for a moment: what tells of them was replaced.
+    StartsUntold,
     /// The operator asked to stop.
     Stop {
         /// By this signal.

@@ -49,17 +49,84 @@ pub struct ProcId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EntryId(pub u32);
 
+/// The watch over one pfile, among all of a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FleetId(u32);
+
+impl FleetId {
+    /// So many bits of a name are left for what is named: more than anybody uses up.
+    const BITS: u32 = 40;
+
+    /// The first of all.
+    pub const FIRST: Self = Self(0);
+
+    /// The last that there can be.
+    pub(crate) const LAST: Self = Self((1 << (u64::BITS - Self::BITS)) - 1);
+
+    /// A fleet by its number, unless that is too large.
+    #[must_use]
+    pub const fn new(number: u32) -> Option<Self> {
+        if number <= Self::LAST.0 { Some(Self(number)) } else { None }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The first of the names that are its own.
+    pub(crate) const fn first_name(self) -> u64 {
+        (self.0 as u64) << Self::BITS
+    }
+
+    /// The first of the numbers of its entries. They are its own affair; but what is spread by them is not to be in step
+    /// with the entries of others.
+    pub(crate) const fn first_entry(self) -> u32 {
+        self.0.wrapping_shl(12)
+    }
+
+    /// Whose name this is.
+    const fn of(name: u64) -> Self {
+        Self((name >> Self::BITS) as u32)
+    }
+}
+
 /// One run of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RunId(pub u64);
+
+impl RunId {
+    /// Whose it is.
+    #[must_use]
+    pub const fn fleet(self) -> FleetId {
+        FleetId::of(self.0)
+    }
+}
 
 /// One attempt to ask a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProbeId(pub u64);
 
+impl ProbeId {
+    /// Whose it is.
+    #[must_use]
+    pub const fn fleet(self) -> FleetId {
+        FleetId::of(self.0)
+    }
+}
+
 /// A port that is watched for somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PortWatchId(pub u64);
+
+impl PortWatchId {
+    /// Whose it is.
+    #[must_use]
+    pub const fn fleet(self) -> FleetId {
+        FleetId::of(self.0)
+    }
+}
 
 /// A request of an operator who waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -68,7 +68,8 @@ impl Vigil {
             | Event::PortLooked { .. }
             | Event::PortWatched { .. }
             | Event::Socket(_)
-            | Event::SocketsLost { .. } => {}
+            | Event::SocketsLost { .. }
+            | Event::StartsUntold => {}
         }
     }
 
@@ -175,7 +176,7 @@ mod tests {
                 | Event::Order { .. } | Event::Rules { .. } | Event::RunEnded { .. }
                 | Event::PortLooked { .. } | Event::PortWatched { .. } | Event::Probed { .. }
                 | Event::RunStarted { .. } | Event::Socket(_) | Event::SocketsLost { .. }
-                | Event::Stop { .. } => None,
+                | Event::StartsUntold | Event::Stop { .. } => None,
             }).filter(|proc| watched.contains(proc)).collect();
             let mut vigil = Vigil::new(watched);
             let mut reported = Vec::new();

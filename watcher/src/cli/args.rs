@@ -32,6 +32,7 @@ pub(super) enum Command {
     Pcheck(super::pcheck::Pcheck),
     Padmin(Padmin),
     Probe(super::probe::Probe),
+    Run(super::run::Run),
     Smtpmon(super::clp::Smtpmon),
     Sockets(super::sockets::Sockets),
     Watch(Watch),
@@ -52,6 +53,7 @@ impl Command {
             | Self::Pcheck(_)
             | Self::Padmin(_)
             | Self::Probe(_)
+            | Self::Run(_)
             | Self::Sockets(_)
             | Self::Watch(_)
             | Self::Why(_) => false,

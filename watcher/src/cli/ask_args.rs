@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::Args;
 
-use super::{padmin, pcheck::LogChoice};
+use super::{padmin, terms::LogChoice};
 use crate::control::RUN_DIR;
 
 /// Ask a running pcheck, or tell it what to do

@@ -17,7 +17,9 @@ mod output;
 mod padmin;
 mod pcheck;
 mod probe;
+mod run;
 mod sockets;
+mod terms;
 mod watch;
 mod why;
 
@@ -29,6 +31,9 @@ use crate::{sys::limits, telemetry};
 
 /// Descriptors without which nothing starts.
 const FEWEST_DESCRIPTORS: u64 = 32;
+
+/// So many of them must not be taken: without them nothing can even wait.
+const FEWEST_LEFT: u64 = 8;
 
 /// Runs the command line of this process.
 #[must_use]
@@ -47,6 +52,14 @@ pub fn main() -> ExitCode {
             "only {limit} open descriptors are allowed, and {FEWEST_DESCRIPTORS} are needed (ulimit -n)"
         ));
     }
+    // What cannot be counted is not held against anybody.
+    if let (Some(limit), Ok(open)) = (limits::descriptors(), limits::open_descriptors())
+        && open.saturating_add(FEWEST_LEFT) > limit
+    {
+        return exit::trouble(&format!(
+            "of {limit} open descriptors that are allowed {open} are taken, and {FEWEST_LEFT} more are needed (ulimit -n)"
+        ));
+    }
     match command {
         args::Command::Check(arguments) => check::run(&arguments),
         args::Command::Doctor(arguments) => doctor::run(&arguments),
@@ -57,6 +70,7 @@ pub fn main() -> ExitCode {
         args::Command::Pcheck(arguments) => pcheck::run(&arguments),
         args::Command::Padmin(arguments) => padmin::run(&arguments),
         args::Command::Probe(arguments) => probe::run(&arguments),
+        args::Command::Run(arguments) => run::run(&arguments),
         args::Command::Smtpmon(arguments) => arguments.run(),
         args::Command::Sockets(arguments) => sockets::run(&arguments),
         args::Command::Watch(arguments) => watch::run(&arguments),

@@ -67,6 +67,10 @@ async fn watch(arguments: &args::Watch, found: &Found) -> io::Result<ExitCode> {
             output::say(&left.to_string());
             Ok(())
         }
+        Told::Complaint(complaint) => {
+            output::say(complaint);
+            Ok(())
+        }
     };
     let outcome = engine.run(tell).await?;
     Ok(match outcome {

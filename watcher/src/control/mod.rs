@@ -4,6 +4,7 @@
 mod answer;
 pub mod client;
 mod connection;
+mod doors;
 mod protocol;
 mod server;
 mod view;
@@ -15,6 +16,7 @@ use std::{
 };
 
 pub use answer::{Reply, Who};
+pub use doors::Doors;
 pub use protocol::Command;
 pub use server::{Bounds, Request, Server};
 pub use view::{EntryLine, MonitorLine, ParamLine, StallLine, WhoLine};

@@ -28,7 +28,8 @@ pub struct Senses {
     pub ring: Option<RingSource>,
     /// What watches.
     pub watch: Watch,
-    /// Starts the best tier after one that fails, for so many processes.
+    /// Starts the best tier after one that fails, for so many processes. One can always be had: looking at `/proc` takes
+    /// nothing, and who cannot be seen counts as alive.
     pub tier_after: fn(Tier, usize) -> Result<Choice<Self>, Vec<PassedOver>>,
 }
 
@@ -68,11 +69,11 @@ impl Senses {
     /// Goes over to the next tier that works, if this one fails. All of these are watched anew; who has gone is told of.
     fn leave_if_failing(
         &mut self,
-        watched: impl ExactSizeIterator<Item = ProcId>,
+        watched: impl FnOnce() -> Vec<ProcId>,
         events: &mut Vec<Event>,
     ) -> io::Result<Option<TierLeft>> {
         let Some(reason) = self.watch.take_trouble() else { return Ok(None) };
-        let left = self.watch.tier();
+        let (left, watched) = (self.watch.tier(), watched());
         let Choice { tier, started, passed_over } = (self.tier_after)(left, watched.len()).map_err(|tried| {
             let tried = tried.iter().map(|PassedOver { tier, reason }| format!("; tier {tier}: {reason}"));
             let tried: String = tried.collect();
@@ -85,6 +86,7 @@ impl Senses {
         }
         self.ring = ring;
         self.watch.change_over(watch, watched, events);
+        events.push(Event::StartsUntold);
         Ok(Some(TierLeft { tier: left, reason, passed_over, now: tier }))
     }
 }

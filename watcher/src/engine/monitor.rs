@@ -165,6 +165,7 @@ fn of_signal(event: &watcher_core::Event) -> Option<Event> {
         | watcher_core::Event::RunStarted { .. }
         | watcher_core::Event::Socket(_)
         | watcher_core::Event::SocketsLost { .. }
+        | watcher_core::Event::StartsUntold
         | watcher_core::Event::Zombie { .. } => None,
     }
 }

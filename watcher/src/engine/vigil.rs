@@ -33,6 +33,8 @@ pub enum Told<'a> {
     Death(&'a Death, Tier),
     /// From now on another tier tells.
     TierLeft(&'a TierLeft),
+    /// Some processes are not watched as they should be.
+    Complaint(&'a str),
 }
 
 /// How often something is done that no event asks for.
@@ -77,9 +79,12 @@ impl Engine {
             if let Some(outcome) = self.turn(&mut events, &mut tell)? {
                 return Ok(outcome);
             }
-            if let Some(left) = self.senses.leave_if_failing(self.vigil.alive(), &mut events)? {
+            if let Some(left) = self.senses.leave_if_failing(|| self.vigil.alive().collect(), &mut events)? {
                 tell(Told::TierLeft(&left))?;
                 continue;
+            }
+            if let Some(complaint) = self.senses.watch.take_complaint() {
+                tell(Told::Complaint(&complaint))?;
             }
             let Senses { ring, watch, .. } = &mut self.senses;
             keep_pace(&mut looks, self.pace.looks / watch.slices());

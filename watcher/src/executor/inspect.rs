@@ -101,30 +101,40 @@ pub enum Look {
     Gone,
     /// It has gone, but its parent has not taken notice.
     Zombie(Ending),
+    /// It is there, but cannot be seen. It counts as alive: a death is never concluded from a failure to look.
+    Unseen,
 }
 
-/// Looks at one process. What cannot be read counts as alive: a death is never concluded from a failure to look.
+/// Looks at one process.
 #[must_use]
 pub fn look(watched: ProcId) -> Look {
-    match proc::facts(watched.pid) {
-        Ok(Some(facts)) if facts.proc != watched => Look::Gone,
-        Ok(Some(facts)) if facts.leader_exiting => look_closer(&facts),
-        Ok(None) if !proc::exists(watched.pid) => Look::Gone,
-        Ok(_) | Err(_) => Look::Alive,
+    try_to_look(watched).unwrap_or(Look::Unseen)
+}
+
+/// The same.
+///
+/// # Errors
+/// Why it cannot be seen.
+pub fn try_to_look(watched: ProcId) -> io::Result<Look> {
+    match proc::facts(watched.pid)? {
+        Some(facts) if facts.proc != watched => Ok(Look::Gone),
+        Some(facts) if facts.leader_exiting => look_closer(&facts),
+        Some(_) => Ok(Look::Alive),
+        None if !proc::exists(watched.pid) => Ok(Look::Gone),
+        None => Err(io::Error::other("/proc does not show it any more")),
     }
 }
 
 /// The leader has begun to exit, or has done so: what about the others?
-fn look_closer(facts: &Facts) -> Look {
+fn look_closer(facts: &Facts) -> io::Result<Look> {
     if !facts.leader_zombie {
-        return Look::Dying;
+        return Ok(Look::Dying);
     }
-    match proc::followers(facts.proc.pid) {
-        Ok(Followers::Gone) => Look::Zombie(ending_of_zombie(facts)),
-        Ok(Followers::Leaving) => Look::Dying,
-        Ok(Followers::Alive) => Look::Leaderless,
-        Err(_) => Look::Alive,
-    }
+    Ok(match proc::followers(facts.proc.pid)? {
+        Followers::Gone => Look::Zombie(ending_of_zombie(facts)),
+        Followers::Leaving => Look::Dying,
+        Followers::Alive => Look::Leaderless,
+    })
 }
 
 /// The wait status in `/proc` is for root, or whoever may trace the process; others see 0.

@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod dump;
 pub mod event_line;
+pub mod eyes;
 mod folder;
 pub mod hands;
 pub mod harmless;
@@ -11,6 +12,7 @@ pub mod inspect;
 pub mod interpreter;
 pub mod journal;
 mod lacks;
+pub mod ledger;
 pub mod lister;
 pub mod log;
 pub mod looks;

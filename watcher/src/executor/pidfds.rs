@@ -1,6 +1,6 @@
 //! The sole owner of pidfds: becomes readable when a process that it holds has gone.
 
-use std::{collections::BTreeMap, io, os::fd::OwnedFd};
+use std::{collections::BTreeMap, future::pending, io, os::fd::OwnedFd};
 
 use rustix::event::epoll;
 use watcher_core::{Ending, Event, ProcId};
@@ -9,13 +9,26 @@ use super::inspect;
 use crate::sys::{pidfd, proc, readable::Readable};
 
 /// Pidfds of the processes that are held, in one epoll set.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Pidfds {
-    epoll: OwnedFd,
-    readable: Readable,
+    /// None as long as no descriptor was left for it, or nobody was to be held.
+    set: Option<Set>,
     held: BTreeMap<u64, (ProcId, OwnedFd)>,
     tokens: BTreeMap<ProcId, u64>,
     next_token: u64,
+}
+
+#[derive(Debug)]
+struct Set {
+    epoll: OwnedFd,
+    readable: Readable,
+}
+
+impl Set {
+    fn new() -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        Ok(Self { readable: Readable::of(&epoll)?, epoll })
+    }
 }
 
 /// What came of the wish to hold a process.
@@ -28,19 +41,6 @@ pub enum Held {
 }
 
 impl Pidfds {
-    /// # Errors
-    /// When no epoll set can be made.
-    pub fn new() -> io::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Self {
-            readable: Readable::of(&epoll)?,
-            epoll,
-            held: BTreeMap::new(),
-            tokens: BTreeMap::new(),
-            next_token: 0,
-        })
-    }
-
     /// Holds a process: its end will be told by [`Self::drain`].
     ///
     /// # Errors
@@ -61,8 +61,12 @@ impl Pidfds {
             None if pidfd::has_gone(&pidfd) => return Ok(Held::Gone),
             None => return Err(io::Error::other("/proc does not show it any more")),
         }
+        let set = match &mut self.set {
+            Some(set) => set,
+            none @ None => none.insert(Set::new()?),
+        };
         let token = self.next_token;
-        epoll::add(&self.epoll, &pidfd, epoll::EventData::new_u64(token), epoll::EventFlags::IN)?;
+        epoll::add(&set.epoll, &pidfd, epoll::EventData::new_u64(token), epoll::EventFlags::IN)?;
         self.next_token += 1;
         self.held.insert(token, (proc, pidfd));
         self.tokens.insert(proc, token);
@@ -92,7 +96,10 @@ impl Pidfds {
     /// # Errors
     /// When the descriptor cannot be watched any more.
     pub async fn readable(&self) -> io::Result<()> {
-        self.readable.next().await
+        match &self.set {
+            Some(set) => set.readable.next().await,
+            None => pending().await,
+        }
     }
 
     /// Tells of every held process that has gone, and lets go of it.
@@ -100,11 +107,12 @@ impl Pidfds {
     /// # Errors
     /// When the epoll set cannot be read.
     pub fn drain(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
+        let Some(set) = &self.set else { return Ok(()) };
         let at_once = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
         let mut ready = Vec::with_capacity(64);
         loop {
             ready.clear();
-            epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), Some(&at_once))?;
+            epoll::wait(&set.epoll, rustix::buffer::spare_capacity(&mut ready), Some(&at_once))?;
             if ready.is_empty() {
                 return Ok(());
             }
@@ -137,7 +145,7 @@ mod tests {
     async fn a_process_is_held_once_and_told_of_when_it_has_gone() {
         let child = WaitingChild::fork(3).unwrap();
         let proc = proc::facts(child.pid()).unwrap().unwrap().proc;
-        let mut pidfds = Pidfds::new().unwrap();
+        let mut pidfds = Pidfds::default();
         assert_eq!(pidfds.hold(proc).unwrap(), Held::Yes);
         assert_eq!(pidfds.hold(proc).unwrap(), Held::Yes);
         assert_eq!((pidfds.held.len(), pidfds.tokens.len()), (1, 1));
@@ -153,13 +161,13 @@ mod tests {
     async fn who_has_reused_the_pid_is_not_held() {
         let this = proc::facts(own::pid()).unwrap().unwrap().proc;
         let earlier = ProcId { start: StartTicks(this.start.0 - 1), ..this };
-        assert_eq!(Pidfds::new().unwrap().hold(earlier).unwrap(), Held::Gone);
+        assert_eq!(Pidfds::default().hold(earlier).unwrap(), Held::Gone);
     }
 
     #[tokio::test]
     async fn what_is_let_go_is_not_told_of() {
         let this = proc::facts(own::pid()).unwrap().unwrap().proc;
-        let mut pidfds = Pidfds::new().unwrap();
+        let mut pidfds = Pidfds::default();
         assert_eq!(pidfds.hold(this).unwrap(), Held::Yes);
         pidfds.let_go(this);
         assert_eq!((pidfds.held.len(), pidfds.tokens.len()), (0, 0));

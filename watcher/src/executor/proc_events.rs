@@ -12,7 +12,7 @@ use watcher_core::{Comm, Event, Pid};
 
 use crate::sys::{
     child::WaitingChild,
-    proc,
+    limits, proc,
     proc_connector::{Ends, News, ProcConnector, Ranges, Wanted},
     readable::Readable,
 };
@@ -76,7 +76,7 @@ impl ProcEvents {
     }
 
     fn new(connector: ProcConnector) -> Result<Self, String> {
-        let readable = Readable::of(&connector).map_err(|error| error.to_string())?;
+        let readable = Readable::of(&connector).map_err(|error| limits::sentence(&error))?;
         let (has_more, others_had_turn) = (false, Cell::new(false));
         Ok(Self {
             connector,
@@ -251,7 +251,7 @@ fn connector(wanted: Wanted, room: usize) -> Result<ProcConnector, String> {
 
 /// Whether the end of a child is told: a filter that lets nothing through would be silent. Then the ends of all are.
 fn test(connector: &mut ProcConnector) -> Result<(), String> {
-    let no_child = |error| format!("no child could be made for the self-test: {error}");
+    let no_child = |error| format!("no child could be made for the self-test: {}", limits::sentence(&error));
     let child = WaitingChild::fork(CODE).map_err(no_child)?;
     let no_filter = |error| format!("putting a filter on the process connector failed: {error}");
     // Others could be so many that this one is lost.

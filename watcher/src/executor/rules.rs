@@ -130,6 +130,12 @@ impl RulesReader {
         }
     }
 
+    /// Whether rules are being read.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        !self.reading.is_empty()
+    }
+
     /// Waits for rules that were asked for.
     pub async fn next(&mut self) -> Event {
         let read = self.reading.join_next().await;

@@ -2,19 +2,23 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    io, mem,
 };
 
 use tracing::{debug, warn};
 use watcher_core::{Comm, Ending, Event, ProcId, Tier};
 
 use super::{
-    inspect::{Look, look},
+    eyes::Eyes,
+    inspect::Look,
     looks::Looks,
     means::Means,
     pidfds::{Held, Pidfds},
 };
-use crate::kernel::{Lacking, Ports};
+use crate::{
+    kernel::{Lacking, Ports},
+    sys::limits,
+};
 
 /// So often a process that is dying, of which no descriptor tells, is looked at in a hurry while threads of it live on
 /// without their leader. After that they may do so for good.
@@ -24,6 +28,7 @@ const HURRIED_LOOKS: u32 = 40;
 #[derive(Debug)]
 pub struct Watch {
     means: Means,
+    eyes: Eyes,
     pidfds: Pidfds,
     /// Those whose pidfds are held for nothing but that the means may not tell of their deaths.
     witnessed: BTreeSet<ProcId>,
@@ -33,6 +38,9 @@ pub struct Watch {
     dying: BTreeMap<ProcId, Dying>,
     /// Why the tier can be trusted no longer.
     trouble: Option<String>,
+    /// That some are looked at although a tier was meant to tell of them: said once.
+    without_pidfd: Option<String>,
+    is_without_pidfd: bool,
 }
 
 /// Why a process is taken for one that is dying.
@@ -45,11 +53,20 @@ enum Dying {
 }
 
 impl Watch {
-    /// # Errors
-    /// When no epoll set can be made.
-    pub fn new(means: Means) -> io::Result<Self> {
-        let (looked_at, dying) = (Looks::default(), BTreeMap::new());
-        Ok(Self { means, pidfds: Pidfds::new()?, witnessed: BTreeSet::new(), looked_at, dying, trouble: None })
+    /// Watches nobody yet.
+    #[must_use]
+    pub fn new(means: Means) -> Self {
+        Self {
+            means,
+            eyes: Eyes::default(),
+            pidfds: Pidfds::default(),
+            witnessed: BTreeSet::new(),
+            looked_at: Looks::default(),
+            dying: BTreeMap::new(),
+            trouble: None,
+            without_pidfd: None,
+            is_without_pidfd: false,
+        }
     }
 
     /// The tier that is in use.
@@ -153,10 +170,11 @@ impl Watch {
 
     /// Looks at those.
     pub fn look_at_dying(&mut self, events: &mut Vec<Event>) {
+        let eyes = &mut self.eyes;
         self.dying.retain(|&proc, dying| {
-            match (look(proc), dying) {
-                (Look::Alive | Look::Dying | Look::Leaderless, Dying::Awaited)
-                | (Look::Dying, Dying::Leader { .. }) => {}
+            match (eyes.look(proc), dying) {
+                (Look::Alive | Look::Dying | Look::Leaderless | Look::Unseen, Dying::Awaited)
+                | (Look::Dying | Look::Unseen, Dying::Leader { .. }) => {}
                 // One of the others has taken the leader's place: it runs another program now.
                 (Look::Alive, Dying::Leader { .. }) => return false,
                 (Look::Leaderless, Dying::Leader { gone }) => {
@@ -176,6 +194,7 @@ impl Watch {
     /// Watches a process no longer.
     pub fn end(&mut self, proc: ProcId) {
         self.means.end(proc);
+        self.eyes.forget(proc);
         self.pidfds.let_go(proc);
         self.witnessed.remove(&proc);
         self.looked_at.remove(proc);
@@ -184,8 +203,8 @@ impl Watch {
 
     /// Looks at a process that events should tell of, since one may have been missed.
     fn check(&mut self, proc: ProcId, events: &mut Vec<Event>) {
-        match look(proc) {
-            Look::Alive => {}
+        match self.eyes.look(proc) {
+            Look::Alive | Look::Unseen => {}
             Look::Dying | Look::Leaderless => self.await_end_of_others(proc, events),
             Look::Gone => events.push(Event::Gone { proc, ending: Ending::Unknown }),
             Look::Zombie(ending) => events.push(Event::Zombie { proc, ending }),
@@ -225,7 +244,7 @@ impl Watch {
     /// Whether some processes have to be looked at time and again.
     #[must_use]
     pub fn must_look(&self) -> bool {
-        !self.looked_at.is_empty()
+        !self.looked_at.is_empty() || !self.eyes.see_all()
     }
 
     /// In how many slices those are looked at, for none of them to take long.
@@ -234,11 +253,14 @@ impl Watch {
         self.looked_at.slices()
     }
 
-    /// Looks at the next slice of those processes.
+    /// Looks at the next slice of those processes, and at those that could not be seen.
     pub fn look_again(&mut self, events: &mut Vec<Event>) {
+        for proc in self.eyes.unseen() {
+            self.check(proc, events);
+        }
         for proc in self.looked_at.next_slice() {
-            match look(proc) {
-                Look::Alive | Look::Dying | Look::Leaderless => {}
+            match self.eyes.look(proc) {
+                Look::Alive | Look::Dying | Look::Leaderless | Look::Unseen => {}
                 Look::Gone => events.push(Event::Gone { proc, ending: Ending::Unknown }),
                 Look::Zombie(ending) => events.push(Event::Zombie { proc, ending }),
             }
@@ -282,10 +304,10 @@ impl Watch {
             // Of the leader alone, if others live. Then it is a zombie for as long as they do, and is held by now; if it
             // was reaped it was the last one, or ended together with all others.
             let told = Ending::from_wait_status(status);
-            match look(proc) {
+            match self.eyes.look(proc) {
                 // An earlier owner of the pid has ended.
                 Look::Alive => {}
-                Look::Dying | Look::Leaderless => self.await_end_of_others(proc, events),
+                Look::Dying | Look::Leaderless | Look::Unseen => self.await_end_of_others(proc, events),
                 Look::Gone => events.push(Event::Gone { proc, ending: told }),
                 Look::Zombie(Ending::Unknown) => events.push(Event::Zombie { proc, ending: told }),
                 Look::Zombie(ending) => events.push(Event::Zombie { proc, ending }),
@@ -303,12 +325,23 @@ impl Watch {
         self.trouble.take()
     }
 
+    /// A sentence for the operator about processes that are not watched as they should be. Each is said once.
+    pub fn take_complaint(&mut self) -> Option<String> {
+        self.eyes.take_complaint().or_else(|| self.without_pidfd.take())
+    }
+
     /// Goes over to the means of another tier: whoever is watched is so by these from now on, whoever was about to end still
     /// is, and who has gone meanwhile is told of.
     pub fn change_over(&mut self, other: Self, watched: impl IntoIterator<Item = ProcId>, events: &mut Vec<Event>) {
-        let before = std::mem::replace(self, other);
-        let held = before.pidfds.procs().filter(|proc| !before.witnessed.contains(proc));
-        for proc in held.chain(before.dying.keys().copied()) {
+        let before = mem::replace(self, other);
+        // On tier pidfd those that are held need not be about to end.
+        let are_dying = before.tier() != Tier::Pidfd;
+        for proc in before.pidfds.procs().filter(|proc| !before.witnessed.contains(proc)) {
+            if !self.hold_dying(proc, events) && are_dying {
+                self.dying.insert(proc, Dying::Awaited);
+            }
+        }
+        for proc in before.dying.into_keys() {
             self.await_end(proc, events);
         }
         for proc in watched {
@@ -322,7 +355,13 @@ impl Watch {
             Ok(Held::Yes) => {}
             Ok(Held::Gone) => events.push(Event::Gone { proc, ending: Ending::Unknown }),
             Err(error) => {
-                warn!(%error, pid = %proc.pid, "no pidfd for this process: it is looked at instead");
+                if !mem::replace(&mut self.is_without_pidfd, true) {
+                    self.without_pidfd = Some(format!(
+                        "Process {}, and maybe others, can only be looked at from time to time; no pidfd: {}",
+                        proc.pid,
+                        limits::sentence(&error)
+                    ));
+                }
                 self.looked_at.insert(proc);
             }
         }

@@ -8,17 +8,14 @@ use std::{
     time::Duration,
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with},
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 use watcher_core::{Mono, PortCounts, PortKey, Span, Thresholds};
 
 use super::{
     Ports,
     ports::{NotWatched, QueueSeen},
 };
-use crate::sys::{clock, netns, own, sock_diag::SockDiag, tcp};
+use crate::sys::{clock, netns, own, readable, sock_diag::SockDiag, tcp};
 
 /// What `listen` is told: one more gets in.
 const BACKLOG: i32 = 7;
@@ -130,9 +127,7 @@ fn connect_and_close(ports: &mut Ports, key: PortKey, server: &TcpListener, addr
     let listens = PortCounts { listeners: 1, ..PortCounts::default() };
     ports.rebase(key, before, listens, Mono(0));
     let client = TcpStream::connect_timeout(&address, patience())?;
-    let mut polled = [PollFd::new(server, PollFlags::IN)];
-    let limit = Timespec { tv_sec: patience().as_secs().cast_signed(), tv_nsec: 0 };
-    if poll(&mut polled, Some(&limit)).map_err(io::Error::from)? == 0 {
+    if !readable::wait(server, patience())? {
         return Err(Doubt::NotDone(io::ErrorKind::TimedOut.into()));
     }
     let (mut accepted, peer) = server.accept()?;

@@ -192,8 +192,26 @@ fn raw_tracepoint<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut 
 
 fn load<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut RawTracePoint, Refusal> {
     let program = raw_tracepoint(ebpf, name)?;
+    // A signal that comes while the verifier is at it makes it give up. The next try has nothing to do with that.
+    for _ in 1..TRIES {
+        match program.load() {
+            Err(error) if is_interrupted(&error) => {}
+            done => return Ok(done.map(|()| program)?),
+        }
+    }
     program.load()?;
     Ok(program)
+}
+
+/// More signals in a row than come by chance.
+const TRIES: u32 = 10;
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum of which one variant matters")]
+fn is_interrupted(error: &ProgramError) -> bool {
+    match error {
+        ProgramError::LoadError { io_error, .. } => io_error.raw_os_error() == Some(libc::EAGAIN),
+        _ => false,
+    }
 }
 
 fn attach(ebpf: &mut Ebpf, name: &'static str, tracepoint: &str) -> Result<(), Refusal> {

@@ -9,7 +9,7 @@ use tracing::debug;
 use watcher_abi::name;
 
 use super::btf::BtfError;
-use crate::sys::{capabilities, host};
+use crate::sys::{capabilities, host, limits};
 
 /// Why the kernel programs cannot be used.
 #[derive(Debug, Error)]
@@ -42,7 +42,7 @@ pub enum Refusal {
     #[error("/proc cannot be read: {0}")]
     Proc(#[source] io::Error),
     /// No child could be made for the self-test.
-    #[error("no child could be made for the self-test: {0}")]
+    #[error("no child could be made for the self-test: {}", limits::sentence(.0))]
     SelfTestChild(#[source] io::Error),
     /// Everything loaded, but what was reported is not what happened.
     #[error("the kernel programs loaded, but their self-test failed: {what}")]
@@ -78,7 +78,7 @@ fn no_btf(error: &io::Error) -> String {
              CONFIG_DEBUG_INFO_BTF, or /sys is hidden here)"
         )
     } else {
-        format!("the kernel's type information {file} cannot be read: {error}")
+        format!("the kernel's type information {file} cannot be read: {}", limits::sentence(error))
     }
 }
 
@@ -100,6 +100,10 @@ fn refused(error: &EbpfError) -> String {
             "there is not enough memory for {what}; before Linux 5.11 it counts against the limit on locked memory \
              (raise it: ulimit -l, or LimitMEMLOCK= in a unit)"
         ),
+        (Some(libc::EMFILE), _) => format!(
+            "the kernel programs need more descriptors than this process may open (ulimit -n, or LimitNOFILE= in a unit; \
+             {what} failed)"
+        ),
         (Some(libc::E2BIG), _) => format!("the table of watched processes is full ({what} failed)"),
         _ => return format!("{what} failed: {chain}"),
     };
@@ -113,7 +117,8 @@ fn verifier_verdict(error: &EbpfError) -> Option<String> {
     let log = verifier_log.to_string();
     let verdict = log.lines().rev().find(|line| !is_statistics(line));
     match (io_error.raw_os_error(), verdict) {
-        (Some(libc::EPERM), _) => None,
+        // It is not the verifier that says so.
+        (Some(libc::EPERM | libc::EAGAIN | libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOSYS), _) => None,
         // It was not asked: the kernel does not know programs of this kind.
         (Some(libc::EINVAL), None) => Some(format!(
             "this kernel is too old for BPF programs on raw tracepoints, which came with Linux 4.17, or was built without \

@@ -4,18 +4,19 @@
 //! tier is used, one death must be reported with the right pid, start time, name and wait status; and before deaths are
 //! explained, one must be explained rightly.
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::time::Duration;
+
 use watcher_abi::{ExitRecord, NS_PER_TICK, origin};
 use watcher_core::{Ending, Pid, StartTicks};
 
 use super::{Interest, Record, Refusal, Ring};
-use crate::sys::{child::WaitingChild, own, proc};
+use crate::sys::{child::WaitingChild, own, proc, readable};
 
 /// Exit code of the child: one that nothing else would give by chance.
 const CODE: u8 = 87;
 
 /// How long a report may take once the child is dead; it takes microseconds on a healthy host.
-const LIMIT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// So many times as long the child has for dying: a host may have other things to do for some seconds.
 const PATIENCE: usize = 12;
@@ -67,8 +68,7 @@ fn await_record(ring: &mut Ring, child: Pid) -> Option<ExitRecord> {
     }
     for _ in 0..PATIENCE {
         let is_dead = proc::facts(child).ok()?.is_none_or(|facts| facts.leader_zombie);
-        let mut polled = [PollFd::new(&*ring, PollFlags::IN)];
-        let _awaited = poll(&mut polled, Some(&LIMIT));
+        let _awaited = readable::wait(&*ring, LIMIT);
         let record = take(ring);
         if record.is_some() || is_dead {
             return record;

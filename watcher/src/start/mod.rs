@@ -1,5 +1,6 @@
 //! Wiring, once: which tier, then its sources and its executor.
 
+mod enlist;
 pub mod monitor;
 pub mod pcheck;
 pub mod privileges;
@@ -30,14 +31,22 @@ pub fn tier(wanted: Option<Tier>, processes: usize) -> Result<Choice<Senses>, Ve
     choose(tiers, |tier| attempt(tier, processes))
 }
 
-/// Starts the best tier that works of those that come after one, since that fails. The last one is begun anew.
+/// Starts the best tier that works of those that come after one, since that fails. The last one is begun anew, whatever
+/// `/proc` is like just now: to stop watching would be worse.
 fn tier_after(failed: Tier, processes: usize) -> Result<Choice<Senses>, Vec<PassedOver>> {
     let is_left = |tier: &Tier| *tier > failed || *tier == Tier::Poll;
-    choose(Tier::ALL.into_iter().filter(is_left), |tier| attempt(tier, processes))
+    choose(Tier::ALL.into_iter().filter(is_left), |tier| match tier {
+        Tier::Poll => Ok(senses(None, Means::Poll)),
+        Tier::Ebpf | Tier::Pidfd | Tier::Connector => attempt(tier, processes),
+    })
+}
+
+fn senses(ring: Option<RingSource>, means: Means) -> Senses {
+    Senses { ring, watch: Watch::new(means), tier_after }
 }
 
 fn attempt(tier: Tier, processes: usize) -> Result<Senses, String> {
-    let sentence = |error: io::Error| error.to_string();
+    let sentence = |error: io::Error| limits::sentence(&error);
     proc_works()?;
     let (ring, means) = match tier {
         Tier::Ebpf => {
@@ -60,7 +69,7 @@ fn attempt(tier: Tier, processes: usize) -> Result<Senses, String> {
         }
         Tier::Poll => (None, Means::Poll),
     };
-    Ok(Senses { ring, watch: Watch::new(means).map_err(sentence)?, tier_after })
+    Ok(senses(ring, means))
 }
 
 /// So many others may end at once before some news is lost.
@@ -86,7 +95,7 @@ fn pidfd_works(processes: usize) -> Result<(), String> {
             "there are no pidfds: the kernel is older than Linux 5.3, or a seccomp filter hides them".to_owned()
         }
         Some(libc::EPERM) => "a seccomp filter forbids pidfds".to_owned(),
-        _ => format!("no pidfd can be opened: {error}"),
+        _ => format!("no pidfd can be opened: {}", limits::sentence(&error)),
     })?;
     match limits::raise_descriptors() {
         Some(limit) if limit < processes as u64 + OTHER_DESCRIPTORS => Err(format!(

@@ -1,37 +1,23 @@
-//! Wiring of pcheck: rules, folder, log, tier, state, control; then the loop.
+//! Wiring of pcheck and of the daemon: log, rules, folders, tier; then the loop.
 
-use std::{
-    io,
-    num::NonZeroUsize,
-    os::unix::ffi::OsStrExt as _,
-    path::{Path, PathBuf},
-    thread,
-    time::Duration,
-};
+use std::{num::NonZeroUsize, path::Path, sync::Arc, thread, time::Duration};
 
 use watcher_core::{
     Choice, Finish, Level, PassedOver, Tier,
-    fleet::Fleet,
-    pfile::{AbsolutePath, Pfile, UnknownOptions},
+    fleets::{AtOnce, Fleets},
 };
 
-use super::{privileges, tier};
+pub use super::enlist::{Failed, Terms};
+use super::{enlist::enlist, privileges, tier};
 use crate::{
-    control::Server,
-    engine::{
-        Senses,
-        patrol::{Parts, Patrol},
-    },
+    engine::patrol::{Muster, Parts, Patrol, Places, Recruit},
     executor::{
         hands::Hands,
         log::{Log, LogTo},
-        rules::{Rules, RulesReader, rules},
-        rundir::{ClaimError, RunDir},
-        scripts::{Scripts, find_left},
-        store::Store,
+        scripts::Scripts,
     },
     sources::os_signals::OsSignals,
-    sys::{heap, host, limits, own},
+    sys::{heap, limits, own},
 };
 
 /// How long the log may take for what it has to say of a start that failed.
@@ -41,61 +27,71 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 const HIDDEN: &str = "/proc hides processes of other users from this one (hidepid), so services of theirs are not found: run \
                       pcheck as their user, as root, or in the group of its mount option gid=";
 
-/// What pcheck is told on its command line.
+/// What is told on the command line.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The rule file.
-    pub pfile: PathBuf,
-    /// Where folders of pchecks are.
-    pub run_dir: PathBuf,
+    /// How pfiles are taken.
+    pub terms: Terms,
     /// Where messages go.
     pub log: LogTo,
     /// How deaths are to be learned of; the best that works where nothing is said.
     pub tier: Option<Tier>,
     /// How many scripts may run at once.
     pub scripts: Option<usize>,
-    /// What to do about options that are not known.
-    pub unknown_options: UnknownOptions,
     /// However well events arrive, every watched process is looked at this often.
     pub sweep_every: Duration,
-}
-
-/// Why it did not start, or did not go on.
-#[derive(Clone, Debug)]
-pub struct Failed {
-    /// Another one runs.
-    pub already_running: bool,
-    /// Why.
-    pub sentence: String,
-}
-
-impl Failed {
-    fn because(sentence: impl ToString) -> Self {
-        Self { already_running: false, sentence: sentence.to_string() }
-    }
-}
-
-impl From<io::Error> for Failed {
-    fn from(error: io::Error) -> Self {
-        Self::because(error)
-    }
 }
 
 /// Runs pcheck until it is asked to end, or an entry ends it.
 ///
 /// # Errors
 /// Says what is wrong. The log was told, too.
-pub fn run(settings: &Settings) -> Result<Finish, Failed> {
+pub fn run(pfile: &Path, settings: &Settings) -> Result<Finish, Failed> {
+    in_runtime(settings, async |log, signals| {
+        let mut recruit = enlist(pfile, &settings.terms)?;
+        let patrol = assemble(settings, log, signals, std::slice::from_mut(&mut recruit))?;
+        Ok(patrol.run(recruit).await?)
+    })
+}
+
+/// Runs the daemon until it is asked to end.
+///
+/// # Errors
+/// Says what is wrong: also when none of the files that were named can be watched, and there is no folder where others may
+/// come. The log was told, too.
+pub fn run_many(places: Places, settings: &Settings) -> Result<(), Failed> {
+    in_runtime(settings, async |log, signals| {
+        let mut recruits = Vec::new();
+        let mut failed = None;
+        for pfile in places.pfiles().map_err(Failed::because)? {
+            match enlist(&pfile, &settings.terms) {
+                Ok(recruit) => recruits.push(recruit),
+                Err(why) => {
+                    log.tell(Level::Error, format!("Not watched: {}: {}", pfile.display(), why.sentence).as_bytes());
+                    failed = Some(why);
+                }
+            }
+        }
+        if let Some(failed) = failed.filter(|_| recruits.is_empty() && places.folders.is_empty()) {
+            return Err(failed);
+        }
+        let patrol = assemble(settings, log, signals, &mut recruits)?;
+        let terms = settings.terms.clone();
+        let again = move |pfile: &Path| enlist(pfile, &terms).map_err(|failed| failed.sentence);
+        Ok(patrol.stand(recruits, Muster::new(places, Arc::new(again))).await?)
+    })
+}
+
+fn in_runtime<T>(
+    settings: &Settings,
+    work: impl AsyncFnOnce(&mut Log, OsSignals) -> Result<T, Failed>,
+) -> Result<T, Failed> {
     // Before there are threads.
     heap::share();
     let mut log = Log::open(settings.log, "pcheck");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let done = runtime.block_on(async {
-        // Before anything is started: from here on signals are events.
-        let signals = OsSignals::listen_as_daemon()?;
-        let prepared = prepare(settings, &mut log)?;
-        patrol(settings, prepared, signals, std::mem::replace(&mut log, Log::open(settings.log, "pcheck"))).await
-    });
+    // Before anything is started: from here on signals are events.
+    let done = runtime.block_on(async { work(&mut log, OsSignals::listen_as_daemon()?).await });
     // Whatever still reads or lists something for us is not waited for.
     runtime.shutdown_background();
     if let Err(failed) = &done {
@@ -105,42 +101,28 @@ pub fn run(settings: &Settings) -> Result<Finish, Failed> {
     done
 }
 
-/// What has to work before anything is watched.
-struct Prepared {
-    pfile: AbsolutePath,
-    rules: Pfile,
-    run_dir: RunDir,
-    control: Server,
-    senses: Senses,
-}
-
-fn prepare(settings: &Settings, log: &mut Log) -> Result<Prepared, Failed> {
-    let Rules { pfile: rules, warnings } = rules(&settings.pfile, settings.unknown_options).map_err(Failed::because)?;
-    let key = rules.param.ipc_key.value.number();
-    let path = full_path(&settings.pfile)?;
-    let run_dir = RunDir::claim(&settings.run_dir, key, &settings.pfile).map_err(|error| match error {
-        ClaimError::AlreadyRunning(_) | ClaimError::KeyInUse(_) | ClaimError::InUse(_) => {
-            Failed { already_running: true, sentence: error.to_string() }
-        }
-        ClaimError::Unusable { .. } => Failed::because(error),
-    })?;
-    let Choice { tier, started: senses, passed_over } =
-        tier(settings.tier, room_for(rules.entries.len())).map_err(|tried| no_tier(settings.tier, &tried))?;
+/// Everything that watching these pfiles takes.
+fn assemble(
+    settings: &Settings,
+    log: &mut Log,
+    signals: OsSignals,
+    recruits: &mut [Recruit],
+) -> Result<Patrol, Failed> {
+    let entries = recruits.iter().map(|recruit| recruit.rules.entries.len()).sum();
+    let Choice { tier: _, started: senses, passed_over } =
+        tier(settings.tier, room_for(entries)).map_err(|tried| no_tier(settings.tier, &tried))?;
     for PassedOver { tier, reason } in passed_over {
         log.tell(Level::Notice, format!("Tier {tier} passed over: {reason}").as_bytes());
     }
     privileges::keep_for_watching(&senses.watch);
-    let control = Server::bind(&run_dir.control())?;
-    let entries = rules.entries.len();
-    let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
-    log.tell(Level::Notice, format!("Start pcheck: {entries} of {path}, tier {tier}").as_bytes());
-    if own::is_kept_from_others() {
-        log.tell(Level::Warning, HIDDEN.as_bytes());
+    if let Some(first) = recruits.first_mut().filter(|_| own::is_kept_from_others()) {
+        first.warnings.insert(0, HIDDEN.to_owned());
     }
-    for warning in warnings {
-        log.tell(Level::Warning, warning.as_bytes());
-    }
-    Ok(Prepared { pfile: path, rules, run_dir, control, senses })
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let at_once = settings.scripts.unwrap_or_else(|| processors.max(2));
+    let fleets = Fleets::new(AtOnce { scripts: at_once, probes: probes_at_once() });
+    let hands = Hands::new(std::mem::replace(log, Log::open(settings.log, "pcheck")), Scripts::new()?);
+    Ok(Patrol::new(Parts { fleets, senses, hands, signals, sweep_every: settings.sweep_every }))
 }
 
 /// The table of watched processes cannot grow: reloads may bring more entries, and scripts of earlier runs may be watched.
@@ -161,26 +143,4 @@ fn no_tier(wanted: Option<Tier>, tried: &[PassedOver]) -> Failed {
         Some(_) => format!("{reasons}; it was asked for by --tier, and --tier auto takes the best that works"),
         None => format!("no way to learn of deaths works here: {reasons}"),
     })
-}
-
-fn full_path(path: &Path) -> Result<AbsolutePath, Failed> {
-    let full = std::path::absolute(path)?;
-    AbsolutePath::new(full.as_os_str().as_bytes())
-        .ok_or_else(|| Failed::because(format!("{} contains a control character, or ends in a blank", full.display())))
-}
-
-async fn patrol(settings: &Settings, prepared: Prepared, signals: OsSignals, mut log: Log) -> Result<Finish, Failed> {
-    let Prepared { pfile, rules, run_dir, control, senses } = prepared;
-    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let at_once = settings.scripts.unwrap_or_else(|| processors.max(2));
-    let reader = RulesReader::new(settings.pfile.clone(), settings.unknown_options);
-    let (store, mut saved, trouble) = Store::open(run_dir.state(), host::boot_id().unwrap_or_default());
-    if let Some(trouble) = trouble {
-        log.tell(Level::Warning, trouble.as_bytes());
-    }
-    find_left(&rules, &mut saved);
-    let sweep_every = settings.sweep_every;
-    let hands = Hands::new(run_dir, log, store, Scripts::new()?, reader);
-    let fleet = Fleet::new(rules, at_once, &saved).asking_at_most(probes_at_once());
-    Ok(Patrol::new(Parts { fleet, senses, hands, signals, control, pfile, sweep_every }).run().await?)
 }

@@ -91,6 +91,7 @@ impl Drop for WaitingChild {
         // It may have been released before; a second byte does no harm, and a child that is gone needs none.
         let _released = self.release();
         let raw = i32::try_from(self.pid.number()).ok().and_then(rustix::process::Pid::from_raw);
-        let _reaped = waitpid(raw, WaitOptions::empty());
+        // Interrupted, it would be left a zombie.
+        while matches!(waitpid(raw, WaitOptions::empty()), Err(rustix::io::Errno::INTR)) {}
     }
 }

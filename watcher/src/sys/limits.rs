@@ -1,6 +1,6 @@
 //! Resource limits of this process.
 
-use std::sync::OnceLock;
+use std::{fs, io, sync::OnceLock};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -26,6 +26,25 @@ pub fn raise_descriptors() -> Option<u64> {
 #[must_use]
 pub fn descriptors() -> Option<u64> {
     getrlimit(Resource::Nofile).current
+}
+
+/// An error as a sentence; of a want of descriptors it is said what helps.
+#[must_use]
+pub fn sentence(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => format!("{error}; more have to be allowed (ulimit -n, or LimitNOFILE= in a unit)"),
+        Some(libc::ENFILE) => format!("{error}; the whole host has too many (sysctl fs.file-max)"),
+        Some(_) | None => error.to_string(),
+    }
+}
+
+/// How many descriptors are open. Whoever starts a program may leave it some that it knows nothing of.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn open_descriptors() -> io::Result<u64> {
+    // One of them is for counting.
+    Ok((fs::read_dir("/proc/self/fd")?.count() as u64).saturating_sub(1))
 }
 
 /// The limit on descriptors that this process was started with, if it has raised it.

@@ -3,7 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::{
@@ -12,6 +12,8 @@ use rustix::{
     process::{PidfdFlags, pidfd_open, pidfd_send_signal},
 };
 use watcher_core::{Ending, Pid};
+
+use super::readable;
 
 /// Opens a pidfd for the process (not the thread) with this number.
 ///
@@ -35,15 +37,7 @@ pub fn has_gone(pidfd: &impl AsFd) -> bool {
 /// # Errors
 /// When it cannot be waited for.
 pub fn wait(pidfd: &impl AsFd, limit: Duration) -> io::Result<bool> {
-    let end = Instant::now() + limit;
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).map_err(io::Error::other)?;
-        match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&left)) {
-            Err(rustix::io::Errno::INTR) => {}
-            polled => return Ok(polled? == 1),
-        }
-    }
+    readable::wait(pidfd, limit)
 }
 
 /// Sends a signal to exactly the process that it was opened for.

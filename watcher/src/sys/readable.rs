@@ -3,8 +3,10 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
+    time::{Duration, Instant},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::{Interest, unix::AsyncFd};
 
 /// The readability of whatever a descriptor stands for.
@@ -29,5 +31,22 @@ impl Readable {
     pub async fn next(&self) -> io::Result<()> {
         self.0.readable().await?.clear_ready();
         Ok(())
+    }
+}
+
+/// Waits for so long at most, outside the loop of events; says whether there is something to be read. Signals that come
+/// meanwhile are no news.
+///
+/// # Errors
+/// When it cannot be waited for.
+pub fn wait(descriptor: &impl AsFd, limit: Duration) -> io::Result<bool> {
+    let end = Instant::now() + limit;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(descriptor, PollFlags::IN)], Some(&left)) {
+            Err(rustix::io::Errno::INTR) => {}
+            polled => return Ok(polled? > 0),
+        }
     }
 }

@@ -8,33 +8,33 @@ const LINK: u32 = 0o120_000;
 
 /// An archive. Several of them, one after the other, are one archive too.
 #[derive(Debug, Default)]
-pub(super) struct Archive {
+pub(crate) struct Archive {
     bytes: Vec<u8>,
     entries: u32,
 }
 
 impl Archive {
-    pub(super) fn folder(&mut self, path: &str) {
+    pub(crate) fn folder(&mut self, path: &str) {
         self.entry(path, FOLDER | 0o755, &[]);
     }
 
-    pub(super) fn file(&mut self, path: &str, mode: u32, content: &[u8]) {
+    pub(crate) fn file(&mut self, path: &str, mode: u32, content: &[u8]) {
         self.entry(path, FILE | mode, content);
     }
 
-    pub(super) fn link(&mut self, path: &str, to: &str) {
+    pub(crate) fn link(&mut self, path: &str, to: &str) {
         self.entry(path, LINK | 0o777, to.as_bytes());
     }
 
     /// A copy of a file of this host, with its mode.
-    pub(super) fn copy(&mut self, path: &str, from: &Path) -> io::Result<()> {
+    pub(crate) fn copy(&mut self, path: &str, from: &Path) -> io::Result<()> {
         let mode = fs::metadata(from)?.permissions().mode() & 0o7777;
         self.file(path, mode, &fs::read(from)?);
         Ok(())
     }
 
     /// The archive with its end mark.
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    pub(crate) fn finish(mut self) -> Vec<u8> {
         self.entry("TRAILER!!!", 0, &[]);
         self.bytes
     }

@@ -1,7 +1,7 @@
 //! `vm`: the tests on other kernels, in virtual machines that are emulated in software.
 
 mod boot;
-mod cpio;
+pub(crate) mod cpio;
 mod image;
 mod kernels;
 mod report;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::UnitId;
 use crate::{Mono, Span, StartTicks, pfile::select::Processes};
 
 /// Start times are told in ticks: a process may have begun this much later than it says.
@@ -37,32 +36,36 @@ impl Listing<'_> {
 }
 
 /// Who waits for a look.
-#[derive(Debug, Default)]
-pub(super) struct Looks {
+#[derive(Debug)]
+pub(crate) struct Looks<K> {
     /// They asked before the look began that is under way.
-    served: BTreeSet<UnitId>,
+    served: BTreeSet<K>,
     /// They asked after that.
-    asking: BTreeSet<UnitId>,
+    asking: BTreeSet<K>,
     /// When the look began that is under way.
     under_way: Option<Mono>,
     /// Not sooner than this, so that looking does not become all that is done.
     not_before: Option<Mono>,
 }
 
-impl Looks {
+impl<K: Copy + Ord> Looks<K> {
+    pub(crate) const fn new() -> Self {
+        Self { served: BTreeSet::new(), asking: BTreeSet::new(), under_way: None, not_before: None }
+    }
+
     /// Wants a look that begins from now on.
-    pub(super) fn ask(&mut self, unit: UnitId) {
-        self.asking.insert(unit);
+    pub(crate) fn ask(&mut self, who: K) {
+        self.asking.insert(who);
     }
 
     /// Does not want it any more.
-    pub(super) fn leave(&mut self, unit: UnitId) {
-        self.asking.remove(&unit);
-        self.served.remove(&unit);
+    pub(crate) fn leave(&mut self, who: K) {
+        self.asking.remove(&who);
+        self.served.remove(&who);
     }
 
     /// Whether a look is to begin now.
-    pub(super) fn begin(&mut self, now: Mono) -> bool {
+    pub(crate) fn begin(&mut self, now: Mono) -> bool {
         let is_due = self.not_before.is_none_or(|at| at <= now);
         let begins = self.under_way.is_none() && is_due && !self.asking.is_empty();
         if begins {
@@ -72,8 +75,13 @@ impl Looks {
         begins
     }
 
+    /// Somebody for whom a look is under way.
+    pub(crate) fn first_served(&self) -> Option<K> {
+        self.served.first().copied()
+    }
+
     /// The look has been taken: who asked for it, and when it began.
-    pub(super) fn end(&mut self, now: Mono) -> (BTreeSet<UnitId>, Mono) {
+    pub(crate) fn end(&mut self, now: Mono) -> (BTreeSet<K>, Mono) {
         const PAUSE: Span = Span::of_millis(20);
         let began = self.under_way.take().unwrap_or(now);
         self.not_before = Some(now.after(now.since(began).max(PAUSE)));
@@ -81,20 +89,20 @@ impl Looks {
     }
 
     /// When a look may begin that is waited for.
-    pub(super) fn deadline(&self) -> Option<Mono> {
+    pub(crate) fn deadline(&self) -> Option<Mono> {
         self.not_before.filter(|_| self.under_way.is_none() && !self.asking.is_empty())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::UnitId, *};
 
     const MS: u64 = 1_000_000;
 
     #[test]
     fn one_look_serves_all_who_asked_before_it_began_and_looks_keep_a_pause() {
-        let mut looks = Looks::default();
+        let mut looks = Looks::new();
         looks.ask(UnitId(1));
         looks.ask(UnitId(2));
         assert!(looks.begin(Mono(0)));

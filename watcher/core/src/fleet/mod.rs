@@ -5,7 +5,8 @@
 
 mod budget;
 mod death;
-mod looks;
+pub(crate) mod hosted;
+pub(crate) mod looks;
 mod member;
 mod orders;
 mod reload;
@@ -17,12 +18,13 @@ mod shared;
 mod sockets;
 mod stall;
 mod suspend;
-mod timers;
+pub(crate) mod timers;
 mod unit;
 mod view;
 
 use std::collections::BTreeMap;
 
+pub(crate) use self::stall::PROBES_AT_ONCE;
 pub use self::view::{Doing, EntryView, FleetView, ProcStatus, StallStatus, StallView};
 use self::{
     looks::{Listing, Looks},
@@ -35,9 +37,9 @@ use self::{
     unit::Unit,
 };
 use crate::{
-    Action, Ending, EntryId, Event, ExitNotice, Finish, Mono, Note, Now, Outbox, ProcId, Reason, RunEnd, RunId,
-    SavedEntry, Signal, SocketNews, Span, Told,
-    pfile::{EntryNumber, Interval, Param, Pfile},
+    Action, Ending, EntryId, Event, ExitNotice, Finish, FleetId, Mono, Note, Now, Outbox, ProcId, Reason, RunEnd,
+    RunId, SavedEntry, Signal, SocketNews, Span, StartTicks, Told,
+    pfile::{EntryNumber, Interval, Param, Pfile, select::Processes},
 };
 
 /// From the start of a program that may be a looked-for process to the look: it may fork, and end, to go to the background.
@@ -69,15 +71,20 @@ impl Fleet {
     /// The watch over these entries, with what was saved of them. At most so many scripts run at once.
     #[must_use]
     pub fn new(pfile: Pfile, scripts_at_once: usize, saved: &[SavedEntry]) -> Self {
+        Self::made(&pfile, FleetId::default(), Some(scripts_at_once), saved)
+    }
+
+    fn made(pfile: &Pfile, id: FleetId, scripts_at_once: Option<usize>, saved: &[SavedEntry]) -> Self {
+        let first = id.first_name();
         let shared = Shared {
             interval: Span::of_seconds(pfile.param.monitor_interval().seconds()),
             dumps: pfile.param.dump_file.is_some(),
-            runs: Runs::new(scripts_at_once),
-            looks: Looks::default(),
+            runs: Runs::new(scripts_at_once, first),
+            looks: Looks::new(),
             watched: Watched::default(),
             names: Names::default(),
-            probes: Probes::new(),
-            ports: PortWatches::default(),
+            probes: Probes::new(first),
+            ports: PortWatches::new(first),
             checks: 0,
             guard: Guard::new(),
             finish: None,
@@ -90,11 +97,11 @@ impl Fleet {
             timers: Timers::new(),
             hurry: None,
             shared,
-            next_entry: 0,
+            next_entry: id.first_entry(),
             next_unit: 0,
             finished: false,
         };
-        fleet.take_rules(&pfile);
+        fleet.take_rules(pfile);
         fleet.recall(saved);
         fleet
     }
@@ -125,20 +132,13 @@ impl Fleet {
         match event {
             Event::Deadline => self.due(now, out),
             Event::Exec { proc: _ } => {
-                self.hurry = self.hurry.or_else(|| Some(now.mono.after(SETTLE)));
+                let settled = self.shared.names.is_any().then(|| now.mono.after(SETTLE));
+                self.hurry = self.hurry.or(settled);
             }
             Event::Exit(notice) => self.exiting(&notice, now, out),
             Event::Gone { proc, ending } => self.gone(proc, ending, Reason::Down, now, out),
             Event::Zombie { proc, ending } => self.gone(proc, ending, Reason::Zombie, now, out),
-            Event::Listed { mut processes, uptime } => {
-                let (asked, began) = self.shared.looks.end(now.mono);
-                let asking = asked.iter().filter_map(|unit| self.units.get(unit)).flat_map(|unit| &unit.members);
-                processes.prepare(asking.map(|member| &member.entry));
-                let listing = Listing { processes: &processes, uptime, began, now: now.mono };
-                for unit in asked {
-                    self.with_unit(unit, now, out, |unit, cx| unit.looked(&listing, cx));
-                }
-            }
+            Event::Listed { mut processes, uptime } => self.listed(&mut processes, uptime, now, out),
             Event::Lost { records } => {
                 // Among them may be the start of a process that is waited for.
                 self.hurry = self.hurry.or(Some(now.mono));
@@ -170,6 +170,8 @@ impl Fleet {
                     self.with_unit(unit, now, out, Unit::look_at_ports);
                 }
             }
+            // Somebody who is waited for may have come meanwhile.
+            Event::StartsUntold => self.hurry = self.hurry.or(Some(now.mono)),
             Event::Stop { signal } => self.stop(Some(signal), out),
         }
         self.after_all(now, out);
@@ -220,6 +222,16 @@ impl Fleet {
         let mut views: Vec<_> = self.units.values().flat_map(|unit| unit.views(&self.shared)).collect();
         views.sort_by_key(|view| view.number);
         views
+    }
+
+    fn listed(&mut self, processes: &mut Processes, uptime: StartTicks, now: Now, out: &mut Outbox<Action>) {
+        let (asked, began) = self.shared.looks.end(now.mono);
+        let asking = asked.iter().filter_map(|unit| self.units.get(unit)).flat_map(|unit| &unit.members);
+        processes.prepare(asking.map(|member| &member.entry));
+        let listing = Listing { processes, uptime, began, now: now.mono };
+        for unit in asked {
+            self.with_unit(unit, now, out, |unit, cx| unit.looked(&listing, cx));
+        }
     }
 
     fn due(&mut self, now: Now, out: &mut Outbox<Action>) {
@@ -367,7 +379,7 @@ impl Fleet {
 
     fn new_member(&mut self, number: EntryNumber, entry: crate::pfile::Entry, occurrence: u32) -> Member {
         let id = EntryId(self.next_entry);
-        self.next_entry += 1;
+        self.next_entry = self.next_entry.wrapping_add(1);
         Member::new(id, number, entry, occurrence)
     }
 }

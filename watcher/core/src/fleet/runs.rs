@@ -84,13 +84,14 @@ pub(super) enum Overdue {
 }
 
 impl Runs {
-    pub(super) fn new(at_once: usize) -> Self {
+    /// At most so many at once; none: somebody else says when one may begin.
+    pub(super) fn new(at_once: Option<usize>, first: u64) -> Self {
         Self {
-            at_once: at_once.max(1),
+            at_once: at_once.map_or(0, |at_once| at_once.max(1)),
             queue: VecDeque::new(),
             running: BTreeMap::new(),
             timers: Timers::new(),
-            next: 0,
+            next: first,
         }
     }
 
@@ -106,8 +107,22 @@ impl Runs {
 
     /// Who may run a script now, first come first served.
     pub(super) fn grant(&mut self) -> Option<UnitId> {
-        let leased = self.running.values().filter(|run| run.stage == Stage::Leased).count();
-        if leased < self.at_once { self.queue.pop_front() } else { None }
+        if self.leased() < self.at_once { self.queue.pop_front() } else { None }
+    }
+
+    /// Who is the first of those that wait.
+    pub(super) fn take_next(&mut self) -> Option<UnitId> {
+        self.queue.pop_front()
+    }
+
+    /// Whether somebody waits.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// How many count among those that run at once.
+    pub(super) fn leased(&self) -> usize {
+        self.running.values().filter(|run| run.stage == Stage::Leased).count()
     }
 
     /// A script is about to run.

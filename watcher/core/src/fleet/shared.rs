@@ -19,7 +19,7 @@ pub(super) struct Shared {
     /// Whether failures are to be traced.
     pub(super) dumps: bool,
     pub(super) runs: Runs,
-    pub(super) looks: Looks,
+    pub(super) looks: Looks<UnitId>,
     pub(super) watched: Watched,
     pub(super) names: Names,
     pub(super) probes: Probes,
@@ -111,6 +111,11 @@ impl Watched {
 pub(super) struct Names(BTreeMap<Bytes, u32>);
 
 impl Names {
+    /// Whether some start is waited for.
+    pub(super) fn is_any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     pub(super) fn expect(&mut self, name: Bytes, out: &mut Outbox<Action>) {
         let waiting = self.0.entry(name.clone()).or_insert(0);
         *waiting += 1;

@@ -6,18 +6,18 @@ use crate::Mono;
 
 /// At most one deadline for each of many.
 #[derive(Debug)]
-pub(super) struct Timers<K> {
+pub(crate) struct Timers<K> {
     due: BTreeMap<K, Mono>,
     order: BTreeSet<(Mono, K)>,
 }
 
 impl<K: Copy + Ord> Timers<K> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { due: BTreeMap::new(), order: BTreeSet::new() }
     }
 
     /// Sets, moves or clears a deadline.
-    pub(super) fn set(&mut self, key: K, deadline: Option<Mono>) {
+    pub(crate) fn set(&mut self, key: K, deadline: Option<Mono>) {
         // Most of what happens to somebody leaves his deadline where it is.
         if self.due.get(&key).copied() == deadline {
             return;
@@ -32,12 +32,12 @@ impl<K: Copy + Ord> Timers<K> {
     }
 
     /// The earliest.
-    pub(super) fn next(&self) -> Option<Mono> {
+    pub(crate) fn next(&self) -> Option<Mono> {
         self.order.first().map(|(deadline, _)| *deadline)
     }
 
     /// Takes those that are due, earliest first.
-    pub(super) fn take_due(&mut self, now: Mono) -> Vec<K> {
+    pub(crate) fn take_due(&mut self, now: Mono) -> Vec<K> {
         let mut due = Vec::new();
         while let Some(&(deadline, key)) = self.order.first()
             && deadline <= now

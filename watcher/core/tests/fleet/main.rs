@@ -9,6 +9,7 @@ mod orders;
 mod properties;
 mod scripts;
 mod services;
+mod several;
 mod shared_ports;
 mod shortage;
 mod socket_doubts;

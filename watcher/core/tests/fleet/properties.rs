@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use crate::world::{Life, Script, Service, World, rules};
 use proptest::prelude::*;
 use watcher_core::{
-    Action, Ending, Event, Mono, Note, Now, Order, Outbox, Pid, ProbeId, ProcId, RunEnd, RunId, Span, StartTicks, Wall,
+    Action, Ending, Event, FleetId, Mono, Note, Now, Order, Outbox, Pid, ProbeId, ProcId, RunEnd, RunId, Span,
+    StartTicks, Wall,
     fleet::{Doing, Fleet, ProcStatus, StallStatus},
+    fleets::{Asked, AtOnce, Fleets},
     pfile::{EntryNumber, Seconds},
     probe::{Fault, Verdict},
 };
@@ -144,11 +146,12 @@ fn happen(world: &mut World, deed: Deed) {
         }
         Deed::Nonsense(seed) => {
             let stranger = ProcId { pid: Pid::new(1 + seed % 300).unwrap(), start: StartTicks(u64::from(seed)) };
-            world.event(match seed % 5 {
+            world.event(match seed % 6 {
                 4 => Event::Probed { probe: ProbeId(1_000_000), verdict: Verdict::Bad(Fault::Overrun) },
                 0 => Event::Gone { proc: stranger, ending: Ending::Unknown },
                 1 => Event::RunEnded { run: RunId(1_000_000), end: RunEnd::Ended(Ending::Unknown) },
                 2 => Event::Exec { proc: stranger },
+                5 => Event::StartsUntold,
                 _ => Event::Deadline,
             });
         }
@@ -255,6 +258,36 @@ proptest! {
             asked.extend(out.drain());
         }
         prop_assert_eq!(asked, world.asked);
+    }
+
+    #[test]
+    fn a_fleet_among_others_does_what_one_alone_does(deeds in proptest::collection::vec(any_deed(), 0..40)) {
+        let mut world = begun();
+        let began = Now { mono: Mono(1_001_000_000_000), wall: Wall { unix_ns: 1_001_000_000_000 } };
+        deeds.into_iter().for_each(|deed| happen(&mut world, deed));
+        let (mut alone, mut fleets) = (Fleet::new(rules(&ENTRIES.join("\n")), 2, &[]), Fleets::new(AtOnce { scripts: 2, probes: 256 }));
+        let (mut of_alone, mut of_fleets) = (Outbox::default(), Outbox::default());
+        alone.begin(began, &mut of_alone);
+        fleets.begin(FleetId::FIRST, &rules(&ENTRIES.join("\n")), &[], began, &mut of_fleets);
+        for (now, event) in world.given.clone() {
+            // In another order, since it has to wait for its turns.
+            let sorted = |actions: Vec<Action>| {
+                let mut lines: Vec<_> = actions.iter().map(|action| format!("{action:?}")).collect();
+                lines.sort();
+                lines
+            };
+            prop_assert_eq!(
+                sorted(of_fleets.drain().map(|asked: Asked| asked.action).collect()),
+                sorted(of_alone.drain().collect())
+            );
+            prop_assert_eq!(fleets.next_deadline(), alone.next_deadline());
+            alone.step(now, event.clone(), &mut of_alone);
+            if matches!(event, Event::Rules { .. } | Event::Order { .. }) {
+                fleets.step_one(FleetId::FIRST, now, event, &mut of_fleets);
+            } else {
+                fleets.step(now, event, &mut of_fleets);
+            }
+        }
     }
 
     #[test]

@@ -359,7 +359,7 @@ impl World {
                         self.kill(proc);
                     }
                 }
-                Action::Snapshot { .. } | Action::Sweep => {}
+                Action::Remember(_) | Action::Snapshot { .. } | Action::Sweep => {}
                 Action::Tell(told) => {
                     self.log.extend(told.line().map(|(_, line)| String::from_utf8(line).unwrap()));
                     self.told.push((self.now, told));

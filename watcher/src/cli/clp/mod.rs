@@ -12,7 +12,7 @@ use clap::Args;
 use watcher_core::monitor::{Finish, Kind, Note};
 
 use self::words::{Common, Typed, What, Wrong};
-use super::{exit, output, pcheck::LogChoice};
+use super::{exit, output, terms::LogChoice};
 use crate::{
     executor::log::{Log, LogTo},
     start::monitor::{self, Failed, Settings},

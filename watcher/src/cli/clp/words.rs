@@ -6,7 +6,7 @@ use clap::ValueEnum as _;
 use watcher_core::monitor::{Id, Kind, Note, Order};
 
 use super::options::{Options, number, shown};
-use crate::{cli::pcheck::LogChoice, executor::record};
+use crate::{cli::terms::LogChoice, executor::record};
 
 /// Shows diagnostics. It was looked for before anything else is read.
 pub(super) const VERBOSE: &str = "--verbose";

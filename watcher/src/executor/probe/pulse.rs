@@ -77,6 +77,8 @@ mod tests {
             assert!(!pulse.has_missed(after), "that began later");
             assert!(pulse.has_missed(before), "that began before, and goes on");
             pulse.beat().await;
+            // That beat may have been late, as it is where many others want the processor.
+            let after = Instant::now();
             pulse.last = Instant::now().checked_sub(PERIOD + GAP + GAP).unwrap();
             pulse.begin(true, Instant::now());
             assert!(!pulse.has_missed(after), "nobody was asked");

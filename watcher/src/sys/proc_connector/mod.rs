@@ -14,7 +14,6 @@ use std::{
 
 use libc::sock_filter;
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
     net::{
         AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind,
         netlink::{CONNECTOR, SocketAddrNetlink},
@@ -30,7 +29,7 @@ pub use self::{
     filter::{Ends, Wanted},
     ranges::Ranges,
 };
-use super::{capabilities, host};
+use super::{capabilities, host, limits, readable};
 
 /// The multicast group of processes.
 const GROUP: u32 = 1;
@@ -59,7 +58,7 @@ pub enum NotHeard {
     #[error("the kernel's process connector does not answer: {0}")]
     Silent(&'static str),
     /// Something else.
-    #[error("{step} failed: {error}")]
+    #[error("{step} failed: {}", limits::sentence(error))]
     Failed {
         /// What was tried.
         step: &'static str,
@@ -169,7 +168,8 @@ impl ProcConnector {
                 // The answer to the first try.
                 Ok(Some(Received::Message(_) | Received::Lost)) => {}
                 Ok(None) => {
-                    if !self.wait_until(limit).map_err(NotHeard::at("waiting for the process connector"))? {
+                    let failed = |error| NotHeard::Failed { step: "waiting for the process connector", error };
+                    if !self.wait_until(limit).map_err(failed)? {
                         return Err(NotHeard::Silent(why_silent()));
                     }
                 }
@@ -182,16 +182,8 @@ impl ProcConnector {
     ///
     /// # Errors
     /// When the socket cannot be waited for.
-    pub fn wait_until(&self, limit: Instant) -> rustix::io::Result<bool> {
-        loop {
-            let left = limit.saturating_duration_since(Instant::now());
-            let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
-            match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&left)) {
-                Ok(ready) => return Ok(ready > 0),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error),
-            }
-        }
+    pub fn wait_until(&self, limit: Instant) -> io::Result<bool> {
+        readable::wait(&self.socket, limit.saturating_duration_since(Instant::now()))
     }
 
     /// What is wanted.
@@ -322,8 +314,7 @@ mod tests {
             if let Some(news) = connector.take().unwrap() {
                 return news;
             }
-            let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
-            assert_eq!(poll(&mut [PollFd::new(connector, PollFlags::IN)], Some(&limit)), Ok(1), "nothing is told");
+            assert!(connector.wait_until(Instant::now() + Duration::from_secs(60)).unwrap(), "nothing is told");
         }
     }
 

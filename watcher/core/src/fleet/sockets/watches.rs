@@ -13,13 +13,22 @@ pub(in crate::fleet) struct Owner {
 }
 
 /// All watched ports of one fleet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::fleet) struct PortWatches {
     owners: BTreeMap<PortWatchId, (Owner, Option<PortKey>)>,
     next: u64,
 }
 
 impl PortWatches {
+    pub(in crate::fleet) const fn new(first: u64) -> Self {
+        Self { owners: BTreeMap::new(), next: first }
+    }
+
+    /// All of them.
+    pub(in crate::fleet) fn names(&self) -> impl Iterator<Item = PortWatchId> {
+        self.owners.keys().copied()
+    }
+
     pub(super) fn begin(&mut self, owner: Owner) -> PortWatchId {
         let watch = PortWatchId(self.next);
         self.next += 1;

@@ -8,6 +8,7 @@ mod probes;
 mod tests;
 
 use self::check::{Check, Finding};
+pub(crate) use self::probes::PROBES_AT_ONCE;
 pub(super) use self::{
     guard::{Guard, Tally},
     probes::{Asker, Probes},

@@ -6,7 +6,7 @@ use super::super::UnitId;
 use crate::ProbeId;
 
 /// So many services are asked at once, unless there is room for fewer. Each takes a descriptor, and TLS some memory and time.
-const AT_ONCE: usize = 256;
+pub(crate) const PROBES_AT_ONCE: usize = 256;
 
 /// A check, by its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,13 +26,18 @@ pub(in crate::fleet) struct Probes {
 }
 
 impl Probes {
-    pub(in crate::fleet) const fn new() -> Self {
-        Self { at_once: AT_ONCE, queue: VecDeque::new(), under_way: BTreeMap::new(), next: 0 }
+    pub(in crate::fleet) const fn new(first: u64) -> Self {
+        Self { at_once: PROBES_AT_ONCE, queue: VecDeque::new(), under_way: BTreeMap::new(), next: first }
+    }
+
+    /// Somebody else says when one may begin.
+    pub(in crate::fleet) const fn when_told(&mut self) {
+        self.at_once = 0;
     }
 
     /// Not more than so many at once, but one.
     pub(in crate::fleet) fn limit(&mut self, at_once: usize) {
-        self.at_once = at_once.clamp(1, AT_ONCE);
+        self.at_once = at_once.clamp(1, PROBES_AT_ONCE);
     }
 
     /// Wants to ask; [`Self::grant`] tells when it may.
@@ -43,6 +48,21 @@ impl Probes {
     /// Who may ask now, first come first served.
     pub(in crate::fleet) fn grant(&mut self) -> Option<Asker> {
         if self.under_way.len() < self.at_once { self.queue.pop_front() } else { None }
+    }
+
+    /// Who is the first of those that wait.
+    pub(in crate::fleet) fn take_next(&mut self) -> Option<Asker> {
+        self.queue.pop_front()
+    }
+
+    /// Whether somebody waits.
+    pub(in crate::fleet) fn is_wanted(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// How many attempts are under way.
+    pub(in crate::fleet) fn count(&self) -> usize {
+        self.under_way.len()
     }
 
     /// The name of the next attempt.
@@ -62,8 +82,7 @@ impl Probes {
     }
 
     /// Attempts that are under way.
-    #[cfg(test)]
-    pub(super) fn names(&self) -> impl Iterator<Item = ProbeId> {
+    pub(in crate::fleet) fn names(&self) -> impl Iterator<Item = ProbeId> {
         self.under_way.keys().copied()
     }
 }

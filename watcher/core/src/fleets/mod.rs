@@ -1,0 +1,212 @@
+//! The watches over all pfiles of a host.
+//!
+//! Each is a [`Fleet`], and none knows of the others. What happens is brought to those that it is about; what they have in
+//! common is asked for once: a process that two of them watch, a look at all processes, a turn to run a script.
+
+mod mutual;
+mod turns;
+
+use std::collections::BTreeMap;
+
+use self::{mutual::Mutual, turns::Turns};
+use crate::{
+    Action, Event, FleetId, Mono, Now, Outbox, ProcId, SavedEntry,
+    fleet::{Fleet, hosted::Share, looks::Looks, timers::Timers},
+    pfile::Pfile,
+};
+
+/// An action, and who asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Who.
+    pub by: FleetId,
+    /// For what.
+    pub action: Action,
+}
+
+/// What all fleets of a host may use up together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtOnce {
+    /// Scripts that run, as long as they can be expected to work.
+    pub scripts: usize,
+    /// Services that are asked.
+    pub probes: usize,
+}
+
+/// All watches of a host.
+#[derive(Debug)]
+pub struct Fleets {
+    fleets: BTreeMap<FleetId, Fleet>,
+    /// They have come to their ends, and nobody has taken notice.
+    ended: BTreeMap<FleetId, Fleet>,
+    timers: Timers<FleetId>,
+    scripts: Turns,
+    probes: Turns,
+    looks: Looks<FleetId>,
+    mutual: Mutual,
+    /// What one of them asks for, for a moment.
+    outbox: Outbox<Action>,
+}
+
+impl Fleets {
+    /// None yet.
+    #[must_use]
+    pub fn new(at_once: AtOnce) -> Self {
+        let AtOnce { scripts, probes } = at_once;
+        Self {
+            fleets: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            timers: Timers::new(),
+            scripts: Turns::new(scripts),
+            probes: Turns::new(probes.min(crate::fleet::PROBES_AT_ONCE)),
+            looks: Looks::new(),
+            mutual: Mutual::default(),
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// One more: by a name that no other ever had here, with what was saved of it. It looks for every process.
+    pub fn begin(&mut self, id: FleetId, pfile: &Pfile, saved: &[SavedEntry], now: Now, out: &mut Outbox<Asked>) {
+        self.fleets.insert(id, Fleet::among_others(pfile, id, saved));
+        self.with(id, out, |fleet, out| fleet.begin(now, out));
+        self.after_all(now, out);
+    }
+
+    /// Takes in something that happened on the host, and says what to do.
+    pub fn step(&mut self, now: Now, event: Event, out: &mut Outbox<Asked>) {
+        self.mutual.begin_step();
+        match event {
+            Event::Deadline => {
+                for fleet in self.timers.take_due(now.mono) {
+                    self.with(fleet, out, |fleet, out| fleet.step(now, Event::Deadline, out));
+                }
+            }
+            Event::Exit(notice) => self.tell(self.mutual.who_watches(notice.proc), now, &event, out),
+            Event::Gone { proc, ending: _ } | Event::Zombie { proc, ending: _ } => {
+                self.tell(self.mutual.who_watches(proc), now, &event, out);
+            }
+            Event::Exec { proc: _ } | Event::StartsUntold => self.tell(self.mutual.who_expects(), now, &event, out),
+            Event::Listed { mut processes, uptime } => {
+                let (asked, _) = self.looks.end(now.mono);
+                for fleet in asked {
+                    self.with(fleet, out, |fleet, out| fleet.shown(&mut processes, uptime, now, out));
+                }
+            }
+            Event::Lost { records: _ } | Event::SocketsLost { records: _ } | Event::Stop { signal: _ } => {
+                self.tell(self.ids(), now, &event, out);
+            }
+            Event::Order { request: None, order: _ } => self.tell(self.ids(), now, &event, out),
+            Event::Socket(news) if news.key.port == 0 => self.tell(self.ids(), now, &event, out),
+            Event::Socket(news) => self.tell(self.mutual.who_watches_port(news.key), now, &event, out),
+            Event::PortLooked { watch, report: _ } => self.step_of(watch.fleet(), now, event, out),
+            Event::PortWatched { watch, key } => {
+                self.mutual.port_watched(watch, key);
+                self.step_of(watch.fleet(), now, event, out);
+            }
+            Event::Probed { probe, verdict: _ } => self.step_of(probe.fleet(), now, event, out),
+            Event::RunEnded { run, end: _ } => self.step_of(run.fleet(), now, event, out),
+            Event::RunStarted { run, script: _ } => self.step_of(run.fleet(), now, event, out),
+            // Of one of them: see `step_of`.
+            Event::Order { request: Some(_), order: _ } | Event::Rules { .. } => {}
+        }
+        self.after_all(now, out);
+    }
+
+    /// The same for something that concerns one of them: an order to it, its rules.
+    pub fn step_one(&mut self, fleet: FleetId, now: Now, event: Event, out: &mut Outbox<Asked>) {
+        self.mutual.begin_step();
+        self.step_of(fleet, now, event, out);
+        self.after_all(now, out);
+    }
+
+    /// When [`Event::Deadline`] is wanted.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Mono> {
+        [self.timers.next(), self.looks.deadline()].into_iter().flatten().min()
+    }
+
+    /// Every process that is watched.
+    pub fn watched(&self) -> impl Iterator<Item = ProcId> + '_ {
+        self.mutual.watched()
+    }
+
+    /// One of them, as long as it watches.
+    #[must_use]
+    pub fn get(&self, fleet: FleetId) -> Option<&Fleet> {
+        self.fleets.get(&fleet)
+    }
+
+    /// All that watch.
+    pub fn iter(&self) -> impl Iterator<Item = (FleetId, &Fleet)> {
+        self.fleets.iter().map(|(id, fleet)| (*id, fleet))
+    }
+
+    /// Takes leave of one that has come to its end: how it stood then.
+    pub fn take_ended(&mut self, fleet: FleetId) -> Option<Fleet> {
+        self.ended.remove(&fleet)
+    }
+
+    fn ids(&self) -> Vec<FleetId> {
+        self.fleets.keys().copied().collect()
+    }
+
+    fn tell(&mut self, fleets: Vec<FleetId>, now: Now, event: &Event, out: &mut Outbox<Asked>) {
+        for fleet in fleets {
+            self.step_of(fleet, now, event.clone(), out);
+        }
+    }
+
+    fn step_of(&mut self, fleet: FleetId, now: Now, event: Event, out: &mut Outbox<Asked>) {
+        self.with(fleet, out, |fleet, out| fleet.step(now, event, out));
+    }
+
+    /// Lets something happen to a fleet, hands on what it asks for, and takes note of what that changed.
+    fn with(&mut self, id: FleetId, out: &mut Outbox<Asked>, happens: impl FnOnce(&mut Fleet, &mut Outbox<Action>)) {
+        let Some(fleet) = self.fleets.get_mut(&id) else { return };
+        happens(fleet, &mut self.outbox);
+        self.timers.set(id, fleet.next_deadline());
+        self.scripts.note(id, fleet.scripts());
+        self.probes.note(id, fleet.probes());
+        let mut is_over = false;
+        for action in self.outbox.drain() {
+            is_over |= matches!(action, Action::Finish(_));
+            if action == Action::List {
+                // One look serves all.
+                self.looks.ask(id);
+            } else {
+                out.extend(self.mutual.filter(id, action));
+            }
+        }
+        if is_over {
+            self.end(id, out);
+        }
+    }
+
+    /// A fleet has come to its end: what nobody else wants is not wanted any more.
+    fn end(&mut self, id: FleetId, out: &mut Outbox<Asked>) {
+        let Some(mut fleet) = self.fleets.remove(&id) else { return };
+        fleet.let_go(&mut self.outbox);
+        let actions: Vec<_> = self.outbox.drain().chain(self.mutual.held_by(id)).collect();
+        for action in actions {
+            out.extend(self.mutual.filter(id, action));
+        }
+        self.timers.set(id, None);
+        self.looks.leave(id);
+        self.ended.insert(id, fleet);
+        self.scripts.note(id, Share::default());
+        self.probes.note(id, Share::default());
+    }
+
+    /// What follows every event: scripts begin as others end, looks as they are wanted.
+    fn after_all(&mut self, now: Now, out: &mut Outbox<Asked>) {
+        while let Some(fleet) = self.scripts.next() {
+            self.with(fleet, out, |fleet, out| fleet.run_next(now, out));
+        }
+        while let Some(fleet) = self.probes.next() {
+            self.with(fleet, out, |fleet, out| fleet.ask_next(now, out));
+        }
+        if self.looks.begin(now.mono) {
+            out.extend(self.looks.first_served().map(|by| Asked { by, action: Action::List }));
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! `watcher run`: the watch over many pfiles, in one process.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use super::{exit, pcheck::exit_failed, terms::TermsArgs};
+use crate::{engine::patrol::Places, start::pcheck};
+
+/// Watch the processes of many pfiles in one process, and bring them back by their scripts
+///
+/// Each pfile is watched as pcheck would watch it, and has its own control socket: padmin, `watcher why` and `watcher events`
+/// speak with it by -f PFILE. `exit` and `shutdown` end the watch over that pfile only. SIGHUP looks which pfiles
+/// there are: new ones are watched (and those whose watch has ended, anew), those that are gone are not any more, the
+/// others are read again; one with a mistake stays as it was. SIGTERM and SIGINT end all (the processes live on). Exit code 0:
+/// asked to end. 1: the command line is wrong, no file can be watched, or nothing works here. 2: all are watched already.
+#[derive(Args, Debug)]
+pub(super) struct Run {
+    /// Rule file; more than one may be given
+    #[arg(short = 'f', long = "file", value_name = "PFILE", required_unless_present = "folders")]
+    files: Vec<PathBuf>,
+    /// Folder whose files *.pfile are watched; more than one may be given
+    #[arg(short = 'd', long = "dir", value_name = "DIR")]
+    folders: Vec<PathBuf>,
+    #[command(flatten)]
+    terms: TermsArgs,
+}
+
+pub(super) fn run(arguments: &Run) -> ExitCode {
+    let Run { files, folders, terms } = arguments;
+    let settings = terms.settings();
+    match pcheck::run_many(Places { files: files.clone(), folders: folders.clone() }, &settings) {
+        Ok(()) => ExitCode::from(exit::DONE),
+        Err(failed) => exit_failed("watcher", settings.log, &failed),
+    }
+}

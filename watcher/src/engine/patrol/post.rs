@@ -1,0 +1,185 @@
+//! What the watch over one pfile has to itself: its ledger, and whoever asks or follows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::sync::{broadcast, oneshot};
+use watcher_core::Tier;
+use watcher_core::{
+    Answer, EntryId, Event, RequestId, Span, Told, Wall,
+    fleet::{EntryView, Fleet, FleetView},
+    no_such_entry,
+    pfile::{AbsolutePath, EntryNumber},
+};
+
+use crate::{
+    control::{Command, EntryLine, Line, Reply, Request, Who},
+    executor::{
+        dump::{self, Head},
+        event_line::EventLine,
+        ledger::Ledger,
+        scripts,
+    },
+    sys::{clock, own},
+};
+
+/// So many events wait for whoever follows them slowly; more are counted as lost for him.
+const FOLLOWED: usize = 4096;
+
+/// The post of one pfile.
+#[derive(Debug)]
+pub(super) struct Post {
+    pub(super) ledger: Ledger,
+    /// The full path of the pfile.
+    pub(super) pfile: AbsolutePath,
+    since: Wall,
+    waiting: BTreeMap<RequestId, oneshot::Sender<Reply>>,
+    next_request: u64,
+    /// Who follows what happens.
+    followers: broadcast::Sender<Line>,
+}
+
+impl Post {
+    pub(super) fn new(ledger: Ledger, pfile: AbsolutePath) -> Self {
+        Self {
+            ledger,
+            pfile,
+            since: clock::wall(),
+            waiting: BTreeMap::new(),
+            next_request: 0,
+            followers: broadcast::Sender::new(FOLLOWED),
+        }
+    }
+
+    /// Answers what can be answered by a look; an order is for the fleet to carry out.
+    pub(super) fn serve(
+        &mut self,
+        Request { command, answer }: Request,
+        (fleet, tier): (&Fleet, Tier),
+    ) -> Option<Event> {
+        let entries = fleet.len();
+        let reply = match command {
+            Command::Order(order) => {
+                let request = RequestId(self.next_request);
+                self.next_request += 1;
+                self.waiting.insert(request, answer);
+                return Some(Event::Order { request: Some(request), order });
+            }
+            Command::Monitor(_) => Reply::refused("this is a pcheck, and no clp_httpmon or clp_smtpmon"),
+            Command::Events { follow, last } => self.events(follow, last),
+            Command::Ping => Reply::Who(Box::new(Who {
+                pid: own::pid(),
+                pfile: self.pfile.clone(),
+                since: self.since,
+                fleet: view(fleet, tier),
+            })),
+            Command::ShowEntries { entry } => {
+                let mut views = fleet.views();
+                views.retain(|view| entry.is_none_or(|entry| view.number == entry));
+                match (entry, views.is_empty()) {
+                    (Some(entry), true) => Reply::refused(no_such_entry(entry, entries)),
+                    (Some(_) | None, _) => Reply::Entries(clock::now(), views),
+                }
+            }
+            Command::ShowParam => Reply::Param(view(fleet, tier)),
+            Command::Why { entry } => match entry.filter(|entry| entry.number() > entries) {
+                Some(entry) => Reply::refused(no_such_entry(entry, entries)),
+                None => self.why(entry, (fleet, tier)),
+            },
+        };
+        // Nobody may wait for it any more.
+        let _nobody_waits = answer.send(reply);
+        None
+    }
+
+    pub(super) fn reply(&mut self, request: RequestId, answer: Answer) {
+        if let Some(waiting) = self.waiting.remove(&request) {
+            let _nobody_waits = waiting.send(Reply::Answer(answer));
+        }
+    }
+
+    /// What is remembered, and what is to come.
+    fn events(&self, follow: bool, last: Option<u32>) -> Reply {
+        let most = last.map_or(usize::MAX, |last| last as usize);
+        // First this: what happens in between is told twice rather than never.
+        let live = follow.then(|| self.followers.subscribe());
+        let last = self.ledger.trace.last(most).iter().map(|event| event.json().into()).collect();
+        Reply::Events { last, live }
+    }
+
+    /// The lines of the dump, of one entry or of all.
+    fn why(&self, entry: Option<EntryNumber>, (fleet, tier): (&Fleet, Tier)) -> Reply {
+        let contents = self.ledger.trace.contents(self.head(fleet, tier), entry_lines(fleet));
+        match dump::lines(&contents, entry.map(EntryNumber::number)) {
+            Ok(lines) => Reply::Lines(lines.into_iter().map(Into::into).collect()),
+            Err(error) => Reply::refused(error.to_string()),
+        }
+    }
+
+    /// Tells those who remember, and those who follow.
+    pub(super) fn note(&mut self, told: &Told) {
+        let at = clock::wall();
+        self.ledger.note(at, told);
+        if self.followers.receiver_count() > 0 {
+            // Nobody may follow any more.
+            let _nobody_follows = self.followers.send(EventLine::of(told, at).json().into());
+        }
+    }
+
+    /// The rules may have changed.
+    pub(super) fn follow_rules(&mut self, fleet: &Fleet) {
+        let dump_file = fleet.param().dump_file.as_ref().map(|dump| &dump.value);
+        self.ledger.trace.dump_to(dump_file);
+        let views = fleet.views();
+        let ids: BTreeSet<_> = views.iter().map(|view| view.id).collect();
+        self.ledger.check_scripts(views.into_iter().map(|view| (view.process, view.script)).collect());
+        self.ledger.trace.retain(|id| ids.contains(&id));
+    }
+
+    /// Writes the dump, if it is due.
+    pub(super) fn write_dump(&mut self, fleet: &Fleet, tier: Tier) {
+        if self.ledger.trace.is_due() {
+            let head = self.head(fleet, tier);
+            self.ledger.trace.write(head, entry_lines(fleet));
+        }
+    }
+
+    fn head(&self, fleet: &Fleet, tier: Tier) -> Head {
+        Head {
+            version: env!("CARGO_PKG_VERSION"),
+            pfile: self.pfile.to_string(),
+            ipckey: fleet.param().ipc_key.value.written().to_string(),
+            pid: own::pid().number(),
+            tier: tier.name(),
+            unix_time: Span(clock::wall().unix_ns).seconds(),
+        }
+    }
+
+    /// What is left to do when the watch is over. There may be a line for the log.
+    pub(super) fn leave(self, fleet: &Fleet, tier: Tier) -> impl Future<Output = Option<scripts::Line>> + Send + use<> {
+        let (head, entries) = (self.head(fleet, tier), entry_lines(fleet));
+        let Self { ledger, waiting, .. } = self;
+        for waiting in waiting.into_values() {
+            let ended = Answer::Refused("pcheck has ended".to_owned());
+            let _nobody_waits = waiting.send(Reply::Answer(ended));
+        }
+        ledger.finish(head, entries)
+    }
+}
+
+fn view(fleet: &Fleet, tier: Tier) -> FleetView {
+    let param = fleet.param();
+    FleetView {
+        ipc_key: param.ipc_key.value.written().to_string(),
+        msg_check_interval: param.msg_check_interval().seconds(),
+        monitor_interval: fleet.monitor_interval().seconds(),
+        dump_file: param.dump_file.as_ref().map(|dump| dump.value.clone()),
+        entries: fleet.len(),
+        tier,
+    }
+}
+
+fn entry_lines(fleet: &Fleet) -> Vec<(EntryId, usize, EntryLine)> {
+    let now = clock::now();
+    let line = |view: &EntryView| (view.id, view.number.number(), EntryLine::of(view, now));
+    fleet.views().iter().map(line).collect()
+}

@@ -1,0 +1,198 @@
+//! A turn: what is known is handed to the machines, and what they ask for is done.
+
+use tracing::debug;
+use watcher_core::{Action, Event, Finish, FleetId, Level, Outbox, fleets::Asked};
+
+use super::{News, Patrol, now, post::Post};
+use crate::{
+    executor::{service, signals},
+    sys::heap,
+};
+
+impl Patrol {
+    /// Hands everything that is known to the machines, and does what they ask for, until nothing is left to do.
+    pub(super) fn turn(&mut self, news: &mut News, out: &mut Outbox<Asked>) {
+        loop {
+            // The kernel's records go before the facts that were gathered: they explain what those only state. A
+            // process that is seen to be gone has left its record before, unless that was lost.
+            let mut events = Vec::new();
+            if let Some(ring) = &mut self.senses.ring {
+                ring.drain(&mut events);
+            }
+            events.append(&mut news.common);
+            let of_one = std::mem::take(&mut news.of_one);
+            for mustered in std::mem::take(&mut news.mustered) {
+                self.mustered(mustered, out, news);
+            }
+            if events.is_empty() && of_one.is_empty() {
+                self.write_dumps();
+                return;
+            }
+            let now = now();
+            for event in events {
+                debug!(?event);
+                let is_listing = self.is_first_listing(&event);
+                self.fleets.step(now, event, out);
+                self.perform(out, news);
+                if is_listing {
+                    is_up();
+                }
+            }
+            for (id, event) in of_one {
+                debug!(?event);
+                let is_rules = matches!(event, Event::Rules { .. });
+                self.fleets.step_one(id, now, event, out);
+                self.perform(out, news);
+                if is_rules {
+                    is_up();
+                }
+            }
+            if self.is_over() {
+                return;
+            }
+        }
+    }
+
+    /// After the first one everybody who is there is watched.
+    fn is_first_listing(&mut self, event: &Event) -> bool {
+        let Event::Listed { processes, .. } = event else { return false };
+        let is_first = !std::mem::replace(&mut self.is_ready, true);
+        if is_first
+            && !rustix::process::geteuid().is_root()
+            && let Some(warning) = hidden_programs(processes.hidden())
+        {
+            self.hands.say(Level::Warning, &warning);
+        }
+        is_first
+    }
+
+    pub(super) fn perform(&mut self, out: &mut Outbox<Asked>, news: &mut News) {
+        for Asked { by, action } in out.drain() {
+            debug!(fleet = by.number(), ?action);
+            let facts = &mut news.common;
+            match action {
+                Action::AwaitEnd(proc) => self.senses.watch.await_end(proc, facts),
+                Action::Expect(name) => {
+                    let is_told = self.senses.watch.expect(name.as_slice());
+                    self.expected.insert(name, is_told);
+                }
+                Action::ExpectNoMore(name) => {
+                    if self.expected.remove(&name) == Some(true) {
+                        self.senses.watch.expect_no_more(name.as_slice());
+                    }
+                }
+                Action::Finish(how) => {
+                    self.dismiss(by, how);
+                    if self.muster.is_none() {
+                        // All else goes with this process.
+                        return;
+                    }
+                }
+                Action::Sweep => self.senses.watch.sweep(self.fleets.watched(), facts),
+                Action::Unwatch(proc) => self.senses.watch.end(proc),
+                Action::Watch(proc) => self.senses.watch.begin(proc, facts),
+                Action::EndRun { run, force } => self.hands.end_run(run, force, facts),
+                Action::List => self.hands.list(),
+                Action::ForgetProbe(probe) => self.hands.forget_probe(probe),
+                Action::LookAtPort(watch) => self.ports.look(watch, self.senses.watch.ports(), facts),
+                Action::UnwatchPort(watch) => self.ports.end(watch, self.senses.watch.ports()),
+                Action::WatchPort { watch, proc, port, thresholds } => {
+                    self.ports.begin((watch, proc, port), thresholds, self.senses.watch.ports(), facts);
+                    for lack in self.ports.take_lacks() {
+                        self.hands.say(Level::Warning, &lack);
+                    }
+                }
+                Action::Probe { probe, ask } => self.hands.probe(probe, ask),
+                Action::Signal { proc, signal } => self.hands.signal(proc, signal, signals::send),
+                Action::SignalGroup { leader, signal } => self.hands.signal(leader, signal, signals::send_to_group),
+                Action::Tell(told) => {
+                    self.hands.tell(&told);
+                    self.of(by, |post| post.note(&told));
+                }
+                Action::Remember(told) => self.of(by, |post| post.note(&told)),
+                Action::Dump => self.of(by, |post| post.ledger.trace.want_dump()),
+                Action::ReadRules { request } => {
+                    service::reloading();
+                    self.of(by, |post| post.ledger.read_rules(request));
+                }
+                Action::Renew(saved) => {
+                    let line = self.posts.get_mut(&by).and_then(|post| post.ledger.renew(&saved));
+                    self.hands.pass_on(line);
+                    self.follow_rules(by);
+                }
+                Action::Reply { request, answer } => self.of(by, |post| post.reply(request, answer)),
+                Action::Run(order) => {
+                    if let Some(post) = self.posts.get(&by) {
+                        let output = post.ledger.output(order.entry);
+                        self.hands.run(*order, output);
+                    }
+                }
+                Action::Save(saved) => {
+                    let line = self.posts.get_mut(&by).and_then(|post| post.ledger.save(&saved));
+                    self.hands.pass_on(line);
+                }
+                Action::Snapshot { entry, proc } => self.of(by, |post| post.ledger.trace.look_at(entry, proc)),
+            }
+        }
+    }
+
+    fn of(&mut self, id: FleetId, what: impl FnOnce(&mut Post)) {
+        if let Some(post) = self.posts.get_mut(&id) {
+            what(post);
+        }
+    }
+
+    /// The rules may have changed.
+    pub(super) fn follow_rules(&mut self, id: FleetId) {
+        if let (Some(post), Some(fleet)) = (self.posts.get_mut(&id), self.fleets.get(id)) {
+            post.follow_rules(fleet);
+        }
+    }
+
+    fn write_dumps(&mut self) {
+        let tier = self.senses.watch.tier();
+        for (id, post) in &mut self.posts {
+            if let Some(fleet) = self.fleets.get(*id) {
+                post.write_dump(fleet, tier);
+            }
+        }
+    }
+
+    /// The watch over a pfile is over. Scripts that run go on.
+    fn dismiss(&mut self, id: FleetId, how: Finish) {
+        let (Some(post), Some(fleet)) = (self.posts.remove(&id), self.fleets.take_ended(id)) else { return };
+        self.say_farewell(&post.pfile, how);
+        self.doors.close(id);
+        self.farewells.spawn(post.leave(&fleet, self.senses.watch.tier()));
+    }
+}
+
+/// All rules are in force, and everybody who is there is watched.
+pub(super) fn is_up() {
+    service::ready();
+    // Reading rules and listing processes takes much for a moment.
+    heap::give_back();
+}
+
+/// What an ordinary user is to know before he wonders why a process is not found.
+fn hidden_programs(count: usize) -> Option<String> {
+    let hide = match count {
+        0 => return None,
+        1 => "1 process hides its program".to_owned(),
+        count => format!("{count} processes hide their program"),
+    };
+    Some(format!("{hide} from this user: an entry that means one of them by its program does not find it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_programs_are_told_where_there_are_some() {
+        assert_eq!(hidden_programs(0), None);
+        let rest = "from this user: an entry that means one of them by its program does not find it";
+        assert_eq!(hidden_programs(1).unwrap(), format!("1 process hides its program {rest}"));
+        assert_eq!(hidden_programs(7).unwrap(), format!("7 processes hide their program {rest}"));
+    }
+}

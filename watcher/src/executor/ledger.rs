@@ -1,0 +1,136 @@
+//! What is kept and read for one pfile: its folder, its state, its dump, its rules.
+
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+use tokio::task::JoinSet;
+use watcher_core::{EntryId, Event, Level, RequestId, SavedEntry, Told, Wall, pfile::AbsolutePath};
+
+use super::{
+    dump::Head,
+    rules::RulesReader,
+    rundir::RunDir,
+    scripts::{self, Line, Scripts},
+    store::Store,
+    trace::Trace,
+};
+
+/// The ledger of one pfile.
+#[derive(Debug)]
+pub struct Ledger {
+    /// Ours as long as we watch.
+    run_dir: RunDir,
+    store: Store,
+    /// There is nothing to keep.
+    is_void: bool,
+    /// What is remembered for whoever asks what has happened.
+    pub trace: Trace,
+    rules: RulesReader,
+    /// Looks at scripts before they are needed.
+    checks: JoinSet<Vec<Line>>,
+    /// What to look at when that is done.
+    to_check: Option<Vec<(AbsolutePath, AbsolutePath)>>,
+}
+
+impl Ledger {
+    /// Of a pfile whose folder was claimed.
+    #[must_use]
+    pub fn new(run_dir: RunDir, store: Store, rules: RulesReader) -> Self {
+        Self { run_dir, store, is_void: false, trace: Trace::default(), rules, checks: JoinSet::new(), to_check: None }
+    }
+
+    /// Whether something was asked for and is not done.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.rules.is_busy() || self.trace.is_busy() || !self.checks.is_empty()
+    }
+
+    /// Waits until something that was asked for is done, and tells what came of it.
+    pub async fn ready(&mut self) -> (Option<Event>, Vec<Line>) {
+        tokio::select! {
+            rules = self.rules.next() => {
+                let warnings = self.rules.take_warnings().into_iter().map(String::into_bytes);
+                (Some(rules), warnings.map(|line| (Level::Warning, line)).collect())
+            }
+            trouble = self.trace.ready() => (None, warning(trouble).into_iter().collect()),
+            Some(checked) = self.checks.join_next() => {
+                self.check_next();
+                (None, checked.unwrap_or_default())
+            }
+        }
+    }
+
+    /// Looks after what services still write that scripts have left in the background.
+    pub fn tend_slowly(&self) {
+        Scripts::tend_folder(self.run_dir.path());
+    }
+
+    /// Where the output of an entry's scripts goes.
+    #[must_use]
+    pub fn output(&self, entry: EntryId) -> PathBuf {
+        self.run_dir.output(entry)
+    }
+
+    /// Tells of scripts that cannot run: before they are needed is the time to mend them.
+    pub fn check_scripts(&mut self, scripts: Vec<(AbsolutePath, AbsolutePath)>) {
+        self.to_check = Some(scripts);
+        self.check_next();
+    }
+
+    /// Once at a time: a look at a file system that hangs would take a thread each.
+    fn check_next(&mut self) {
+        let Some(scripts) = self.to_check.take_if(|_| self.checks.is_empty()) else { return };
+        self.checks.spawn_blocking(move || {
+            let trouble = |(process, script): &(AbsolutePath, AbsolutePath)| {
+                let why = scripts::check(Path::new(OsStr::from_bytes(script.as_slice()))).err()?;
+                Some((
+                    Level::Warning,
+                    format!("Restart script of ({process}) cannot run: {why} [{script}]").into_bytes(),
+                ))
+            };
+            scripts.iter().filter_map(trouble).collect()
+        });
+    }
+
+    /// Reads the rules again.
+    pub fn read_rules(&mut self, request: Option<RequestId>) {
+        self.rules.start(request);
+    }
+
+    /// Keeps what must survive when we are killed. There may be a line for the log.
+    pub fn save(&mut self, saved: &SavedEntry) -> Option<Line> {
+        warning(self.store.save(saved))
+    }
+
+    /// Forgets all that was kept, and keeps this.
+    pub fn renew(&mut self, saved: &[SavedEntry]) -> Option<Line> {
+        self.is_void = saved.is_empty();
+        warning(self.store.renew(saved))
+    }
+
+    /// Remembers what was told.
+    pub fn note(&mut self, at: Wall, told: &Told) {
+        self.trace.note(at, told);
+    }
+
+    /// The last dump. An orderly end leaves nothing to take up but scripts that still run.
+    pub async fn finish<E: Serialize + Send + 'static>(
+        mut self,
+        head: Head,
+        entries: Vec<(EntryId, usize, E)>,
+    ) -> Option<Line> {
+        let trouble = std::mem::take(&mut self.trace).finish(head, entries).await;
+        if self.is_void {
+            self.store.remove();
+        }
+        warning(trouble)
+    }
+}
+
+fn warning(trouble: Option<String>) -> Option<Line> {
+    trouble.map(|trouble| (Level::Warning, trouble.into_bytes()))
+}
