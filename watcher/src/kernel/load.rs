@@ -86,9 +86,8 @@ impl Handles {
     pub fn load(sizes: Sizes, exactness: Exactness) -> Result<Self, Refusal> {
         let mut handles = Self::load_untested(sizes, exactness)?;
         self_test::run(&mut handles.ring, &mut handles.interest)?;
-        if handles.ring.counters().interruptible != 0 {
-            handles.programs.may_be_skipped_here()?;
-        }
+        let interruptible = handles.ring.counters().interruptible != 0;
+        handles.programs.settle_whether_they_may_be_skipped(interruptible)?;
         if handles.programs.lacking().explanations.is_none()
             && let Err(reason) = self_test::explains(&mut handles.ring, &mut handles.interest)
         {

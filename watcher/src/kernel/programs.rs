@@ -48,8 +48,8 @@ impl Programs {
     /// When deaths cannot be told.
     pub(super) fn load(mut ebpf: Ebpf, mut lacking: Lacking) -> Result<Self, Refusal> {
         attach(&mut ebpf, name::ON_EXIT, name::ON_EXIT_TRACEPOINT)?;
-        // Attached where it is needed.
-        load(&mut ebpf, name::ON_EXIT_AGAIN)?;
+        // The self-test shows whether it is needed, and is itself not to be skipped.
+        attach(&mut ebpf, name::ON_EXIT_AGAIN, name::ON_EXIT_TRACEPOINT)?;
         let mut attempt = |program, tracepoint| {
             attach(&mut ebpf, program, tracepoint).map_err(|refusal| format!("{program}: {refusal}")).err()
         };
@@ -96,10 +96,12 @@ impl Programs {
         self.may_be_skipped
     }
 
-    /// This is such a kernel. Two of that program miss less, and so less remains unexplained.
-    pub(super) fn may_be_skipped_here(&mut self) -> Result<(), Refusal> {
-        raw_tracepoint(&mut self.ebpf, name::ON_EXIT_AGAIN)?.attach(name::ON_EXIT_TRACEPOINT)?;
-        self.may_be_skipped = true;
+    /// Where the kernel may skip that program two of it miss less, and so less remains unexplained. Elsewhere one will do.
+    pub(super) fn settle_whether_they_may_be_skipped(&mut self, may_be_skipped: bool) -> Result<(), Refusal> {
+        self.may_be_skipped = may_be_skipped;
+        if !may_be_skipped {
+            raw_tracepoint(&mut self.ebpf, name::ON_EXIT_AGAIN)?.unload()?;
+        }
         Ok(())
     }
 
