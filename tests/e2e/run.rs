@@ -3,6 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
+use watcher_core::Pid;
 use watcher_tests::{
     host::{Host, Service, Tier, lives, on_each_tier, signal},
     pcheck::{Pcheck, die_with_the_test},
@@ -59,7 +60,7 @@ impl Several {
         self.ask(name, &["padmin", "-c", "show param"]).code == Some(0)
     }
 
-    fn up(&self, name: &str, pid: watcher_core::Pid) -> String {
+    fn up(&self, name: &str, pid: Pid) -> String {
         format!("({} ,pid={pid}) Up", self.host.path(name))
     }
 }
@@ -92,7 +93,7 @@ fn each_pfile_is_watched_as_if_it_were_alone() {
         assert_eq!(several.entry("two")["monitored"], true);
         let pids = ["one", "two"].map(|name| several.entry(name)["pid"].as_u64().unwrap());
         daemon.stop();
-        assert!(pids.iter().all(|pid| lives(watcher_core::Pid::new(*pid as u32).unwrap())), "the services live on");
+        assert!(pids.iter().all(|pid| lives(Pid::new(*pid as u32).unwrap())), "the services live on");
     });
 }
 
@@ -122,6 +123,14 @@ fn the_end_of_one_is_not_that_of_the_daemon() {
         assert!(lines.iter().any(|line| line.contains("dies ,pid=")), "{lines:#?}");
         assert!(lines.iter().any(|line| line.contains("lives ,pid=")), "{lines:#?}");
         assert_eq!(several.entry("lives")["restart_count"], 0);
+        several.host.script("lives.sh", "echo once more");
+        signal(other_pid(&several, "lives"), libc::SIGKILL);
+        daemon.until("once more");
+        let folder = several.host.folder.path().join("run/00000012");
+        let outputs = fs::read_dir(folder)
+            .unwrap()
+            .filter(|item| item.as_ref().unwrap().path().extension().is_some_and(|kind| kind == "out"));
+        assert_eq!(outputs.count(), 1, "of the first entry, again");
         daemon.stop();
     });
 }
@@ -159,6 +168,12 @@ fn a_reload_takes_on_what_is_new_and_dismisses_what_is_gone_and_keeps_what_is_br
     assert!(lines[1].contains("broken.pfile:2:"), "{lines:#?}");
     assert!(!several.is_watched("gone"));
     assert_eq!(several.entry("kept")["restart_count"], 1, "what has not changed keeps its state");
+    // Nothing else happens, and nothing else wakes it.
+    fs::rename(several.host.path("rules.d/new.pfile"), several.host.path("rules.d/newer.pfile")).unwrap();
+    daemon.signal(libc::SIGHUP);
+    let lines = daemon.until(&several.up("new", of_new.pid)).join("\n");
+    assert!(lines.contains("/rules.d/new.pfile (it was asked for, or the file has gone)"), "{lines}");
+    assert!(!lines.contains("Stop pcheck") && lines.contains("/rules.d/kept.pfile: Reloaded: 1 unchanged"), "{lines}");
     // The old rules are in force.
     of_broken.kill();
     daemon.until(&format!("Try to restart ({})", several.host.path("broken")));
@@ -170,6 +185,32 @@ fn a_reload_takes_on_what_is_new_and_dismisses_what_is_gone_and_keeps_what_is_br
     fs::rename(several.host.path("elsewhere"), several.host.path("rules.d")).unwrap();
     assert!(several.is_watched("kept"));
     daemon.stop();
+}
+
+fn other_pid(several: &Several, name: &str) -> Pid {
+    Pid::new(several.entry(name)["pid"].as_u64().unwrap() as u32).unwrap()
+}
+
+/// What cannot be read holds up nobody.
+#[test]
+fn a_pipe_in_the_folder_is_told_and_the_others_are_watched() {
+    let several = Several::new();
+    let pipe = several.host.gate("rules.d/pipe.pfile");
+    several.pfile("one", 0x11, "3:continue");
+    let service = several.start("one");
+    let mut daemon = Pcheck::start(&mut several.daemon(Tier::best()));
+    let lines = daemon.until(&several.up("one", service.pid));
+    let refusal = format!("Not watched: {pipe}: {pipe} cannot be read: it is not a file");
+    assert!(lines.contains(&refusal), "{lines:#?}");
+    several.pfile("two", 0x12, "3:continue");
+    let second = several.start("two");
+    for _ in 0..20 {
+        daemon.signal(libc::SIGHUP);
+    }
+    let lines = daemon.until(&several.up("two", second.pid));
+    assert!(!lines.iter().any(|line| line.contains("already watched")), "{lines:#?}");
+    let lines = [lines, daemon.stop()].concat();
+    assert!(lines.contains(&refusal), "{lines:#?}");
 }
 
 #[test]
@@ -194,7 +235,7 @@ fn two_that_mean_the_same_process_each_have_their_way() {
         assert_eq!(pids[0], pids[1]);
         assert_eq!(several.ask("svc", &["padmin", "-c", "shutdown", "--log", "stderr"]).code, Some(0));
         daemon.until("Not watched any more");
-        signal(watcher_core::Pid::new(pids[1].as_u64().unwrap() as u32).unwrap(), libc::SIGKILL);
+        signal(Pid::new(pids[1].as_u64().unwrap() as u32).unwrap(), libc::SIGKILL);
         let lines = daemon.until("Try to restart");
         assert!(lines.iter().any(|line| line.contains("Down")), "{lines:#?}");
         daemon.stop();

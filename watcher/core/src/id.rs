@@ -80,10 +80,9 @@ impl FleetId {
         (self.0 as u64) << Self::BITS
     }
 
-    /// The first of the numbers of its entries. They are its own affair; but what is spread by them is not to be in step
-    /// with the entries of others.
-    pub(crate) const fn first_entry(self) -> u32 {
-        self.0.wrapping_shl(12)
+    /// By this its entries are kept out of step with those of others.
+    pub(crate) const fn first_order(self) -> u64 {
+        (self.0 as u64) << 12
     }
 
     /// Whose name this is.

@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &Pcheck) -> ExitCode {
         output::say_as("pcheck", "-w is not supported: what it does in the original is not published");
         return ExitCode::from(exit::STAND_IN_USAGE);
     };
-    let settings = terms.settings();
+    let settings = terms.settings(false);
     match pcheck::run(pfile, &settings) {
         Ok(Finish::Asked) => ExitCode::from(exit::DONE),
         Ok(Finish::RetryOver(RetryOver::Exit)) => ExitCode::from(exit::RETRY_OVER_EXIT),

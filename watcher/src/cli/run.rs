@@ -13,10 +13,11 @@ use crate::{engine::patrol::Places, start::pcheck};
 /// speak with it by -f PFILE. `exit` and `shutdown` end the watch over that pfile only. SIGHUP looks which pfiles
 /// there are: new ones are watched (and those whose watch has ended, anew), those that are gone are not any more, the
 /// others are read again; one with a mistake stays as it was. SIGTERM and SIGINT end all (the processes live on). Exit code 0:
-/// asked to end. 1: the command line is wrong, no file can be watched, or nothing works here. 2: all are watched already.
+/// asked to end. 1: no file that was named can be watched, or nothing works here. 2: those that were named are watched already, or
+/// the command line is wrong. With -d it stays in any case: SIGHUP looks again.
 #[derive(Args, Debug)]
 pub(super) struct Run {
-    /// Rule file; more than one may be given
+    /// Rule file; more than one may be given (this or -d is needed)
     #[arg(short = 'f', long = "file", value_name = "PFILE", required_unless_present = "folders")]
     files: Vec<PathBuf>,
     /// Folder whose files *.pfile are watched; more than one may be given
@@ -28,7 +29,7 @@ pub(super) struct Run {
 
 pub(super) fn run(arguments: &Run) -> ExitCode {
     let Run { files, folders, terms } = arguments;
-    let settings = terms.settings();
+    let settings = terms.settings(true);
     match pcheck::run_many(Places { files: files.clone(), folders: folders.clone() }, &settings) {
         Ok(()) => ExitCode::from(exit::DONE),
         Err(failed) => exit_failed("watcher", settings.log, &failed),

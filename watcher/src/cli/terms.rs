@@ -35,11 +35,11 @@ pub(super) struct TermsArgs {
 }
 
 impl TermsArgs {
-    pub(super) fn settings(&self) -> Settings {
+    pub(super) fn settings(&self, files_only: bool) -> Settings {
         let Self { run_dir, log, tier, scripts, sweep, lenient } = self;
         let unknown_options = if *lenient { UnknownOptions::Keep } else { UnknownOptions::Refuse };
         Settings {
-            terms: Terms { run_dir: run_dir.clone(), unknown_options },
+            terms: Terms { run_dir: run_dir.clone(), unknown_options, files_only },
             log: LogChoice::meaning(*log),
             tier: tier.wanted(),
             scripts: scripts.map(NonZeroUsize::get),

@@ -49,6 +49,12 @@ impl Ledger {
         self.rules.is_busy() || self.trace.is_busy() || !self.checks.is_empty()
     }
 
+    /// Whether rules are being read.
+    #[must_use]
+    pub fn is_reading(&self) -> bool {
+        self.rules.is_busy()
+    }
+
     /// Waits until something that was asked for is done, and tells what came of it.
     pub async fn ready(&mut self) -> (Option<Event>, Vec<Line>) {
         tokio::select! {

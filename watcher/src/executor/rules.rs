@@ -88,9 +88,12 @@ pub fn rules(path: &Path, unknown_options: UnknownOptions) -> Result<Rules, Stri
 }
 
 /// Rules that are read again: from a file. A pipe would keep the reader waiting, and has given all it had at the start.
-fn rules_of_file(path: &Path, unknown_options: UnknownOptions) -> Result<Rules, String> {
+///
+/// # Errors
+/// As above, and when it is not a file.
+pub fn rules_of_file(path: &Path, unknown_options: UnknownOptions) -> Result<Rules, String> {
     match fs::metadata(path) {
-        Ok(data) if !data.is_file() => Err(format!("{} cannot be read again: it is not a file", path.display())),
+        Ok(data) if !data.is_file() => Err(format!("{} cannot be read: it is not a file", path.display())),
         Ok(_) | Err(_) => rules(path, unknown_options),
     }
 }
@@ -227,6 +230,6 @@ mod tests {
         let mut reader = RulesReader::new(path, UnknownOptions::Refuse);
         reader.start(None);
         let Event::Rules { rules, .. } = reader.next().await else { panic!() };
-        assert!(rules.unwrap_err().ends_with("cannot be read again: it is not a file"));
+        assert!(rules.unwrap_err().ends_with("cannot be read: it is not a file"));
     }
 }

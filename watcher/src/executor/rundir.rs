@@ -4,7 +4,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _, Seek as _, Write as _},
     os::unix::{
         ffi::{OsStrExt as _, OsStringExt as _},
         fs::{MetadataExt as _, OpenOptionsExt as _},
@@ -102,10 +102,22 @@ impl RunDir {
         let pfile = fs::canonicalize(pfile).unwrap_or_else(|_| pfile.to_owned());
         let (device, inode) = fs::metadata(&pfile).map_or((0, 0), |data| (data.dev(), data.ino()));
         let is_same = |running: &Running| {
-            running.pfile == pfile || (inode != 0 && (running.device, running.inode) == (device, inode))
+            // What its file is now: inodes of files that were replaced are used again.
+            let now =
+                fs::metadata(&running.pfile).map_or((running.device, running.inode), |data| (data.dev(), data.ino()));
+            running.pfile == pfile || (inode != 0 && now == (device, inode))
         };
         // Whoever lists what runs holds each lock for a moment, so it is tried more than once.
-        if !lock(&file, 10).map_err(unusable)? {
+        let may_be_taken = |file: &mut File| {
+            if lock(file, 1)? {
+                return Ok(true);
+            }
+            // By ourselves: then it is of no use to wait.
+            let is_ours = holder(file, &path, ipc_key).is_some_and(|running| running.pid == own::pid());
+            file.rewind()?;
+            if is_ours { Ok(false) } else { lock(file, 10) }
+        };
+        if !may_be_taken(&mut file).map_err(unusable)? {
             return Err(match holder(&mut file, &path, ipc_key) {
                 Some(running) if is_same(&running) => ClaimError::AlreadyRunning(running),
                 Some(running) => ClaimError::KeyInUse(running),

@@ -13,7 +13,7 @@ use crate::{
     engine::patrol::Recruit,
     executor::{
         ledger::Ledger,
-        rules::{Rules, RulesReader, rules},
+        rules::{Rules, RulesReader, rules, rules_of_file},
         rundir::{ClaimError, RunDir},
         scripts::find_left,
         store::Store,
@@ -28,6 +28,8 @@ pub struct Terms {
     pub run_dir: PathBuf,
     /// What to do about options that are not known.
     pub unknown_options: UnknownOptions,
+    /// Whether it has to be a file: a pipe keeps whoever opens it waiting.
+    pub files_only: bool,
 }
 
 /// Why it did not start, or did not go on.
@@ -66,8 +68,9 @@ impl From<ClaimError> for Failed {
 /// # Errors
 /// Says what is wrong with it, or who watches it already. Nothing is left behind then.
 pub(super) fn enlist(pfile: &Path, terms: &Terms) -> Result<Recruit, Failed> {
-    let Terms { ref run_dir, unknown_options } = *terms;
-    let Rules { pfile: rules, mut warnings } = rules(pfile, unknown_options).map_err(Failed::because)?;
+    let Terms { ref run_dir, unknown_options, files_only } = *terms;
+    let read = if files_only { rules_of_file } else { rules };
+    let Rules { pfile: rules, mut warnings } = read(pfile, unknown_options).map_err(Failed::because)?;
     let path = full_path(pfile)?;
     let run_dir = RunDir::claim(run_dir, rules.param.ipc_key.value.number(), pfile)?;
     let control = Server::bind(&run_dir.control())?;

@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::Path, sync::Arc, thread, time::Duration};
 
 use watcher_core::{
-    Choice, Finish, Level, PassedOver, Tier,
+    Choice, Event, Finish, Level, PassedOver, Tier,
     fleets::{AtOnce, Fleets},
 };
 
@@ -60,15 +60,20 @@ pub fn run(pfile: &Path, settings: &Settings) -> Result<Finish, Failed> {
 /// Says what is wrong: also when none of the files that were named can be watched, and there is no folder where others may
 /// come. The log was told, too.
 pub fn run_many(places: Places, settings: &Settings) -> Result<(), Failed> {
-    in_runtime(settings, async |log, signals| {
+    in_runtime(settings, async |log, mut signals| {
         let mut recruits = Vec::new();
-        let mut failed = None;
+        let mut failed: Option<Failed> = None;
         for pfile in places.pfiles().map_err(Failed::because)? {
+            // Whoever wants it to end need not wait for all.
+            if let Ok(Event::Stop { .. }) = tokio::time::timeout(Duration::ZERO, signals.next()).await {
+                return Ok(());
+            }
             match enlist(&pfile, &settings.terms) {
                 Ok(recruit) => recruits.push(recruit),
                 Err(why) => {
                     log.tell(Level::Error, format!("Not watched: {}: {}", pfile.display(), why.sentence).as_bytes());
-                    failed = Some(why);
+                    let already_running = why.already_running && failed.is_none_or(|failed| failed.already_running);
+                    failed = Some(Failed { already_running, ..why });
                 }
             }
         }

@@ -91,11 +91,11 @@ pub(super) struct Bounds {
 }
 
 impl Member {
-    pub(super) fn new(id: EntryId, number: EntryNumber, entry: Entry, occurrence: u32) -> Self {
+    pub(super) fn new((id, order): (EntryId, u64), number: EntryNumber, entry: Entry, occurrence: u32) -> Self {
         Self {
             id,
             number,
-            stalls: Stalls::new(id, &entry),
+            stalls: Stalls::new(order, &entry),
             sockets: Sockets::new(&entry),
             entry,
             occurrence,

@@ -63,6 +63,8 @@ pub struct Fleet {
     hurry: Option<Mono>,
     shared: Shared,
     next_entry: u32,
+    /// From here on entries stand among those of all fleets.
+    first_order: u64,
     next_unit: u32,
     finished: bool,
 }
@@ -97,7 +99,8 @@ impl Fleet {
             timers: Timers::new(),
             hurry: None,
             shared,
-            next_entry: id.first_entry(),
+            next_entry: 0,
+            first_order: id.first_order(),
             next_unit: 0,
             finished: false,
         };
@@ -171,7 +174,7 @@ impl Fleet {
                 }
             }
             // Somebody who is waited for may have come meanwhile.
-            Event::StartsUntold => self.hurry = self.hurry.or(Some(now.mono)),
+            Event::StartsUntold => self.hurry = self.hurry.or_else(|| self.shared.names.is_any().then_some(now.mono)),
             Event::Stop { signal } => self.stop(Some(signal), out),
         }
         self.after_all(now, out);
@@ -379,8 +382,9 @@ impl Fleet {
 
     fn new_member(&mut self, number: EntryNumber, entry: crate::pfile::Entry, occurrence: u32) -> Member {
         let id = EntryId(self.next_entry);
-        self.next_entry = self.next_entry.wrapping_add(1);
-        Member::new(id, number, entry, occurrence)
+        self.next_entry += 1;
+        let order = self.first_order.wrapping_add(id.0.into());
+        Member::new((id, order), number, entry, occurrence)
     }
 }
 

@@ -4,13 +4,12 @@ use std::{collections::BTreeSet, ffi::OsStr, io, os::unix::ffi::OsStrExt as _, p
 
 use tracing::debug;
 use watcher_core::{
-    Event, Finish, Level, Order, Outbox,
+    Event, Finish, FleetId, Level, Note, Order, Outbox, Told,
     fleets::Asked,
     pfile::{AbsolutePath, RetryOver},
 };
 
 use super::{Muster, News, Patrol, Recruit, muster::Mustered, turn::is_up};
-use crate::executor::service;
 
 impl Patrol {
     /// Watches these pfiles, and those that a reload finds, until it is told to end.
@@ -20,6 +19,7 @@ impl Patrol {
     pub async fn stand(mut self, recruits: Vec<Recruit>, muster: Muster) -> io::Result<()> {
         let (mut news, mut out) = (News::default(), Outbox::default());
         if recruits.is_empty() {
+            self.hands.say(Level::Warning, "No pfile is watched; SIGHUP looks again");
             is_up();
         }
         self.muster = Some(muster);
@@ -39,15 +39,41 @@ impl Patrol {
             Mustered::Seen(Err(why)) => {
                 self.hands.say(Level::Error, &format!("Reload failed, and all stays as it is: {why}"));
             }
-            Mustered::Read(_, Ok(recruit)) => {
-                self.take_on(*recruit, out, news);
-            }
+            // It has gone meanwhile.
+            Mustered::Read(pfile, _) if !self.muster.as_ref().is_some_and(|muster| muster.is_wanted(&pfile)) => {}
+            Mustered::Read(_, Ok(recruit)) => self.take_on(*recruit, out, news),
             Mustered::Read(pfile, Err(why)) => {
                 self.hands.say(Level::Error, &format!("Not watched: {}: {why}", pfile.display()));
             }
         }
-        if self.muster.as_ref().is_some_and(|muster| !muster.is_busy()) {
-            service::ready();
+    }
+
+    /// Nothing is left to do at present: those that are wanted are read when those that were dismissed have gone, since one
+    /// file may have the name or the key of another. When all are read that is told.
+    pub(super) fn tend_muster(&mut self) {
+        let Some(muster) = &mut self.muster else { return };
+        if self.farewells.is_empty() {
+            muster.read_fresh();
+        }
+        let is_reading = muster.is_busy() || self.posts.values().any(|post| post.ledger.is_reading());
+        if self.is_reloading && !is_reading {
+            self.is_reloading = false;
+            is_up();
+        }
+    }
+
+    /// Tells the log. What is of one pfile as a whole names it, where there are several.
+    pub(super) fn tell(&mut self, by: FleetId, told: &Told) {
+        let of_all = matches!(told.note, Note::SignalCaught { .. } | Note::Lost { .. } | Note::Shortage { .. });
+        if self.muster.is_none() || self.is_stopping || told.entry.is_some() || of_all {
+            return self.hands.tell(told);
+        }
+        // That it ends is told with its name, and why: see `say_farewell`.
+        if told.note == Note::Stop {
+            return;
+        }
+        if let (Some((level, line)), Some(post)) = (told.line(), self.posts.get(&by)) {
+            self.hands.pass_on([(level, [post.pfile.as_slice(), b": ", &line].concat())]);
         }
     }
 
@@ -60,7 +86,7 @@ impl Patrol {
             news.of_one.push((*id, Event::Order { request: None, order }));
         }
         if let Some(muster) = &mut self.muster {
-            fresh.into_iter().for_each(|pfile| muster.read(pfile));
+            muster.want(fresh);
         }
     }
 

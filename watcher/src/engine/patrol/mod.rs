@@ -64,6 +64,8 @@ pub struct Patrol {
     /// By which pfiles are taken on while it runs; none: it is there for one pfile, and ends with it.
     muster: Option<Muster>,
     next_fleet: u32,
+    /// Not all rules that were asked for are in force yet.
+    is_reloading: bool,
     /// All is to end.
     is_stopping: bool,
 }
@@ -141,6 +143,7 @@ impl Patrol {
             sweep_every,
             muster: None,
             next_fleet: 0,
+            is_reloading: false,
             is_stopping: false,
         }
     }
@@ -242,6 +245,7 @@ impl Patrol {
             event = self.signals.next() => match (event, &mut self.muster) {
                 (Event::Order { request: None, order: Order::Reload }, Some(muster)) => {
                     service::reloading();
+                    self.is_reloading = true;
                     muster.look();
                 }
                 (event, _) => {

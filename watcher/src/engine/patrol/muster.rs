@@ -67,7 +67,16 @@ pub struct Muster {
     places: Places,
     enlist: Enlist,
     at_work: JoinSet<Mustered>,
+    /// A look is under way, and another one is wanted after it.
+    is_looking: bool,
+    looks_again: bool,
+    /// What the last look has found, if there was one.
+    seen: Option<BTreeSet<PathBuf>>,
+    /// Not before those that were dismissed have given up what is theirs.
+    fresh: BTreeSet<PathBuf>,
     to_read: VecDeque<PathBuf>,
+    /// Those, and those that are being read.
+    reading: BTreeSet<PathBuf>,
 }
 
 impl std::fmt::Debug for Muster {
@@ -80,18 +89,46 @@ impl Muster {
     /// At these places.
     #[must_use]
     pub fn new(places: Places, enlist: Enlist) -> Self {
-        Self { places, enlist, at_work: JoinSet::new(), to_read: VecDeque::new() }
+        Self {
+            places,
+            enlist,
+            at_work: JoinSet::new(),
+            is_looking: false,
+            looks_again: false,
+            seen: None,
+            fresh: BTreeSet::new(),
+            to_read: VecDeque::new(),
+            reading: BTreeSet::new(),
+        }
     }
 
     /// Looks which pfiles there are.
     pub(super) fn look(&mut self) {
+        if std::mem::replace(&mut self.is_looking, true) {
+            self.looks_again = true;
+            return;
+        }
         let places = self.places.clone();
         self.at_work.spawn_blocking(move || Mustered::Seen(places.pfiles()));
     }
 
-    /// Takes one on, as soon as it has its turn.
-    pub(super) fn read(&mut self, pfile: PathBuf) {
-        self.to_read.push_back(pfile);
+    /// Takes these on, when [`Self::read_fresh`] says so. No others are wanted any more.
+    pub(super) fn want(&mut self, fresh: BTreeSet<PathBuf>) {
+        self.fresh = fresh;
+    }
+
+    /// Whether a pfile that was read is still there, as far as is known.
+    pub(super) fn is_wanted(&self, pfile: &Path) -> bool {
+        self.seen.as_ref().is_none_or(|seen| seen.contains(pfile))
+    }
+
+    /// Reads those that are wanted, as soon as each has its turn.
+    pub(super) fn read_fresh(&mut self) {
+        for pfile in std::mem::take(&mut self.fresh) {
+            if self.reading.insert(pfile.clone()) {
+                self.to_read.push_back(pfile);
+            }
+        }
         self.read_next();
     }
 
@@ -109,22 +146,32 @@ impl Muster {
 
     /// Whether something was asked for and has not come.
     pub(super) fn is_busy(&self) -> bool {
-        !self.at_work.is_empty()
+        !self.at_work.is_empty() || !self.fresh.is_empty()
     }
 
     /// Waits for what was asked for.
     pub(super) async fn next(&mut self) -> Mustered {
-        match self.at_work.join_next().await {
-            Some(Ok(mustered)) => {
-                self.read_next();
-                mustered
-            }
-            Some(Err(error)) => {
-                self.read_next();
-                Mustered::Seen(Err(format!("reading has failed: {error}")))
-            }
+        let mustered = match self.at_work.join_next().await {
+            Some(Ok(mustered)) => mustered,
+            Some(Err(error)) => Mustered::Seen(Err(format!("reading has failed: {error}"))),
             None => std::future::pending().await,
+        };
+        match &mustered {
+            Mustered::Seen(seen) => {
+                self.is_looking = false;
+                if let Ok(seen) = seen {
+                    self.seen = Some(seen.clone());
+                }
+                if std::mem::take(&mut self.looks_again) {
+                    self.look();
+                }
+            }
+            Mustered::Read(pfile, _) => {
+                self.reading.remove(pfile);
+                self.read_next();
+            }
         }
+        mustered
     }
 }
 

@@ -34,20 +34,13 @@ pub(super) struct Post {
     since: Wall,
     waiting: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     next_request: u64,
-    /// Who follows what happens.
-    followers: broadcast::Sender<Line>,
+    /// Who follows what happens, if somebody does: there is room for as much as he may be slow.
+    followers: Option<broadcast::Sender<Line>>,
 }
 
 impl Post {
     pub(super) fn new(ledger: Ledger, pfile: AbsolutePath) -> Self {
-        Self {
-            ledger,
-            pfile,
-            since: clock::wall(),
-            waiting: BTreeMap::new(),
-            next_request: 0,
-            followers: broadcast::Sender::new(FOLLOWED),
-        }
+        Self { ledger, pfile, since: clock::wall(), waiting: BTreeMap::new(), next_request: 0, followers: None }
     }
 
     /// Answers what can be answered by a look; an order is for the fleet to carry out.
@@ -98,10 +91,10 @@ impl Post {
     }
 
     /// What is remembered, and what is to come.
-    fn events(&self, follow: bool, last: Option<u32>) -> Reply {
+    fn events(&mut self, follow: bool, last: Option<u32>) -> Reply {
         let most = last.map_or(usize::MAX, |last| last as usize);
         // First this: what happens in between is told twice rather than never.
-        let live = follow.then(|| self.followers.subscribe());
+        let live = follow.then(|| self.followers.get_or_insert_with(|| broadcast::Sender::new(FOLLOWED)).subscribe());
         let last = self.ledger.trace.last(most).iter().map(|event| event.json().into()).collect();
         Reply::Events { last, live }
     }
@@ -119,9 +112,10 @@ impl Post {
     pub(super) fn note(&mut self, told: &Told) {
         let at = clock::wall();
         self.ledger.note(at, told);
-        if self.followers.receiver_count() > 0 {
+        self.followers.take_if(|followers| followers.receiver_count() == 0);
+        if let Some(followers) = &self.followers {
             // Nobody may follow any more.
-            let _nobody_follows = self.followers.send(EventLine::of(told, at).json().into());
+            let _nobody_follows = followers.send(EventLine::of(told, at).json().into());
         }
     }
 

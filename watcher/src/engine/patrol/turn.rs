@@ -13,6 +13,10 @@ impl Patrol {
     /// Hands everything that is known to the machines, and does what they ask for, until nothing is left to do.
     pub(super) fn turn(&mut self, news: &mut News, out: &mut Outbox<Asked>) {
         loop {
+            // These come to news of the other kinds.
+            for mustered in std::mem::take(&mut news.mustered) {
+                self.mustered(mustered, out, news);
+            }
             // The kernel's records go before the facts that were gathered: they explain what those only state. A
             // process that is seen to be gone has left its record before, unless that was lost.
             let mut events = Vec::new();
@@ -21,11 +25,9 @@ impl Patrol {
             }
             events.append(&mut news.common);
             let of_one = std::mem::take(&mut news.of_one);
-            for mustered in std::mem::take(&mut news.mustered) {
-                self.mustered(mustered, out, news);
-            }
             if events.is_empty() && of_one.is_empty() {
                 self.write_dumps();
+                self.tend_muster();
                 return;
             }
             let now = now();
@@ -43,7 +45,7 @@ impl Patrol {
                 let is_rules = matches!(event, Event::Rules { .. });
                 self.fleets.step_one(id, now, event, out);
                 self.perform(out, news);
-                if is_rules {
+                if is_rules && self.muster.is_none() {
                     is_up();
                 }
             }
@@ -106,13 +108,14 @@ impl Patrol {
                 Action::Signal { proc, signal } => self.hands.signal(proc, signal, signals::send),
                 Action::SignalGroup { leader, signal } => self.hands.signal(leader, signal, signals::send_to_group),
                 Action::Tell(told) => {
-                    self.hands.tell(&told);
+                    self.tell(by, &told);
                     self.of(by, |post| post.note(&told));
                 }
                 Action::Remember(told) => self.of(by, |post| post.note(&told)),
                 Action::Dump => self.of(by, |post| post.ledger.trace.want_dump()),
                 Action::ReadRules { request } => {
                     service::reloading();
+                    self.is_reloading = true;
                     self.of(by, |post| post.ledger.read_rules(request));
                 }
                 Action::Renew(saved) => {

@@ -20,7 +20,7 @@ use super::{
     unit::{Phase, Unit},
 };
 use crate::{
-    Action, EntryId, Mono, Note, ProbeId, ProcId, Signal, SocketAlarm, Span, Told,
+    Action, Mono, Note, ProbeId, ProcId, Signal, SocketAlarm, Span, Told,
     pfile::{Entry, Port, StallKind},
     probe::Verdict,
 };
@@ -55,9 +55,9 @@ struct Forced {
 }
 
 impl Stalls {
-    pub(super) fn new(id: EntryId, entry: &Entry) -> Self {
+    pub(super) fn new(order: u64, entry: &Entry) -> Self {
         let checks = entry.stall_checks.iter().map(|check| Check::new(entry, &check.value)).collect();
-        Self { checks, order: u64::from(id.0), of: None, forced: None }
+        Self { checks, order, of: None, forced: None }
     }
 
     /// Whether this process is ended by force: what follows is no death by itself.
