@@ -7,6 +7,7 @@ use watcher::{
     executor::{means::Means, watch::Watch},
     kernel::Handles,
     sources::ring::RingSource,
+    sys::limits,
 };
 
 /// Nothing is looked at within a test unless events ask for it.
@@ -19,6 +20,10 @@ pub fn senses(handles: Handles) -> Senses {
     let Handles { ring, interest, starts, ports, programs } = handles;
     let (interest, starts, ports) = (interest.into(), starts.into(), ports.into());
     let witnesses = programs.may_be_skipped();
+    if witnesses {
+        // As where the program starts: each takes a descriptor.
+        limits::raise_descriptors();
+    }
     Senses {
         ring: Some(RingSource::new(ring).expect("a descriptor")),
         watch: Watch::new(Means::Ebpf { interest, starts, ports, programs, witnesses }),
