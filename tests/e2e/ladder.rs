@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketType};
 use serde_json::Value;
 use watcher_core::Pid;
 use watcher_tests::{
-    host::{Host, Tier, kill, lives, tier_is_wanted},
+    host::{Host, Tier, connector_is_in_reach, kill, lives, tier_is_wanted},
     pcheck::Pcheck,
     program::{Running, built, watcher},
     tamper::{self, Descriptor},
@@ -167,7 +167,7 @@ fn a_start_that_is_awaited_while_a_tier_is_left_is_not_lost() {
         hear(&mut pcheck, "event=StartsUntold");
         hear(&mut pcheck, "event=Listed");
         fs::write(&gate, "\n").unwrap();
-        if next != Tier::Poll {
+        if next != Tier::Poll && connector_is_in_reach() {
             hear(&mut pcheck, "event=Exec {");
         }
         hear(&mut pcheck, &format!("({svc} ,pid="));

@@ -164,8 +164,8 @@ fn a_reload_takes_on_what_is_new_and_dismisses_what_is_gone_and_keeps_what_is_br
     lines.retain(|line| line.contains("gone.pfile") || line.contains("broken.pfile"));
     lines.sort();
     assert_eq!(lines.len(), 2, "{lines:#?}");
-    assert!(lines[0].contains("gone.pfile (it was asked for, or the file has gone)"), "{lines:#?}");
-    assert!(lines[1].contains("broken.pfile:2:"), "{lines:#?}");
+    assert!(lines[0].contains("broken.pfile:2:"), "{lines:#?}");
+    assert!(lines[1].contains("gone.pfile (it was asked for, or the file has gone)"), "{lines:#?}");
     assert!(!several.is_watched("gone"));
     assert_eq!(several.entry("kept")["restart_count"], 1, "what has not changed keeps its state");
     // Nothing else happens, and nothing else wakes it.

@@ -124,8 +124,11 @@ fn a_gigabyte_of_output_fills_neither_disk_nor_memory_nor_log() {
         let svc = host.svc();
         // Emulated, all of it would take longer than a script may before that is said.
         let bytes: u64 = if is_emulated() { 50_000_000 } else { 1_000_000_000 };
+        // In bursts: on a busy host all at once may come before pcheck has its turn.
         let body = format!(
-            "yes 'a line of output that is of no use to anybody' | head -c {bytes}\n${{H}}svc </dev/null >/dev/null 2>&1 &"
+            "for i in 1 2 3 4 5 6 7 8 9 10; do yes 'a line of output that is of no use to anybody' | head -c {}; sleep 0.1; \
+             done\n${{H}}svc </dev/null >/dev/null 2>&1 &",
+            bytes / 10
         );
         host.rules(&format!("{svc}:{}:86400:3:exit", host.script("start.sh", &body)));
         let mut pcheck = Pcheck::started(&mut host.pcheck(tier));
