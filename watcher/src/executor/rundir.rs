@@ -4,7 +4,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
-    io::{self, Read as _, Seek as _, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::{
         ffi::{OsStrExt as _, OsStringExt as _},
         fs::{MetadataExt as _, OpenOptionsExt as _},
@@ -108,16 +108,7 @@ impl RunDir {
             running.pfile == pfile || (inode != 0 && now == (device, inode))
         };
         // Whoever lists what runs holds each lock for a moment, so it is tried more than once.
-        let may_be_taken = |file: &mut File| {
-            if lock(file, 1)? {
-                return Ok(true);
-            }
-            // By ourselves: then it is of no use to wait.
-            let is_ours = holder(file, &path, ipc_key).is_some_and(|running| running.pid == own::pid());
-            file.rewind()?;
-            if is_ours { Ok(false) } else { lock(file, 10) }
-        };
-        if !may_be_taken(&mut file).map_err(unusable)? {
+        if !lock(&file, 10).map_err(unusable)? {
             return Err(match holder(&mut file, &path, ipc_key) {
                 Some(running) if is_same(&running) => ClaimError::AlreadyRunning(running),
                 Some(running) => ClaimError::KeyInUse(running),
