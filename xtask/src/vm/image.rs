@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
@@ -145,8 +145,18 @@ fn built(commands: [xshell::Cmd<'_>; 2]) -> anyhow::Result<Vec<Built>> {
     let mut built = BTreeMap::new();
     for command in commands {
         let told = command.quiet().read()?;
-        let programs = told.lines().filter_map(executable).filter(|program| !program.name.starts_with("bench_"));
-        built.extend(programs.map(|program| (program.name.clone(), program)));
+        for program in told.lines().filter_map(executable).filter(|program| !program.name.starts_with("bench_")) {
+            let Built { name, path, .. } = &program;
+            // A program and its own unit tests would bear one name, and the order in which cargo tells of them is its own.
+            if let Some(Built { path: other, .. }) = built.get(name).filter(|other: &&Built| other.path != *path) {
+                bail!(
+                    "{} and {} are both called {name}; tests/Cargo.toml tells them apart",
+                    other.display(),
+                    path.display()
+                );
+            }
+            built.insert(program.name.clone(), program);
+        }
     }
     Ok(built.into_values().collect())
 }
