@@ -4,6 +4,7 @@
 //! common is asked for once: a process that two of them watch, a look at all processes, a turn to run a script.
 
 mod mutual;
+pub mod roll;
 mod turns;
 
 use std::collections::BTreeMap;
