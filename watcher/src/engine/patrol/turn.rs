@@ -166,7 +166,7 @@ impl Patrol {
         let (Some(post), Some(fleet)) = (self.posts.remove(&id), self.fleets.take_ended(id)) else { return };
         self.say_farewell(&post.pfile, how);
         self.doors.close(id);
-        self.farewells.spawn(post.leave(&fleet, self.senses.watch.tier()));
+        self.farewells.spawn(post.leave((&fleet, self.senses.watch.tier()), how.into()));
     }
 }
 
