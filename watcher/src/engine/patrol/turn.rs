@@ -167,7 +167,7 @@ impl Patrol {
         self.say_farewell(&post.pfile, how);
         self.doors.close(id);
         self.roll.end(id);
-        let leaving = post.leave(&fleet, self.senses.watch.tier());
+        let leaving = post.leave((&fleet, self.senses.watch.tier()), how.into());
         self.farewells.spawn(async move { (id, leaving.await) });
     }
 }
