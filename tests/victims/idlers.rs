@@ -60,6 +60,7 @@ fn own_words() -> (usize, usize) {
     (fields.next().expect("field 48"), fields.next().expect("field 49"))
 }
 
+#[expect(clippy::zombie_processes, reason = "it is there to outlive this one")]
 fn revive() {
     let name = env::var_os("PS_PNAME").expect("a restart script is told whom it brings back");
     let own = env::current_exe().expect("/proc is mounted");
