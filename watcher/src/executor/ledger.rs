@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::Serialize;
@@ -113,12 +114,12 @@ impl Ledger {
     }
 
     /// Keeps what must survive when we are killed. There may be a line for the log.
-    pub fn save(&mut self, saved: &SavedEntry) -> Option<Line> {
+    pub fn save(&mut self, saved: Arc<SavedEntry>) -> Option<Line> {
         warning(self.store.save(saved))
     }
 
     /// Forgets all that was kept, and keeps this.
-    pub fn renew(&mut self, saved: &[SavedEntry]) -> Option<Line> {
+    pub fn renew(&mut self, saved: Vec<Arc<SavedEntry>>) -> Option<Line> {
         self.is_void = saved.is_empty();
         warning(self.store.renew(saved))
     }
