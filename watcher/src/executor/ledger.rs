@@ -48,12 +48,6 @@ impl Ledger {
         Self { run_dir, store, is_void: false, trace, rules, reading, checks: JoinSet::new(), to_check: None }
     }
 
-    /// Whether something was asked for and is not done.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        self.rules.is_busy() || self.trace.is_busy() || !self.checks.is_empty()
-    }
-
     /// Whether rules are being read.
     #[must_use]
     pub fn is_reading(&self) -> bool {
