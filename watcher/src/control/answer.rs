@@ -12,6 +12,7 @@ use watcher_core::{
 use super::{
     Line,
     protocol::VERSION,
+    status::{Status, StatusLine},
     view::{MonitorLine, ParamLine, WhoLine},
 };
 
@@ -35,6 +36,8 @@ pub enum Reply {
     Monitor(Standing),
     /// To `ShowParam`.
     Param(FleetView),
+    /// To `Status`.
+    Status(Box<Status>),
     /// To `Ping`.
     Who(Box<Who>),
 }
@@ -78,6 +81,8 @@ pub(super) enum Head {
     Refused {
         why: String,
     },
+    /// As many lines follow as it says, one for each entry.
+    Status(Box<StatusLine>),
     Who(WhoLine),
 }
 

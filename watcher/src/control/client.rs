@@ -11,6 +11,7 @@ use super::{
     answer::Head,
     is_absent,
     protocol::{self, Command, VERSION, Version},
+    status::StatusLine,
     view::{EntryLine, MonitorLine, ParamLine, WhoLine},
 };
 use rustix::net::{
@@ -34,6 +35,8 @@ pub enum Answer {
     Monitor(MonitorLine),
     /// To `ShowParam`.
     Param(ParamLine),
+    /// To `Status`.
+    Status(Box<StatusLine>, Vec<EntryLine>),
     /// To `Ping`.
     Who(WhoLine),
 }
@@ -69,11 +72,7 @@ pub fn ask(socket: &Path, command: &Command, limit: Duration) -> Result<Answer, 
     let (head, mut connection) = begin(socket, command, limit)?;
     Ok(match head {
         Head::Done => Answer::Done,
-        Head::Entries { count } => {
-            let strange = |error: serde_json::Error| Failure::Strange(error.to_string());
-            let mut entry = || serde_json::from_str(&connection.line()?).map_err(strange);
-            Answer::Entries((0..count).map(|_| entry()).collect::<Result<_, _>>()?)
-        }
+        Head::Entries { count } => Answer::Entries(connection.entries(count)?),
         Head::Lines { count: Some(count) } => Answer::Lines(connection.lines(count)?),
         Head::Lines { count: None } => {
             return Err(Failure::Strange("it has no end, and none was asked for that has not".to_owned()));
@@ -81,6 +80,10 @@ pub fn ask(socket: &Path, command: &Command, limit: Duration) -> Result<Answer, 
         Head::Monitor(standing) => Answer::Monitor(standing),
         Head::Param(param) => Answer::Param(param),
         Head::Refused { why } => return Err(Failure::Refused(why)),
+        Head::Status(status) => {
+            let entries = connection.entries(status.count)?;
+            Answer::Status(status, entries)
+        }
         Head::Who(who) => Answer::Who(who),
     })
 }
@@ -106,7 +109,7 @@ pub fn follow(socket: &Path, command: &Command, limit: Duration) -> Result<Strea
             Ok(Stream { begun, rest: connection.reader.into_inner().stream })
         }
         Head::Refused { why } => Err(Failure::Refused(why)),
-        Head::Done | Head::Entries { .. } | Head::Monitor(_) | Head::Param(_) | Head::Who(_) => {
+        Head::Done | Head::Entries { .. } | Head::Monitor(_) | Head::Param(_) | Head::Status(_) | Head::Who(_) => {
             Err(Failure::Strange("it holds no events".to_owned()))
         }
     }
@@ -168,6 +171,12 @@ impl Connection {
             Some(line) => Ok(line.to_owned()),
             None => Err(Failure::Broken(io::ErrorKind::UnexpectedEof.into())),
         }
+    }
+
+    fn entries(&mut self, count: usize) -> Result<Vec<EntryLine>, Failure> {
+        let strange = |error: serde_json::Error| Failure::Strange(error.to_string());
+        let mut entry = || serde_json::from_str(&self.line()?).map_err(strange);
+        (0..count).map(|_| entry()).collect()
     }
 
     fn lines(&mut self, count: usize) -> Result<Vec<String>, Failure> {

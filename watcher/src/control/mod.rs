@@ -7,6 +7,7 @@ mod connection;
 mod doors;
 mod protocol;
 mod server;
+mod status;
 mod view;
 
 use std::{
@@ -19,6 +20,9 @@ pub use answer::{Reply, Who};
 pub use doors::Doors;
 pub use protocol::Command;
 pub use server::{Bounds, Request, Server};
+pub use status::{
+    Process, ProcessLine, Programs, ProgramsLine, RecoveryLine, RefusedLine, ScriptsLine, Status, StatusLine,
+};
 pub use view::{EntryLine, MonitorLine, ParamLine, StallLine, WhoLine};
 
 /// A line of JSON that was made once, for whoever wants it; without its line feed.

@@ -94,6 +94,8 @@ pub(crate) fn entry(index: usize) -> EntryView {
             ended: false,
         }],
         retry_over: "continue".to_owned(),
+        down_since: None,
+        script_failed: None,
         rerun: None,
         include_strings: None,
         monitored: true,
@@ -216,6 +218,8 @@ fn reply(canned: &Canned, events: &broadcast::Sender<Line>, command: Command) ->
             }
         }
         Command::ShowParam => Reply::Param(who.fleet.clone()),
+        // As one that is too old for it.
+        Command::Status => Reply::refused("this pcheck does not know the request: unknown variant `status`"),
         Command::Why { .. } => Reply::Lines(lines.clone()),
     }
 }

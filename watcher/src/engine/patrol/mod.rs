@@ -3,6 +3,7 @@
 mod garrison;
 mod muster;
 mod post;
+mod report;
 mod turn;
 
 use std::{collections::BTreeMap, io, pin::pin, time::Duration};
@@ -19,10 +20,10 @@ use watcher_core::{
 };
 
 pub use self::muster::{Enlist, Muster, Places};
-use self::{muster::Mustered, post::Post};
+use self::{muster::Mustered, post::Post, report::Record};
 use super::{HURRY, SETTLE, Senses, keep_pace, tick, ticks, until};
 use crate::{
-    control::{Doors, Request, Server},
+    control::{Command, Doors, Request, Server},
     executor::{
         hands::Hands,
         ledger::Ledger,
@@ -68,6 +69,7 @@ pub struct Patrol {
     is_reloading: bool,
     /// All is to end.
     is_stopping: bool,
+    record: Record,
 }
 
 /// What a patrol is made of.
@@ -145,6 +147,7 @@ impl Patrol {
             next_fleet: 0,
             is_reloading: false,
             is_stopping: false,
+            record: Record::new(),
         }
     }
 
@@ -222,6 +225,7 @@ impl Patrol {
             return Ok(false);
         };
         self.hands.say(Level::Warning, &left.to_string());
+        self.record.tier_left = Some(left.to_string());
         for (name, is_told) in &mut self.expected {
             *is_told = self.senses.watch.expect(name.as_slice());
         }
@@ -288,7 +292,12 @@ impl Patrol {
     }
 
     fn serve(&mut self, id: FleetId, request: Request, news: &mut News) {
-        // An answer that is dropped says that the watch has ended.
+        if request.command == Command::Status {
+            // Nobody may wait for it any more; an answer that is dropped says that the watch has ended.
+            let _nobody_waits = self.status(id).map(|status| request.answer.send(status));
+            return;
+        }
+        // The same.
         let (Some(post), Some(fleet)) = (self.posts.get_mut(&id), self.fleets.get(id)) else { return };
         let order = post.serve(request, (fleet, self.senses.watch.tier()));
         news.of_one.extend(order.map(|order| (id, order)));
