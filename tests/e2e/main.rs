@@ -20,4 +20,5 @@ mod servers;
 mod skipped;
 mod sockets;
 mod starts;
+mod waiting;
 mod watch;

@@ -36,6 +36,7 @@ pub(super) enum Command {
     Smtpmon(super::clp::Smtpmon),
     Sockets(super::sockets::Sockets),
     Status(super::status::Status),
+    Wait(super::wait::Wait),
     Watch(Watch),
     Why(Why),
 }
@@ -57,6 +58,7 @@ impl Command {
             | Self::Run(_)
             | Self::Sockets(_)
             | Self::Status(_)
+            | Self::Wait(_)
             | Self::Watch(_)
             | Self::Why(_) => false,
         }

@@ -21,6 +21,7 @@ mod run;
 mod sockets;
 mod status;
 mod terms;
+mod wait;
 mod watch;
 mod why;
 
@@ -75,6 +76,7 @@ pub fn main() -> ExitCode {
         args::Command::Smtpmon(arguments) => arguments.run(),
         args::Command::Sockets(arguments) => sockets::run(&arguments),
         args::Command::Status(arguments) => status::run(&arguments),
+        args::Command::Wait(arguments) => wait::run(&arguments),
         args::Command::Watch(arguments) => watch::run(&arguments),
         args::Command::Why(arguments) => why::run(&arguments),
     }

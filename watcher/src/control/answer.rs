@@ -1,7 +1,7 @@
 //! The answer: a first line, `{"version":1,"answer":…}`, and for what is long as many lines as that says.
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use watcher_core::{
     Answer, Mono, Pid, Wall,
     fleet::{EntryView, FleetView},
@@ -11,6 +11,7 @@ use watcher_core::{
 
 use super::{
     Line,
+    ended::Ended,
     protocol::VERSION,
     status::{Status, StatusLine},
     view::{MonitorLine, ParamLine, WhoLine},
@@ -38,6 +39,8 @@ pub enum Reply {
     Param(FleetView),
     /// To `Status`.
     Status(Box<Status>),
+    /// To `Wait`: how the watch ends, when it does. It ends without a word when the sender goes.
+    Wait(watch::Receiver<Option<Ended>>),
     /// To `Ping`.
     Who(Box<Who>),
 }
@@ -83,6 +86,8 @@ pub(super) enum Head {
     },
     /// As many lines follow as it says, one for each entry.
     Status(Box<StatusLine>),
+    /// A line follows when the watch ends.
+    Waiting,
     Who(WhoLine),
 }
 
@@ -114,6 +119,7 @@ mod tests {
     #[test]
     fn the_wire_form_is_what_other_programs_may_rely_on() {
         let wire = |head: Head| String::from_utf8(head.line().unwrap()).unwrap();
+        assert_eq!(wire(Head::Waiting), "{\"version\":1,\"answer\":\"waiting\"}\n");
         assert_eq!(wire(Head::Done), "{\"version\":1,\"answer\":\"done\"}\n");
         let refused = Head::Refused { why: "no".to_owned() };
         assert_eq!(wire(refused), "{\"version\":1,\"answer\":{\"refused\":{\"why\":\"no\"}}}\n");

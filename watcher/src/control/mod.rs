@@ -5,6 +5,7 @@ mod answer;
 pub mod client;
 mod connection;
 mod doors;
+mod ended;
 mod protocol;
 mod server;
 mod status;
@@ -18,6 +19,7 @@ use std::{
 
 pub use answer::{Reply, Who};
 pub use doors::Doors;
+pub use ended::Ended;
 pub use protocol::Command;
 pub use server::{Bounds, Request, Server};
 pub use status::{

@@ -40,6 +40,8 @@ pub enum Command {
     ShowParam,
     /// How entries stand, and the process that watches them: what it costs, and how far it has come.
     Status,
+    /// How does the watch end? That is answered when it does.
+    Wait,
     /// What is remembered of entries, in the lines of the dump file: one, or all.
     Why {
         /// Which.
@@ -104,6 +106,7 @@ enum Wire {
     ShowParam,
     Shutdown,
     Status,
+    Wait,
     Why { entry: Option<NonZeroU32> },
 }
 
@@ -132,6 +135,7 @@ impl Wire {
             Command::ShowEntries { entry } => Self::ShowEntries { entry: entry.map(number) },
             Command::ShowParam => Self::ShowParam,
             Command::Status => Self::Status,
+            Command::Wait => Self::Wait,
             Command::Why { entry } => Self::Why { entry: entry.map(number) },
         }
     }
@@ -163,6 +167,7 @@ impl Wire {
             Self::ShowParam => Command::ShowParam,
             Self::Shutdown => Command::Order(Order::Shutdown),
             Self::Status => Command::Status,
+            Self::Wait => Command::Wait,
             Self::Why { entry } => Command::Why { entry: entry.map(entry_number) },
         })
     }
@@ -207,6 +212,7 @@ mod tests {
             Just(Command::Ping),
             Just(Command::ShowParam),
             Just(Command::Status),
+            Just(Command::Wait),
             entry().prop_map(|entry| Command::ShowEntries { entry }),
             entry().prop_map(|entry| Command::Why { entry }),
             (any::<bool>(), any::<Option<u32>>()).prop_map(|(follow, last)| Command::Events { follow, last }),

@@ -110,6 +110,7 @@ impl Watch {
             | Command::ShowEntries { .. }
             | Command::ShowParam
             | Command::Status
+            | Command::Wait
             | Command::Why { .. } => {
                 let command = self.parts.kind.command();
                 // Nobody may wait for it any more.

@@ -17,6 +17,7 @@ pub mod lister;
 pub mod log;
 pub mod looks;
 pub mod means;
+pub mod muster;
 pub mod percent;
 pub mod pidfds;
 mod port_report;

@@ -5,6 +5,7 @@
 
 mod mutual;
 mod recovery;
+pub mod roll;
 mod turns;
 
 use std::collections::BTreeMap;

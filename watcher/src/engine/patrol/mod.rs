@@ -1,12 +1,13 @@
 //! The loop of pcheck and of the daemon: the watches over pfiles, what happens to them, and what they ask for.
 
 mod garrison;
-mod muster;
 mod post;
 mod report;
 mod turn;
 
-use std::{collections::BTreeMap, io, pin::pin, time::Duration};
+use std::{
+    collections::BTreeMap, ffi::OsStr, io, os::unix::ffi::OsStrExt as _, path::PathBuf, pin::pin, time::Duration,
+};
 
 use tokio::{
     task::JoinSet,
@@ -15,18 +16,18 @@ use tokio::{
 use tracing::warn;
 use watcher_core::{
     Event, Finish, FleetId, Level, Mono, Now, Order, Outbox, SavedEntry,
-    fleets::{Asked, Fleets},
+    fleets::{Asked, Fleets, roll::Roll},
     pfile::{AbsolutePath, Bytes, Pfile},
 };
 
-pub use self::muster::{Enlist, Muster, Places};
-use self::{muster::Mustered, post::Post, report::Record};
+use self::{post::Post, report::Record};
 use super::{HURRY, SETTLE, Senses, keep_pace, tick, ticks, until};
 use crate::{
     control::{Command, Doors, Request, Server},
     executor::{
         hands::Hands,
         ledger::Ledger,
+        muster::{Muster, Mustered},
         ports::PortWatch,
         scripts::{self, Line},
         service,
@@ -53,7 +54,7 @@ pub struct Patrol {
     signals: OsSignals,
     doors: Doors<FleetId>,
     /// Last words of those that have ended.
-    farewells: JoinSet<Option<Line>>,
+    farewells: JoinSet<(FleetId, Option<Line>)>,
     is_ready: bool,
     /// How often in a row something else came before a deadline.
     passed_over: u32,
@@ -63,7 +64,9 @@ pub struct Patrol {
     ports: PortWatch,
     sweep_every: Duration,
     /// By which pfiles are taken on while it runs; none: it is there for one pfile, and ends with it.
-    muster: Option<Muster>,
+    muster: Option<Muster<Box<Recruit>>>,
+    /// Which those are.
+    roll: Roll<PathBuf>,
     next_fleet: u32,
     /// Not all rules that were asked for are in force yet.
     is_reloading: bool,
@@ -121,7 +124,7 @@ struct News {
     /// To one of them.
     of_one: Vec<(FleetId, Event)>,
     /// To pfiles that may be watched.
-    mustered: Vec<Mustered>,
+    mustered: Vec<Mustered<Box<Recruit>>>,
 }
 
 impl Patrol {
@@ -144,6 +147,7 @@ impl Patrol {
             ports: PortWatch::default(),
             sweep_every,
             muster: None,
+            roll: Roll::default(),
             next_fleet: 0,
             is_reloading: false,
             is_stopping: false,
@@ -196,19 +200,22 @@ impl Patrol {
         }
     }
 
-    /// One pfile more.
-    fn take_on(&mut self, recruit: Recruit, out: &mut Outbox<Asked>, news: &mut News) {
+    /// One pfile more, by this name from now on.
+    fn take_on(&mut self, recruit: Recruit, out: &mut Outbox<Asked>, news: &mut News) -> Option<FleetId> {
         let Some(id) = FleetId::new(self.next_fleet) else {
-            return self.hands.say(Level::Error, "No more pfiles can be taken on: end watcher, and start it again");
+            self.hands.say(Level::Error, "No more pfiles can be taken on: end watcher, and start it again");
+            return None;
         };
         self.next_fleet += 1;
         self.greet(&recruit);
         let Recruit { pfile, rules, warnings: _, saved, ledger, control } = recruit;
+        self.roll.begin(OsStr::from_bytes(pfile.as_slice()).into(), id);
         self.posts.insert(id, Post::new(ledger, pfile));
         self.doors.open(id, control);
         self.fleets.begin(id, &rules, &saved, now(), out);
         self.follow_rules(id);
         self.perform(out, news);
+        Some(id)
     }
 
     /// From one slice of the processes that have to be looked at to the next.
@@ -253,7 +260,7 @@ impl Patrol {
                     muster.look();
                 }
                 (event, _) => {
-                    self.is_stopping |= matches!(event, Event::Stop { .. });
+                    self.may_stop(&event);
                     news.common.push(event);
                 }
             },
@@ -263,7 +270,12 @@ impl Patrol {
                 self.hands.pass_on(lines);
                 news.of_one.extend(event.map(|event| (id, event)));
             }
-            Some(last_words) = self.farewells.join_next() => self.hands.pass_on(last_words.ok().flatten()),
+            Some(left) = self.farewells.join_next() => {
+                if let Ok((id, last_words)) = left {
+                    self.roll.has_left(id);
+                    self.hands.pass_on(last_words);
+                }
+            }
             () = sleep(SETTLE), if unsettled => {}
             _ = due.hurry.tick(), if watch.must_hurry() => watch.look_at_dying(&mut news.common),
             _ = due.tend.tick(), if self.hands.must_tend() => self.hands.tend(&mut news.common),
@@ -309,8 +321,8 @@ impl Patrol {
         service::stopping();
         let words = async {
             let mut all = Vec::new();
-            while let Some(last_words) = farewells.join_next().await {
-                all.extend(last_words.ok().flatten());
+            while let Some(left) = farewells.join_next().await {
+                all.extend(left.ok().and_then(|(_, last_words)| last_words));
             }
             all
         };
@@ -322,7 +334,7 @@ impl Patrol {
     }
 }
 
-async fn next_of(muster: Option<&mut Muster>) -> Mustered {
+async fn next_of<T: Send + 'static>(muster: Option<&mut Muster<T>>) -> Mustered<T> {
     match muster {
         Some(muster) => muster.next().await,
         None => std::future::pending().await,

@@ -1,8 +1,15 @@
 //! What the watch over one pfile has to itself: its ledger, and whoever asks or follows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+    time::Duration,
+};
 
-use tokio::sync::{broadcast, oneshot};
+use tokio::{
+    sync::{broadcast, oneshot, watch},
+    time::timeout,
+};
 use watcher_core::Tier;
 use watcher_core::{
     Answer, EntryId, Event, RequestId, Span, Told, Wall,
@@ -12,7 +19,7 @@ use watcher_core::{
 };
 
 use crate::{
-    control::{Command, EntryLine, Line, Reply, Request, Who},
+    control::{Command, Ended, EntryLine, Line, Reply, Request, Who},
     executor::{
         dump::{self, Head},
         event_line::EventLine,
@@ -25,6 +32,9 @@ use crate::{
 /// So many events wait for whoever follows them slowly; more are counted as lost for him.
 const FOLLOWED: usize = 4096;
 
+/// How long the last dump may take before those are told of the end who wait for it.
+const SOON: Duration = Duration::from_millis(500);
+
 /// The post of one pfile.
 #[derive(Debug)]
 pub(super) struct Post {
@@ -34,13 +44,23 @@ pub(super) struct Post {
     since: Wall,
     waiting: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     next_request: u64,
+    /// Who waits for the end, if somebody does.
+    ended: Option<watch::Sender<Option<Ended>>>,
     /// Who follows what happens, if somebody does: there is room for as much as he may be slow.
     followers: Option<broadcast::Sender<Line>>,
 }
 
 impl Post {
     pub(super) fn new(ledger: Ledger, pfile: AbsolutePath) -> Self {
-        Self { ledger, pfile, since: clock::wall(), waiting: BTreeMap::new(), next_request: 0, followers: None }
+        Self {
+            ledger,
+            pfile,
+            since: clock::wall(),
+            waiting: BTreeMap::new(),
+            next_request: 0,
+            ended: None,
+            followers: None,
+        }
     }
 
     /// Answers what can be answered by a look; an order is for the fleet to carry out.
@@ -71,6 +91,7 @@ impl Post {
             Command::ShowParam => Reply::Param(view(fleet, tier)),
             // That takes more than is known here.
             Command::Status => Reply::refused("it is asked elsewhere"),
+            Command::Wait => Reply::Wait(self.ended.get_or_insert_with(|| watch::Sender::new(None)).subscribe()),
             Command::Why { entry } => match entry.filter(|entry| entry.number() > entries) {
                 Some(entry) => Reply::refused(no_such_entry(entry, entries)),
                 None => self.why(entry, (fleet, tier)),
@@ -150,15 +171,30 @@ impl Post {
         }
     }
 
-    /// What is left to do when the watch is over. There may be a line for the log.
-    pub(super) fn leave(self, fleet: &Fleet, tier: Tier) -> impl Future<Output = Option<scripts::Line>> + Send + use<> {
+    /// What is left to do when the watch is over. There may be a line for the log. Whoever waits for the end is told when all
+    /// is given up that the next watch wants: a file system that hangs does not keep him waiting.
+    pub(super) fn leave(
+        self,
+        (fleet, tier): (&Fleet, Tier),
+        how: Ended,
+    ) -> impl Future<Output = Option<scripts::Line>> + Send + use<> {
         let (head, entries) = (self.head(fleet, tier), entry_lines(fleet));
-        let Self { ledger, waiting, .. } = self;
+        let Self { ledger, waiting, ended: waiters, .. } = self;
         for waiting in waiting.into_values() {
             let ended = Answer::Refused("pcheck has ended".to_owned());
             let _nobody_waits = waiting.send(Reply::Answer(ended));
         }
-        ledger.finish(head, entries)
+        async move {
+            let mut finished = pin!(ledger.finish(head, entries));
+            let in_time = timeout(SOON, &mut finished).await;
+            if let Some(waiters) = waiters {
+                let _before = waiters.send_replace(Some(how));
+            }
+            match in_time {
+                Ok(line) => line,
+                Err(_) => finished.await,
+            }
+        }
     }
 }
 

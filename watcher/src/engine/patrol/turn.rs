@@ -167,7 +167,9 @@ impl Patrol {
         let (Some(post), Some(fleet)) = (self.posts.remove(&id), self.fleets.take_ended(id)) else { return };
         self.say_farewell(&post.pfile, how);
         self.doors.close(id);
-        self.farewells.spawn(post.leave(&fleet, self.senses.watch.tier()));
+        self.roll.end(id);
+        let leaving = post.leave((&fleet, self.senses.watch.tier()), how.into());
+        self.farewells.spawn(async move { (id, leaving.await) });
     }
 }
 
