@@ -158,6 +158,7 @@ fn documents_are_finished() {
         "docs/pfile.md",
         "docs/privileges.md",
         "docs/probe.md",
+        "docs/status.md",
         "rules/README.md",
         "rules/cluster/README.md",
     ] {

@@ -104,3 +104,6 @@ fn print(arguments: &Status, report: &Report) -> io::Result<()> {
     let shown = text::Shown { all: arguments.all, limit: arguments.limit };
     output::bytes(text::of(report, shown).as_bytes())
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,6 +97,11 @@ impl EntryRow {
         Self { pfile: who.pfile.clone(), pfile_hex: who.pfile_hex.clone(), level, troubles, entry }
     }
 
+    /// Whether there is nothing to tell of it.
+    pub(super) fn is_well(&self) -> bool {
+        self.level == Health::Ok && self.troubles.is_empty()
+    }
+
     /// The worst first; those that are well as they stand in their files.
     fn rank(&self) -> impl Ord + use<> {
         let trouble = self.troubles.first().copied();
@@ -204,7 +209,8 @@ fn bytes(path: &Path) -> Option<Vec<u8>> {
 
 /// Each sentence once, in their order, and how often it is there.
 pub(super) fn once<'a>(sentences: impl Iterator<Item = (Health, &'a str)>) -> Vec<(Health, &'a str, usize)> {
-    let (mut all, mut places): (Vec<(Health, &str, usize)>, BTreeMap<&str, usize>) = (Vec::new(), BTreeMap::new());
+    let mut all: Vec<(Health, &str, usize)> = Vec::new();
+    let mut places = BTreeMap::new();
     for (health, sentence) in sentences {
         let place = *places.entry(sentence).or_insert(all.len());
         match all.get_mut(place) {

@@ -32,18 +32,21 @@ pub(super) fn of(report: &Report, Shown { all, limit }: Shown) -> String {
     let title = health.name().to_ascii_uppercase();
     let mut text = String::new();
     line(&mut text, format_args!("WATCHER {title}: {} |{}", tame(summary), Figures(counts, processes)));
-    for (health, why, times) in once(problems.iter().map(|problem| (problem.health, problem.why.as_str()))) {
+    let told = once(problems.iter().map(|problem| (problem.health, problem.why.as_str())));
+    // What is all there is to say stands in the first line.
+    let is_all = report.pfiles.is_empty() && told.len() == 1;
+    for (health, why, times) in told.into_iter().filter(|(_, _, times)| !is_all || *times > 1) {
         let times = if times > 1 { format!(" ({} pfiles)", grouped(times as u64)) } else { String::new() };
         line(&mut text, format_args!("{:<8} {}{times}", title_of(health), tame(why)));
     }
-    let shown = entries.iter().filter(|row| all || !row.troubles.is_empty());
+    let shown = entries.iter().filter(|row| all || !row.is_well());
     let most = if limit == 0 { usize::MAX } else { limit };
     let count = shown.clone().count();
     shown.take(most).for_each(|row| entry(&mut text, row));
     if count > most {
         line(&mut text, format_args!("and {} more, see --limit", grouped((count - most) as u64)));
     }
-    let well = entries.iter().filter(|row| row.troubles.is_empty()).count();
+    let well = entries.iter().filter(|row| row.is_well()).count();
     if well > 0 && !all {
         line(&mut text, format_args!("{:<8} {}", title_of(Health::Ok), counted(well, "entry", "entries")));
     }
@@ -64,11 +67,15 @@ pub(super) fn summary(counts: &Counts, problems: &[Problem]) -> String {
             parts.push(format!("{} {}", grouped(*count as u64), about(trouble)));
         }
     }
-    let Counts { pfiles, entries, unknown, warning, critical, .. } = counts;
+    if counts.unknown > 0 {
+        parts.push(format!("{} in a state that this program does not know", grouped(counts.unknown as u64)));
+    }
+    let Counts { pfiles, entries, .. } = counts;
     let of = format!("{}, {}", counted(*pfiles, "pfile", "pfiles"), counted(*entries, "entry", "entries"));
     match (*pfiles, parts.is_empty()) {
         (0, false) => parts.join("; "),
-        _ if parts.is_empty() && unknown + warning + critical == 0 => format!("{of}, all well"),
+        (1.., true) if *entries == 0 => format!("no such entry in {}", counted(*pfiles, "pfile", "pfiles")),
+        _ if parts.is_empty() => format!("{of}, all well"),
         _ => format!("{}; of {of}", parts.join("; ")),
     }
 }
