@@ -2,6 +2,7 @@
 
 mod blame;
 mod control;
+mod density;
 mod doctor;
 mod ends;
 mod explained;

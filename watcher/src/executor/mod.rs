@@ -1,5 +1,6 @@
 //! What is done when the core asks for it. The executor does; it never decides.
 
+pub mod aside;
 pub mod ask;
 pub mod dump;
 pub mod event_line;

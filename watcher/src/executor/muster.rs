@@ -1,7 +1,7 @@
 //! Which pfiles there are to be watched, and reading them. Whatever may hang in a file system or a resolver is done aside.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::BTreeSet,
     fmt, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,10 +10,7 @@ use std::{
 use tokio::task::JoinSet;
 use watcher_core::pfile::UnknownOptions;
 
-use super::rules::Draft;
-
-/// So many pfiles are read at once.
-const AT_ONCE: usize = 8;
+use super::{aside::Aside, rules::Draft};
 
 /// Which files of a folder are pfiles.
 const EXTENSION: &str = "pfile";
@@ -74,11 +71,11 @@ pub type Enlist<T> = Arc<dyn Fn(Vec<Draft>) -> Vec<Result<T, String>> + Send + S
 pub struct Muster<T> {
     places: Places,
     unknown_options: UnknownOptions,
+    aside: Aside,
     enlist: Enlist<T>,
     looking: JoinSet<Result<BTreeSet<PathBuf>, String>>,
     /// Another look is wanted after the one that is under way.
     looks_again: bool,
-    to_read: VecDeque<PathBuf>,
     reading: JoinSet<(PathBuf, Result<Draft, String>)>,
     /// Read, and not enlisted yet.
     drafts: Vec<Draft>,
@@ -89,21 +86,24 @@ pub struct Muster<T> {
 
 impl<T> fmt::Debug for Muster<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Muster").field("places", &self.places).field("to_read", &self.to_read).finish_non_exhaustive()
+        f.debug_struct("Muster")
+            .field("places", &self.places)
+            .field("drafts", &self.drafts.len())
+            .finish_non_exhaustive()
     }
 }
 
 impl<T: Send + 'static> Muster<T> {
-    /// At these places.
+    /// At these places. Pfiles are read here, as many at once as there are places for.
     #[must_use]
-    pub fn new(places: Places, unknown_options: UnknownOptions, enlist: Enlist<T>) -> Self {
+    pub fn new(places: Places, unknown_options: UnknownOptions, aside: Aside, enlist: Enlist<T>) -> Self {
         Self {
             places,
             unknown_options,
+            aside,
             enlist,
             looking: JoinSet::new(),
             looks_again: false,
-            to_read: VecDeque::new(),
             reading: JoinSet::new(),
             drafts: Vec::new(),
             enlisting: JoinSet::new(),
@@ -123,8 +123,12 @@ impl<T: Send + 'static> Muster<T> {
 
     /// Reads these, each as soon as it has its turn.
     pub fn read(&mut self, pfiles: impl IntoIterator<Item = PathBuf>) {
-        self.to_read.extend(pfiles);
-        self.read_next();
+        for pfile in pfiles {
+            let (path, unknown_options) = (pfile.clone(), self.unknown_options);
+            let read = self.aside.run(move || Draft::read_file(&path, unknown_options));
+            let failed = |error| Err(format!("reading has failed: {error}"));
+            self.reading.spawn(async move { (pfile, read.await.unwrap_or_else(failed)) });
+        }
     }
 
     /// Whether something was asked for and has not come.
@@ -147,7 +151,6 @@ impl<T: Send + 'static> Muster<T> {
                     return Mustered::Seen(seen.unwrap_or_else(|error| Err(format!("reading has failed: {error}"))));
                 }
                 Some(read) = self.reading.join_next() => {
-                    self.read_next();
                     match read {
                         Ok((_, Ok(draft))) => self.drafts.push(draft),
                         Ok((pfile, Err(why))) => return Mustered::Read(pfile, Err(why)),
@@ -163,18 +166,6 @@ impl<T: Send + 'static> Muster<T> {
                 }
                 else => std::future::pending().await,
             }
-        }
-    }
-
-    fn read_next(&mut self) {
-        while self.reading.len() < AT_ONCE
-            && let Some(pfile) = self.to_read.pop_front()
-        {
-            let unknown_options = self.unknown_options;
-            self.reading.spawn_blocking(move || {
-                let draft = Draft::read_file(&pfile, unknown_options);
-                (pfile, draft)
-            });
         }
     }
 
@@ -228,12 +219,11 @@ mod tests {
             let count = drafts.len();
             drafts.iter().map(|_| Ok(count)).collect()
         };
-        let mut muster = Muster::new(Places::default(), UnknownOptions::Refuse, Arc::new(enlist));
+        let mut muster = Muster::new(Places::default(), UnknownOptions::Refuse, Aside::new(8), Arc::new(enlist));
         muster.read(paths.clone());
         let Mustered::Read(missing, Err(_)) = muster.next().await else { panic!() };
         assert_eq!(missing, paths[7]);
         while muster.drafts.len() < 98 {
-            assert!(muster.reading.len() <= AT_ONCE);
             let _stays = tokio::time::timeout(std::time::Duration::from_millis(1), muster.next()).await;
         }
         go_on.send(()).unwrap();

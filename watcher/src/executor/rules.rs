@@ -18,7 +18,7 @@ use watcher_core::{
     },
 };
 
-use super::{hosts, survey};
+use super::{aside::Aside, hosts, survey};
 
 /// Largest file that is taken for a pfile, in bytes.
 const LARGEST: u64 = 256 << 20;
@@ -158,6 +158,7 @@ fn rules_again(path: &Path, unknown_options: UnknownOptions, known: &BTreeSet<By
 /// Reads rules aside: a file system may take its time. Once at a time: one that hangs would take a thread each.
 #[derive(Debug)]
 pub struct RulesReader {
+    aside: Aside,
     path: PathBuf,
     unknown_options: UnknownOptions,
     /// Hosts that were looked up.
@@ -170,8 +171,9 @@ pub struct RulesReader {
 impl RulesReader {
     /// Of this file. These hosts of it were looked up.
     #[must_use]
-    pub fn new(path: PathBuf, unknown_options: UnknownOptions, known: BTreeSet<Bytes>) -> Self {
-        Self { path, unknown_options, known, asked: VecDeque::new(), reading: JoinSet::new(), warnings: Vec::new() }
+    pub fn new(aside: Aside, path: PathBuf, unknown_options: UnknownOptions, known: BTreeSet<Bytes>) -> Self {
+        let (asked, reading) = (VecDeque::new(), JoinSet::new());
+        Self { aside, path, unknown_options, known, asked, reading, warnings: Vec::new() }
     }
 
     /// Begins to read; [`Self::next`] brings what came of it.
@@ -188,7 +190,9 @@ impl RulesReader {
             && let Some(request) = self.asked.pop_front()
         {
             let (path, unknown_options, known) = (self.path.clone(), self.unknown_options, self.known.clone());
-            self.reading.spawn_blocking(move || (request, rules_again(&path, unknown_options, &known)));
+            let read = self.aside.run(move || rules_again(&path, unknown_options, &known));
+            let failed = |error| Err(format!("reading has failed: {error}"));
+            self.reading.spawn(async move { (request, read.await.unwrap_or_else(failed)) });
         }
     }
 
@@ -267,7 +271,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pfile");
         fs::write(&path, "IPCKEY 0x1\n/bin/a:/b:1:1:exit\n").unwrap();
-        let mut reader = RulesReader::new(path, UnknownOptions::Refuse, BTreeSet::new());
+        let mut reader = RulesReader::new(Aside::new(1), path, UnknownOptions::Refuse, BTreeSet::new());
         reader.start(Some(RequestId(1)));
         (0..1000).for_each(|_| reader.start(None));
         reader.start(Some(RequestId(2)));
@@ -287,7 +291,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pfile");
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
-        let mut reader = RulesReader::new(path, UnknownOptions::Refuse, BTreeSet::new());
+        let mut reader = RulesReader::new(Aside::new(1), path, UnknownOptions::Refuse, BTreeSet::new());
         reader.start(None);
         let Event::Rules { rules, .. } = reader.next().await else { panic!() };
         assert!(rules.unwrap_err().ends_with("cannot be read: it is not a file"));

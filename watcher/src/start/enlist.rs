@@ -13,6 +13,7 @@ use crate::{
     control::Server,
     engine::patrol::Recruit,
     executor::{
+        aside::Desks,
         hosts,
         ledger::Ledger,
         rules::{Draft, Rules, RulesReader},
@@ -69,15 +70,15 @@ impl From<ClaimError> for Failed {
 ///
 /// # Errors
 /// Says what is wrong with it, or who watches it already. Nothing is left behind then.
-pub(super) fn enlist(pfile: &Path, terms: &Terms) -> Result<Recruit, Failed> {
+pub(super) fn enlist(pfile: &Path, terms: &Terms, desks: &Desks) -> Result<Recruit, Failed> {
     let read = if terms.files_only { Draft::read_file } else { Draft::read };
     let draft = read(pfile, terms.unknown_options).map_err(Failed::because)?;
-    enlist_all(vec![draft], terms).pop().unwrap_or_else(|| Err(Failed::because("nothing was read")))
+    enlist_all(vec![draft], terms, desks).pop().unwrap_or_else(|| Err(Failed::because("nothing was read")))
 }
 
 /// The same for many that were read: what comes of each, in the same order. What takes long is done once for all: their hosts
 /// are looked up, others who watch something are looked for, and scripts that run.
-pub(super) fn enlist_all(drafts: Vec<Draft>, terms: &Terms) -> Vec<Result<Recruit, Failed>> {
+pub(super) fn enlist_all(drafts: Vec<Draft>, terms: &Terms, desks: &Desks) -> Vec<Result<Recruit, Failed>> {
     let hosts: BTreeSet<_> = drafts.iter().flat_map(Draft::hosts).collect();
     let nameless = hosts::nameless(&hosts);
     let with_rules = |draft: Draft| {
@@ -106,7 +107,8 @@ pub(super) fn enlist_all(drafts: Vec<Draft>, terms: &Terms) -> Vec<Result<Recrui
         let (store, mut saved, trouble) = Store::open(run_dir.state(), boot_id.clone());
         warnings.extend(trouble);
         left.find(&rules, run_dir.path(), &mut saved);
-        let ledger = Ledger::new(run_dir, store, RulesReader::new(path, terms.unknown_options, hosts));
+        let reader = RulesReader::new(desks.reading.clone(), path, terms.unknown_options, hosts);
+        let ledger = Ledger::new(run_dir, store, reader, desks);
         Ok(Recruit { pfile, rules, warnings, saved, ledger, control })
     };
     all.into_iter().map(|one| one.and_then(&mut take_up)).collect()

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     engine::patrol::{Parts, Patrol, Recruit},
     executor::{
+        aside::Desks,
         hands::Hands,
         log::{Log, LogTo},
         muster::{Muster, Places, not_watched},
@@ -53,7 +54,7 @@ pub struct Settings {
 /// Says what is wrong. The log was told, too.
 pub fn run(pfile: &Path, settings: &Settings) -> Result<Finish, Failed> {
     in_runtime(settings, async |log, signals| {
-        let mut recruit = enlist(pfile, &settings.terms)?;
+        let mut recruit = enlist(pfile, &settings.terms, &Desks::default())?;
         let patrol = assemble(settings, log, signals, std::slice::from_mut(&mut recruit))?;
         Ok(patrol.run(recruit).await?)
     })
@@ -67,6 +68,7 @@ pub fn run(pfile: &Path, settings: &Settings) -> Result<Finish, Failed> {
 pub fn run_many(places: Places, settings: &Settings) -> Result<(), Failed> {
     in_runtime(settings, async |log, mut signals| {
         let (mut drafts, mut recruits, mut failed) = (Vec::new(), Vec::new(), None);
+        let desks = Desks::default();
         let mut refuse = |pfile: &Path, why: Failed| {
             log.tell(Level::Error, not_watched(pfile, &why.sentence).as_bytes());
             let before = failed.take().is_none_or(|failed: Failed| failed.already_running);
@@ -83,7 +85,7 @@ pub fn run_many(places: Places, settings: &Settings) -> Result<(), Failed> {
             }
         }
         let pfiles: Vec<_> = drafts.iter().map(|draft| draft.path().to_owned()).collect();
-        for (pfile, recruit) in pfiles.iter().zip(enlist_all(drafts, &settings.terms)) {
+        for (pfile, recruit) in pfiles.iter().zip(enlist_all(drafts, &settings.terms, &desks)) {
             match recruit {
                 Ok(recruit) => recruits.push(recruit),
                 Err(why) => refuse(pfile, why),
@@ -95,8 +97,9 @@ pub fn run_many(places: Places, settings: &Settings) -> Result<(), Failed> {
         let patrol = assemble(settings, log, signals, &mut recruits)?;
         let terms = settings.terms.clone();
         let boxed = |recruit: Result<Recruit, Failed>| recruit.map(Box::new).map_err(|failed| failed.sentence);
-        let enlist = move |drafts| enlist_all(drafts, &terms).into_iter().map(boxed).collect();
-        let muster = Muster::new(places, settings.terms.unknown_options, Arc::new(enlist));
+        let reading = desks.reading.clone();
+        let enlist = move |drafts| enlist_all(drafts, &terms, &desks).into_iter().map(boxed).collect();
+        let muster = Muster::new(places, settings.terms.unknown_options, reading, Arc::new(enlist));
         Ok(patrol.stand(recruits, muster).await?)
     })
 }

@@ -1,13 +1,12 @@
 //! The loop of pcheck and of the daemon: the watches over pfiles, what happens to them, and what they ask for.
 
+mod bell;
 mod garrison;
 mod post;
 mod report;
 mod turn;
 
-use std::{
-    collections::BTreeMap, ffi::OsStr, io, os::unix::ffi::OsStrExt as _, path::PathBuf, pin::pin, time::Duration,
-};
+use std::{collections::BTreeMap, ffi::OsStr, io, os::unix::ffi::OsStrExt as _, path::PathBuf, time::Duration};
 
 use tokio::{
     task::JoinSet,
@@ -20,7 +19,7 @@ use watcher_core::{
     pfile::{AbsolutePath, Bytes, Pfile},
 };
 
-use self::{post::Post, report::Record};
+use self::{bell::Bells, post::Post, report::Record};
 use super::{HURRY, SETTLE, Senses, keep_pace, tick, ticks, until};
 use crate::{
     control::{Command, Doors, Request, Server},
@@ -47,6 +46,9 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub struct Patrol {
     fleets: Fleets,
     posts: BTreeMap<FleetId, Post>,
+    bells: Bells,
+    /// Whose dumps are to be written now.
+    dumps: Vec<FleetId>,
     /// How the first one ended that has.
     finish: Option<Finish>,
     senses: Senses,
@@ -135,6 +137,8 @@ impl Patrol {
         Self {
             fleets,
             posts: BTreeMap::new(),
+            bells: Bells::default(),
+            dumps: Vec::new(),
             finish: None,
             senses,
             hands,
@@ -151,7 +155,7 @@ impl Patrol {
             next_fleet: 0,
             is_reloading: false,
             is_stopping: false,
-            record: Record::new(),
+            record: Record::new(now().wall),
         }
     }
 
@@ -188,7 +192,9 @@ impl Patrol {
             if let Some(complaint) = self.senses.watch.take_complaint() {
                 self.hands.say(Level::Error, &complaint);
             }
-            keep_pace(&mut due.looks, self.look_every());
+            if self.senses.watch.must_look() {
+                keep_pace(&mut due.looks, self.look_every());
+            }
             self.wait(&mut due, &mut news).await?;
         }
     }
@@ -210,7 +216,7 @@ impl Patrol {
         self.greet(&recruit);
         let Recruit { pfile, rules, warnings: _, saved, ledger, control } = recruit;
         self.roll.begin(OsStr::from_bytes(pfile.as_slice()).into(), id);
-        self.posts.insert(id, Post::new(ledger, pfile));
+        self.posts.insert(id, Post::new(ledger, self.bells.make(), pfile));
         self.doors.open(id, control);
         self.fleets.begin(id, &rules, &saved, now(), out);
         self.follow_rules(id);
@@ -222,8 +228,8 @@ impl Patrol {
     fn look_every(&self) -> Duration {
         /// While nothing is watched.
         const SELDOM: u32 = 60;
-        let intervals = self.fleets.iter().map(|(_, fleet)| fleet.monitor_interval().seconds());
-        Duration::from_secs(intervals.min().unwrap_or(SELDOM).into()) / self.senses.watch.slices()
+        let interval = self.fleets.shortest_interval().unwrap_or(SELDOM);
+        Duration::from_secs(interval.into()) / self.senses.watch.slices()
     }
 
     /// Says whether another tier is in use now.
@@ -266,7 +272,8 @@ impl Patrol {
             },
             mustered = next_of(self.muster.as_mut()) => news.mustered.push(mustered),
             (id, request) = self.doors.next() => self.serve(id, request, news),
-            (id, (event, lines)) = any_ledger(&mut self.posts) => {
+            (id, (event, lines)) = self.bells.next(&mut self.posts) => {
+                self.dumps.push(id);
                 self.hands.pass_on(lines);
                 news.of_one.extend(event.map(|event| (id, event)));
             }
@@ -339,20 +346,6 @@ async fn next_of<T: Send + 'static>(muster: Option<&mut Muster<T>>) -> Mustered<
         Some(muster) => muster.next().await,
         None => std::future::pending().await,
     }
-}
-
-/// Waits until something is done that was asked for one of the pfiles.
-async fn any_ledger(posts: &mut BTreeMap<FleetId, Post>) -> (FleetId, (Option<Event>, Vec<Line>)) {
-    let busy = posts.iter_mut().filter(|(_, post)| post.ledger.is_busy());
-    let mut waiting: Vec<_> = busy.map(|(id, post)| Box::pin(async { (*id, post.ledger.ready().await) })).collect();
-    std::future::poll_fn(|cx| {
-        let ready = waiting.iter_mut().find_map(|one| match pin!(one).poll(cx) {
-            std::task::Poll::Ready(ready) => Some(ready),
-            std::task::Poll::Pending => None,
-        });
-        ready.map_or(std::task::Poll::Pending, std::task::Poll::Ready)
-    })
-    .await
 }
 
 fn now() -> Now {

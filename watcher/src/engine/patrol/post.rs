@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     pin::pin,
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,6 +19,7 @@ use watcher_core::{
     pfile::{AbsolutePath, EntryNumber},
 };
 
+use super::bell::Bell;
 use crate::{
     control::{Command, Ended, EntryLine, Line, Reply, Request, Who},
     executor::{
@@ -39,6 +41,8 @@ const SOON: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Post {
     pub(super) ledger: Ledger,
+    /// Rings when there is something to do for it.
+    pub(super) bell: Arc<Bell>,
     /// The full path of the pfile.
     pub(super) pfile: AbsolutePath,
     since: Wall,
@@ -51,9 +55,10 @@ pub(super) struct Post {
 }
 
 impl Post {
-    pub(super) fn new(ledger: Ledger, pfile: AbsolutePath) -> Self {
+    pub(super) fn new(ledger: Ledger, bell: Arc<Bell>, pfile: AbsolutePath) -> Self {
         Self {
             ledger,
+            bell,
             pfile,
             since: clock::wall(),
             waiting: BTreeMap::new(),
@@ -150,6 +155,7 @@ impl Post {
         let ids: BTreeSet<_> = views.iter().map(|view| view.id).collect();
         self.ledger.check_scripts(views.into_iter().map(|view| (view.process, view.script)).collect());
         self.ledger.trace.retain(|id| ids.contains(&id));
+        self.bell.ring();
     }
 
     /// Writes the dump, if it is due.
@@ -157,6 +163,7 @@ impl Post {
         if self.ledger.trace.is_due() {
             let head = self.head(fleet, tier);
             self.ledger.trace.write(head, entry_lines(fleet));
+            self.bell.ring();
         }
     }
 

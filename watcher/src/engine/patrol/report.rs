@@ -20,8 +20,8 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new() -> Self {
-        Self { began: clock::wall(), seen: Seen::default(), tier_left: None }
+    pub(super) fn new(began: Wall) -> Self {
+        Self { began, seen: Seen::default(), tier_left: None }
     }
 
     fn process(&self, fleets: &Fleets, watch: &Watch) -> Process {
