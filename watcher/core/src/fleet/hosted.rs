@@ -2,7 +2,7 @@
 
 use super::{Fleet, unit::Unit};
 use crate::{
-    Action, FleetId, Now, Outbox, SavedEntry, StartTicks,
+    Action, FleetId, Now, Outbox, SavedEntry, Uptime,
     pfile::{Pfile, select::Processes},
 };
 
@@ -46,7 +46,7 @@ impl Fleet {
     }
 
     /// All processes, which it has asked for. Others may be shown the same ones.
-    pub(crate) fn shown(&mut self, processes: &mut Processes, uptime: StartTicks, now: Now, out: &mut Outbox<Action>) {
+    pub(crate) fn shown(&mut self, processes: &mut Processes, uptime: Uptime, now: Now, out: &mut Outbox<Action>) {
         if !self.finished {
             self.listed(processes, uptime, now, out);
             self.after_all(now, out);

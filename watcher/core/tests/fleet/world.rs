@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use watcher_core::{
     Action, Answer, Comm, Ending, EntryId, Event, ExitNotice, Finish, Mono, Note, Now, Order, Outbox, Pid, ProbeId,
-    ProcId, RequestId, RunEnd, RunId, SavedEntry, ScriptOrder, Signal, Span, StartTicks, Told, Wall,
+    ProcId, RequestId, RunEnd, RunId, SavedEntry, ScriptOrder, Signal, Span, StartTicks, Told, Uptime, Wall,
     fleet::{EntryView, Fleet},
     pfile::{
         EntryNumber, Pfile, UnknownOptions, read,
@@ -18,6 +18,11 @@ pub(crate) use crate::{
     scripts::Script,
     services::{Ports, Service},
 };
+
+/// Processes of this host begin by a clock that stands where the other one does.
+fn uptime(now: Mono) -> Uptime {
+    Uptime { ticks: StartTicks(now.0 / 10_000_000), at: now }
+}
 
 pub(crate) const SECOND: Span = Span::of_seconds(1);
 
@@ -284,7 +289,7 @@ impl World {
                 }
             }
             Happening::Listed(processes) => {
-                let (processes, uptime) = (Processes::new(processes), StartTicks(self.now.0 / 10_000_000));
+                let (processes, uptime) = (Processes::new(processes), uptime(self.now));
                 self.pending.push_back(Event::Listed { processes, uptime });
             }
             Happening::Probed(probe, verdict) => {
