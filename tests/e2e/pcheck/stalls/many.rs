@@ -95,7 +95,7 @@ pub(super) fn hundreds_of_services(tier: Tier) {
     );
 
     let cost =
-        || (descriptors(pid), number(pid, "status", "VmRSS:"), number(pid, "status", "voluntary_ctxt_switches:"));
+        || (descriptors(pid), number(pid, "status", "RssAnon:"), number(pid, "status", "voluntary_ctxt_switches:"));
     let mut costs = vec![cost()];
     // How many checks run at once is chance, and so is how much memory they take at most. But it does not grow for ever.
     while !costs.windows(2).any(|costs| costs[1].1 <= costs[0].1 + 256) {
