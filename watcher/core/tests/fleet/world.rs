@@ -19,11 +19,6 @@ pub(crate) use crate::{
     services::{Ports, Service},
 };
 
-/// Processes of this host begin by a clock that stands where the other one does.
-fn uptime(now: Mono) -> Uptime {
-    Uptime { ticks: StartTicks(now.0 / 10_000_000), at: now }
-}
-
 pub(crate) const SECOND: Span = Span::of_seconds(1);
 
 /// What the world does by itself.
@@ -289,8 +284,8 @@ impl World {
                 }
             }
             Happening::Listed(processes) => {
-                let (processes, uptime) = (Processes::new(processes), uptime(self.now));
-                self.pending.push_back(Event::Listed { processes, uptime });
+                let uptime = Uptime { ticks: StartTicks(self.now.0 / 10_000_000), at: self.now };
+                self.pending.push_back(Event::Listed { processes: Processes::new(processes), uptime });
             }
             Happening::Probed(probe, verdict) => {
                 if self.asking.remove(&probe).is_some() {
