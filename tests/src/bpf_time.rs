@@ -1,0 +1,47 @@
+//! How long the kernel has run programs of BPF, by its own statistics, while these are switched on.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    os::fd::{AsFd as _, AsRawFd as _, RawFd},
+};
+
+use aya::programs::{ProgramFd, loaded_programs};
+
+const BPF_OBJ_GET_INFO_BY_FD: i32 = 15;
+
+/// Nanoseconds spent, and runs, of a program since it was attached, by `bpf_prog_info`.
+pub fn spent(program: RawFd) -> (u64, u64) {
+    // Offsets in `struct bpf_prog_info`, in words.
+    const RUN_TIME: usize = 24;
+    const RUNS: usize = RUN_TIME + 1;
+    let mut info = [0_u64; 29];
+    let mut query = [program as u64 | (size_of_val(&info) as u64) << 32, info.as_mut_ptr() as u64];
+    let (address, length) = (query.as_mut_ptr(), size_of_val(&query));
+    // SAFETY: the attributes live through the call, and what they point to does.
+    let answer = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, address, length) };
+    assert_ne!(answer, -1, "the kernel tells of its programs: {}", io::Error::last_os_error());
+    (info[RUN_TIME], info[RUNS])
+}
+
+/// Programs that somebody has loaded. Holding them does not keep them attached.
+pub struct Programs(BTreeMap<u32, ProgramFd>);
+
+impl Programs {
+    /// The numbers of all that are loaded now.
+    pub fn loaded() -> BTreeSet<u32> {
+        loaded_programs().flatten().map(|program| program.id()).collect()
+    }
+
+    /// Those that have been loaded since.
+    pub fn loaded_since(before: &BTreeSet<u32>) -> Self {
+        let new = loaded_programs().flatten().filter(|program| !before.contains(&program.id()));
+        // One that is gone meanwhile is nobody's who goes on.
+        Self(new.filter_map(|program| Some((program.id(), program.fd().ok()?))).collect())
+    }
+
+    /// Nanoseconds that all of them have run so far, while statistics were switched on.
+    pub fn spent(&self) -> u64 {
+        self.0.values().map(|program| spent(program.as_fd().as_raw_fd()).0).sum()
+    }
+}
