@@ -39,10 +39,10 @@ pub(super) fn run(count: usize) {
                 all_restarted = begun.elapsed();
             }
             News::Said(_, line) => {
-                if let Some(Told::Death(worker)) = told(&line) {
-                    if known.insert(worker) {
-                        all_known = begun.elapsed();
-                    }
+                if let Some(Told::Death(worker)) = told(&line)
+                    && known.insert(worker)
+                {
+                    all_known = begun.elapsed();
                 }
             }
         }
@@ -64,9 +64,9 @@ pub(super) fn run(count: usize) {
 /// Ends a worker, if he lives.
 pub(super) fn kill(ground: &Ground, worker: Worker) {
     let Some(pid) = ground.living(worker) else { return };
-    if let Ok(held) = pidfd::open(pid) {
-        if ground.living(worker) == Some(pid) {
-            pidfd::send(&held, libc::SIGKILL as u8).expect("root may");
-        }
+    let Ok(held) = pidfd::open(pid) else { return };
+    // What is held is still the one that was looked at.
+    if ground.living(worker) == Some(pid) {
+        pidfd::send(&held, libc::SIGKILL as u8).expect("root may");
     }
 }

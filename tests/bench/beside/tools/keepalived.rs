@@ -16,17 +16,17 @@ pub(super) fn start(stage: &Stage<'_>) -> Result<Running, String> {
     // Announcements so rare that it never becomes master: it is measured as one who watches.
     let mut text = "global_defs { router_id bench\n script_user root\n enable_script_security\n }\n".to_owned();
     for worker in ground.workers() {
-        let _ = writeln!(text, "vrrp_track_process {0} {{ process {0} }}", name(worker));
+        let _written = writeln!(text, "vrrp_track_process {0} {{ process {0} }}", name(worker));
     }
-    let _ = writeln!(
+    let _written = writeln!(
         text,
         "vrrp_instance V1 {{\n state BACKUP\n interface {INTERFACE}\n virtual_router_id 51\n priority 100\n advert_int 200\n \
          virtual_ipaddress {{ 192.0.2.77/32 dev {INTERFACE} }}\n track_process {{"
     );
     for worker in ground.workers() {
-        let _ = writeln!(text, "  {}", name(worker));
+        let _written = writeln!(text, "  {}", name(worker));
     }
-    let _ = writeln!(text, " }}\n notify_fault \"{}\"\n}}", ground.path("fault"));
+    let _written = writeln!(text, " }}\n notify_fault \"{}\"\n}}", ground.path("fault"));
     let file = stage.file("keepalived.conf", &text)?;
     let mut command = stage.peer("usr/sbin/keepalived")?;
     command.args(["--dont-fork", "--vrrp", "--log-console", "--log-detail", "--use-file"]).arg(file);

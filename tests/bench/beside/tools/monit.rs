@@ -21,7 +21,7 @@ pub(super) fn start(stage: &Stage<'_>) -> Result<Running, String> {
     for worker in ground.workers() {
         let name = name(worker);
         let script = ground.at("start").join(number(worker)).display().to_string();
-        let _ = writeln!(
+        let _written = writeln!(
             text,
             "check process {name} matching \"bin/{name} infinity\"\n  start program = \"{script}\" with timeout 10 seconds\n  \
              if does not exist then start"

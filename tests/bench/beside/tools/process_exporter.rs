@@ -28,7 +28,7 @@ pub(super) fn start(stage: &Stage<'_>) -> Result<Running, String> {
     let ground = stage.ground;
     let mut text = "process_names:\n  - name: \"{{.Comm}}\"\n    comm:\n".to_owned();
     for worker in ground.workers() {
-        let _ = writeln!(text, "    - {}", name(worker));
+        let _written = writeln!(text, "    - {}", name(worker));
     }
     let file = stage.file("process-exporter.yml", &text)?;
     let mut command = stage.peer("usr/bin/prometheus-process-exporter")?;

@@ -14,7 +14,7 @@ pub(super) fn start(stage: &Stage<'_>) -> Result<Running, String> {
     for worker in ground.workers() {
         let name = name(worker);
         let script = ground.at("start").join(number(worker)).display().to_string();
-        let _ = writeln!(text, "{name} \"bin/{name} infinity\" \"{script}\" \"\"");
+        let _written = writeln!(text, "{name} \"bin/{name} infinity\" \"{script}\" \"\"");
     }
     let file = stage.file("restartd.conf", &text)?;
     let mut command = stage.peer("usr/sbin/restartd")?;

@@ -42,7 +42,7 @@ pub(crate) fn pfile(ground: &Ground, workers: impl Iterator<Item = Worker>, key:
     for worker in workers {
         let program = ground.at("bin").join(name(worker)).display().to_string();
         let script = ground.at("start").join(number(worker)).display().to_string();
-        let _ = writeln!(text, "{program}:{script}:86400:{RETRIES}:continue");
+        let _written = writeln!(text, "{program}:{script}:86400:{RETRIES}:continue");
     }
     text
 }

@@ -159,7 +159,7 @@ const GOALS: &[Goal] = &[
 const EXIT_FLOOR: &str = "one read of kernel memory, and a bit a process: a cache miss costs as much as all the rest";
 
 pub(super) fn table(out: &mut String, report: &Report<'_>) {
-    let _ = writeln!(out, "## Goals\n\n| what | goal | measured | beside | |\n| --- | --- | --- | --- | --- |");
+    let _written = writeln!(out, "## Goals\n\n| what | goal | measured | beside | |\n| --- | --- | --- | --- | --- |");
     for Goal { what, goal, judge, floor } in GOALS {
         let row = match judge(report) {
             Some(Result { measured, beside, reached: true }) => format!("{measured} | {beside} | reached |"),
@@ -168,7 +168,7 @@ pub(super) fn table(out: &mut String, report: &Report<'_>) {
             }
             None => "not measured in this run | | |".to_owned(),
         };
-        let _ = writeln!(out, "| {what} | {goal} | {row}");
+        let _written = writeln!(out, "| {what} | {goal} | {row}");
     }
     out.push('\n');
 }

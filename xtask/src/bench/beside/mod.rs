@@ -60,11 +60,18 @@ pub(super) fn run(shell: &Shell, wish: &Wish<'_>) -> anyhow::Result<()> {
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("signals cannot be heard")?;
     }
-    let mut measuring = Measuring { plan: &plan, facts: &facts, store, peers, binaries, stop, fresh: wish.fresh };
-    let (cells, failed) = measuring.all_cells()?;
+    let measuring = Measuring { plan: &plan, facts: &facts, store, peers, binaries, stop, fresh: wish.fresh };
+    let Cells { done, failed } = measuring.all_cells()?;
     let sections = measuring.sections()?;
-    let report = Report { plan: &plan, facts: &facts, cells: &cells, sections: &sections, failed: &failed };
+    let report = Report { plan: &plan, facts: &facts, cells: &done, sections: &sections, failed: &failed };
     write(&report, &target)
+}
+
+/// What came of all cells.
+struct Cells {
+    done: Vec<(Cell, Outcome)>,
+    /// Of which nothing came, because the bench itself has failed.
+    failed: Vec<(Cell, String)>,
 }
 
 struct Measuring<'a> {
@@ -78,8 +85,8 @@ struct Measuring<'a> {
 }
 
 impl Measuring<'_> {
-    /// What came of each; and of which nothing came, because the bench itself has failed.
-    fn all_cells(&mut self) -> anyhow::Result<(Vec<(Cell, Outcome)>, Vec<(Cell, String)>)> {
+    /// What came of each.
+    fn all_cells(&self) -> anyhow::Result<Cells> {
         step("bench");
         let (mut done, mut left) = (Vec::new(), Vec::new());
         for cell in self.plan.cells() {
@@ -114,7 +121,7 @@ impl Measuring<'_> {
             }
             progress.end();
         }
-        Ok((done, failed))
+        Ok(Cells { done, failed })
     }
 
     fn is_stopped(&self) -> bool {

@@ -54,10 +54,12 @@ pub(super) fn svg(title: &str, unit: &str, lines: &[Line<'_>]) -> String {
     marked.dedup();
     for size in marked {
         let at = x(size as f64);
-        let _ = writeln!(out, "<line x1=\"{at:.1}\" y1=\"{top}\" x2=\"{at:.1}\" y2=\"{bottom}\" stroke=\"#eee\"/>");
-        let _ = writeln!(out, "<text x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{size}</text>", bottom + 18.0);
+        let _written =
+            writeln!(out, "<line x1=\"{at:.1}\" y1=\"{top}\" x2=\"{at:.1}\" y2=\"{bottom}\" stroke=\"#eee\"/>");
+        let _written =
+            writeln!(out, "<text x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{size}</text>", bottom + 18.0);
     }
-    let _ = writeln!(
+    let _written = writeln!(
         out,
         "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">watched processes</text>",
         f64::midpoint(left, right),
@@ -69,19 +71,20 @@ pub(super) fn svg(title: &str, unit: &str, lines: &[Line<'_>]) -> String {
         let path: Vec<_> =
             line.points.iter().map(|(size, value)| format!("{:.1},{:.1}", x(*size as f64), y(*value))).collect();
         let style = format!("stroke=\"{colour}\" stroke-width=\"2\"{dashes}");
-        let _ = writeln!(out, "<polyline fill=\"none\" {style} points=\"{}\"/>", path.join(" "));
+        let _written = writeln!(out, "<polyline fill=\"none\" {style} points=\"{}\"/>", path.join(" "));
         for point in &path {
             let (x, y) = point.split_once(',').unwrap_or_default();
-            let _ = writeln!(out, "<circle cx=\"{x}\" cy=\"{y}\" r=\"3\" fill=\"{colour}\"/>");
+            let _written = writeln!(out, "<circle cx=\"{x}\" cy=\"{y}\" r=\"3\" fill=\"{colour}\"/>");
         }
         let legend = top + 10.0 + number as f64 * 22.0;
-        let _ = writeln!(
+        let _written = writeln!(
             out,
             "<line x1=\"{}\" y1=\"{legend}\" x2=\"{}\" y2=\"{legend}\" {style}/>",
             right + 20.0,
             right + 48.0
         );
-        let _ = writeln!(out, "<text x=\"{}\" y=\"{}\">{}</text>", right + 54.0, legend + 4.0, escaped(line.name));
+        let _written =
+            writeln!(out, "<text x=\"{}\" y=\"{}\">{}</text>", right + 54.0, legend + 4.0, escaped(line.name));
     }
     out + "</svg>\n"
 }
@@ -98,8 +101,10 @@ fn grid(out: &mut String, from: f64, to: f64, y: &dyn Fn(f64) -> f64) {
         } else {
             (y(value), format!("1e{power}"))
         };
-        let _ = writeln!(out, "<line x1=\"{left}\" y1=\"{at:.1}\" x2=\"{right}\" y2=\"{at:.1}\" stroke=\"#ccc\"/>");
-        let _ = writeln!(out, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>", left - 6.0, at + 4.0);
+        let _written =
+            writeln!(out, "<line x1=\"{left}\" y1=\"{at:.1}\" x2=\"{right}\" y2=\"{at:.1}\" stroke=\"#ccc\"/>");
+        let _written =
+            writeln!(out, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>", left - 6.0, at + 4.0);
     }
 }
 

@@ -45,7 +45,7 @@ impl Report<'_> {
         self.pictures(&mut out);
         for (section, text) in self.sections {
             let words = section.words.join(" ");
-            let _ = writeln!(
+            let _written = writeln!(
                 out,
                 "# {}\n\nAs `{} {words}` prints it.\n\n{}",
                 capital(section.title),
@@ -64,9 +64,9 @@ impl Report<'_> {
     fn head(&self, out: &mut String) {
         let Windows { warm_up, idle, kills, patience, noise } = self.plan.windows;
         let complete = self.plan.is_full() && self.failed.is_empty();
-        let _ = writeln!(out, "{}\n", if complete { FULL } else { PARTIAL });
+        let _written = writeln!(out, "{}\n", if complete { FULL } else { PARTIAL });
         let command = if self.plan.quick { "cargo xtask bench --quick" } else { "cargo xtask bench" };
-        let _ = writeln!(
+        let _written = writeln!(
             out,
             "Made by `{command}`, as root, on an otherwise idle machine; not edited. What was measured before with the same programs on the\n\
              same machine is taken over, unless `--fresh` is given; `--tools` and `--sizes` choose. One tool at a time: the workers (a small\n\
@@ -75,15 +75,15 @@ impl Report<'_> {
              second, the same for all tools; whose start script has not begun after {patience} s is missed. The same again while {noise} short\n\
              processes a second come and go (each is a fork and an exec). Ratios count, not absolute times.\n"
         );
-        let _ = writeln!(out, "| machine | |\n| --- | --- |");
+        let _written = writeln!(out, "| machine | |\n| --- | --- |");
         for (what, value) in &self.facts.machine {
-            let _ = writeln!(out, "| {what} | {value} |");
+            let _written = writeln!(out, "| {what} | {value} |");
         }
-        let _ = writeln!(out, "\n| tool | version |\n| --- | --- |");
+        let _written = writeln!(out, "\n| tool | version |\n| --- | --- |");
         for (tool, version) in &self.facts.versions {
-            let _ = writeln!(out, "| {tool} | {version} |");
+            let _written = writeln!(out, "| {tool} | {version} |");
         }
-        let _ = writeln!(
+        let _written = writeln!(
             out,
             "\nWhat the columns mean. *CPU*: user and system time of the tool and its children, percent of one processor. *Wake-ups*: its\n\
              voluntary context switches. *RSS*, *PSS*: of the tool and its children, in MiB; s6 is a process a worker. *Kernel*: what its\n\
@@ -104,12 +104,12 @@ impl Report<'_> {
             (true, None) => return,
             (false, _) => "quiet".to_owned(),
         };
-        let _ = writeln!(out, "## {size} watched processes, {strangers}\n");
-        let _ = writeln!(
+        let _written = writeln!(out, "## {size} watched processes, {strangers}\n");
+        let _written = writeln!(
             out,
             "| | CPU idle, % | wake-ups/s | RSS | PSS | kernel, µs/s | known p50 | p99 | max | script p50 | p99 | max | missed | ready after, s |"
         );
-        let _ = writeln!(out, "| --- |{}", " ---: |".repeat(13));
+        let _written = writeln!(out, "| --- |{}", " ---: |".repeat(13));
         for tool in &self.plan.tools {
             let found = self.cells.iter().find(|(cell, _)| cell.size == size && cell.tool.name == tool.name);
             let row = match found {
@@ -122,27 +122,27 @@ impl Report<'_> {
                 }
                 None => format!("| {} | not measured |{}", tool.title, " |".repeat(12)),
             };
-            let _ = writeln!(out, "{row}");
+            let _written = writeln!(out, "{row}");
         }
         out.push('\n');
     }
 
     /// Why cells are empty.
     fn reasons(&self, out: &mut String) {
-        let _ = writeln!(out, "## What a tool cannot do\n");
+        let _written = writeln!(out, "## What a tool cannot do\n");
         for (cell, outcome) in self.cells {
             if let Outcome::Cannot { cannot } = outcome {
-                let _ = writeln!(out, "- {}, {} processes: {cannot}", cell.tool.title, cell.size);
+                let _written = writeln!(out, "- {}, {} processes: {cannot}", cell.tool.title, cell.size);
             }
         }
         for (cell, reason) in self.failed {
             let reason = reason.lines().next().unwrap_or_default();
-            let _ =
+            let _written =
                 writeln!(out, "- {}, {} processes: the bench itself has failed: {reason}", cell.tool.title, cell.size);
         }
         for tool in &self.plan.tools {
             if let Some(note) = note(tool) {
-                let _ = writeln!(out, "- {}: {note}", tool.title);
+                let _written = writeln!(out, "- {}: {note}", tool.title);
             }
         }
         out.push('\n');
@@ -170,9 +170,9 @@ impl Report<'_> {
     }
 
     fn pictures(&self, out: &mut String) {
-        let _ = writeln!(out, "## Pictures\n");
+        let _written = writeln!(out, "## Pictures\n");
         for picture in PICTURES {
-            let _ = writeln!(out, "![{}]({})\n", picture.title, picture.path());
+            let _written = writeln!(out, "![{}]({})\n", picture.title, picture.path());
         }
     }
 
