@@ -2,6 +2,7 @@
 
 mod blame;
 mod control;
+mod density;
 mod doctor;
 mod ends;
 mod explained;
@@ -20,4 +21,5 @@ mod servers;
 mod skipped;
 mod sockets;
 mod starts;
+mod waiting;
 mod watch;

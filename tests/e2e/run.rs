@@ -200,7 +200,7 @@ fn a_pipe_in_the_folder_is_told_and_the_others_are_watched() {
     let service = several.start("one");
     let mut daemon = Pcheck::start(&mut several.daemon(Tier::best()));
     let lines = daemon.until(&several.up("one", service.pid));
-    let refusal = format!("Not watched: {pipe}: {pipe} cannot be read: it is not a file");
+    let refusal = format!("Not watched: {pipe} cannot be read: it is not a file");
     assert!(lines.contains(&refusal), "{lines:#?}");
     several.pfile("two", 0x12, "3:continue");
     let second = several.start("two");
@@ -211,6 +211,14 @@ fn a_pipe_in_the_folder_is_told_and_the_others_are_watched() {
     assert!(!lines.iter().any(|line| line.contains("already watched")), "{lines:#?}");
     let lines = [lines, daemon.stop()].concat();
     assert!(lines.contains(&refusal), "{lines:#?}");
+}
+
+#[test]
+fn an_empty_folder_is_said_to_be_so_and_its_end_is_told() {
+    let several = Several::new();
+    let mut daemon = Pcheck::start(&mut several.daemon(Tier::best()));
+    daemon.until("No pfile is watched; SIGHUP looks again");
+    assert_eq!(daemon.stop(), [""; 0]);
 }
 
 #[test]

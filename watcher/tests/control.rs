@@ -14,7 +14,7 @@ use std::{
 
 use control_support::{Engine, LIMIT, PATIENCE};
 use watcher::control::{
-    Command,
+    Command, Ended,
     client::{self, Answer, Failure},
 };
 use watcher_core::{Order, pfile::EntryNumber};
@@ -232,6 +232,33 @@ fn followers_that_go_make_room_though_nothing_happens() {
     let follow = Command::Events { follow: true, last: None };
     for _ in 0..200 {
         until(|| client::follow(&engine.socket, &follow, LIMIT).is_ok());
+    }
+    until(|| ask(&engine, &Command::Ping).is_ok());
+}
+
+#[test]
+fn whoever_waits_is_told_of_the_end_or_sees_that_nobody_tells() {
+    let engine = Engine::with_entries(1);
+    let waits = || client::wait(&engine.socket, LIMIT).unwrap();
+    let (first, second) = (waits(), waits());
+    let in_vain = waits().end(Some(Duration::from_millis(100))).unwrap_err();
+    assert!(matches!(in_vain, Failure::TimedOut(_)), "{in_vain}");
+    assert!(matches!(waits().end(Some(Duration::ZERO)), Err(Failure::TimedOut(_))), "it is watched still");
+    ask(&engine, &Command::Order(Order::Shutdown)).unwrap();
+    assert_eq!(first.end(None).unwrap(), Ended::Asked);
+    assert_eq!(second.end(Some(LIMIT)).unwrap(), Ended::Asked);
+    let engine = Engine::with_entries(1);
+    let waiting = client::wait(&engine.socket, LIMIT).unwrap();
+    engine.end();
+    let vanished = waiting.end(None).unwrap_err();
+    assert!(matches!(vanished, Failure::Broken(_)), "{vanished}");
+}
+
+#[test]
+fn those_who_wait_and_go_make_room() {
+    let engine = Engine::with_entries(1);
+    for _ in 0..200 {
+        until(|| client::wait(&engine.socket, LIMIT).is_ok());
     }
     until(|| ask(&engine, &Command::Ping).is_ok());
 }

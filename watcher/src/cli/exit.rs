@@ -35,6 +35,16 @@ pub mod padmin {
     pub const TIMED_OUT: u8 = 4;
 }
 
+/// The codes of `watcher wait`, beside those of the pcheck that it waits for.
+pub mod wait {
+    /// Nobody watches that pfile.
+    pub const NOT_WATCHED: u8 = 5;
+    /// Whoever watched has gone without a word.
+    pub const VANISHED: u8 = 6;
+    /// It is watched still.
+    pub const TIMED_OUT: u8 = 7;
+}
+
 /// Ends with [`TROUBLE`] and a sentence.
 pub(super) fn trouble(sentence: &str) -> ExitCode {
     output::say(sentence);

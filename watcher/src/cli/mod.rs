@@ -20,6 +20,7 @@ mod probe;
 mod run;
 mod sockets;
 mod terms;
+mod wait;
 mod watch;
 mod why;
 
@@ -73,6 +74,7 @@ pub fn main() -> ExitCode {
         args::Command::Run(arguments) => run::run(&arguments),
         args::Command::Smtpmon(arguments) => arguments.run(),
         args::Command::Sockets(arguments) => sockets::run(&arguments),
+        args::Command::Wait(arguments) => wait::run(&arguments),
         args::Command::Watch(arguments) => watch::run(&arguments),
         args::Command::Why(arguments) => why::run(&arguments),
     }

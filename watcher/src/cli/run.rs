@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Args;
 
 use super::{exit, pcheck::exit_failed, terms::TermsArgs};
-use crate::{engine::patrol::Places, start::pcheck};
+use crate::{executor::muster::Places, start::pcheck};
 
 /// Watch the processes of many pfiles in one process, and bring them back by their scripts
 ///

@@ -1,7 +1,7 @@
 //! The answer: a first line, `{"version":1,"answer":…}`, and for what is long as many lines as that says.
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use watcher_core::{
     Answer, Mono, Pid, Wall,
     fleet::{EntryView, FleetView},
@@ -11,6 +11,7 @@ use watcher_core::{
 
 use super::{
     Line,
+    ended::Ended,
     protocol::VERSION,
     view::{MonitorLine, ParamLine, WhoLine},
 };
@@ -35,6 +36,8 @@ pub enum Reply {
     Monitor(Standing),
     /// To `ShowParam`.
     Param(FleetView),
+    /// To `Wait`: how the watch ends, when it does. It ends without a word when the sender goes.
+    Wait(watch::Receiver<Option<Ended>>),
     /// To `Ping`.
     Who(Box<Who>),
 }
@@ -78,6 +81,8 @@ pub(super) enum Head {
     Refused {
         why: String,
     },
+    /// A line follows when the watch ends.
+    Waiting,
     Who(WhoLine),
 }
 
@@ -109,6 +114,7 @@ mod tests {
     #[test]
     fn the_wire_form_is_what_other_programs_may_rely_on() {
         let wire = |head: Head| String::from_utf8(head.line().unwrap()).unwrap();
+        assert_eq!(wire(Head::Waiting), "{\"version\":1,\"answer\":\"waiting\"}\n");
         assert_eq!(wire(Head::Done), "{\"version\":1,\"answer\":\"done\"}\n");
         let refused = Head::Refused { why: "no".to_owned() };
         assert_eq!(wire(refused), "{\"version\":1,\"answer\":{\"refused\":{\"why\":\"no\"}}}\n");

@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     answer::Head,
+    ended::{EndLine, Ended},
     is_absent,
     protocol::{self, Command, VERSION, Version},
     view::{EntryLine, MonitorLine, ParamLine, WhoLine},
@@ -81,6 +82,7 @@ pub fn ask(socket: &Path, command: &Command, limit: Duration) -> Result<Answer, 
         Head::Monitor(standing) => Answer::Monitor(standing),
         Head::Param(param) => Answer::Param(param),
         Head::Refused { why } => return Err(Failure::Refused(why)),
+        Head::Waiting => return Err(Failure::Strange("it has no end, and none was asked for that has not".to_owned())),
         Head::Who(who) => Answer::Who(who),
     })
 }
@@ -106,9 +108,45 @@ pub fn follow(socket: &Path, command: &Command, limit: Duration) -> Result<Strea
             Ok(Stream { begun, rest: connection.reader.into_inner().stream })
         }
         Head::Refused { why } => Err(Failure::Refused(why)),
-        Head::Done | Head::Entries { .. } | Head::Monitor(_) | Head::Param(_) | Head::Who(_) => {
+        Head::Done | Head::Entries { .. } | Head::Monitor(_) | Head::Param(_) | Head::Waiting | Head::Who(_) => {
             Err(Failure::Strange("it holds no events".to_owned()))
         }
+    }
+}
+
+/// Somebody who will be told how a watch ends.
+#[derive(Debug)]
+pub struct Waiting(Connection);
+
+/// Wants to know how the watch ends, and waits until it is certain that this will be told.
+///
+/// # Errors
+/// When that takes longer than `limit`, or is refused.
+pub fn wait(socket: &Path, limit: Duration) -> Result<Waiting, Failure> {
+    let (head, connection) = begin(socket, &Command::Wait, limit)?;
+    match head {
+        Head::Waiting => Ok(Waiting(connection)),
+        Head::Refused { why } => Err(Failure::Refused(why)),
+        Head::Done | Head::Entries { .. } | Head::Lines { .. } | Head::Monitor(_) | Head::Param(_) | Head::Who(_) => {
+            Err(Failure::Strange("it does not say that it will tell".to_owned()))
+        }
+    }
+}
+
+impl Waiting {
+    /// Waits for the end: for so long, or for as long as it takes.
+    ///
+    /// # Errors
+    /// When it has not come by then; or when the connection breaks, since whoever watches has vanished.
+    pub fn end(self, limit: Option<Duration>) -> Result<Ended, Failure> {
+        let Self(mut connection) = self;
+        let timed = connection.reader.get_mut();
+        // What no clock can tell any more never comes.
+        timed.until = limit.and_then(|limit| Instant::now().checked_add(limit));
+        timed.limit = limit.unwrap_or(timed.limit);
+        let line = connection.line()?;
+        let EndLine { ended } = serde_json::from_str(&line).map_err(|error| Failure::Strange(error.to_string()))?;
+        Ok(ended)
     }
 }
 
@@ -145,7 +183,7 @@ impl Connection {
         // A pcheck that was stopped accepts nobody: its queue may be full, and connecting waits for room, too.
         set_socket_timeout(&socket, Timeout::Send, Some(limit)).map_err(|errno| failure(errno.into()))?;
         connect(&socket, &address).map_err(|errno| failure(errno.into()))?;
-        Ok(Self { reader: BufReader::with_capacity(PIECE, Timed { stream: socket.into(), until, limit }) })
+        Ok(Self { reader: BufReader::with_capacity(PIECE, Timed { stream: socket.into(), until: Some(until), limit }) })
     }
 
     fn send(&mut self, command: &Command) -> Result<(), Failure> {
@@ -179,17 +217,17 @@ impl Connection {
 #[derive(Debug)]
 struct Timed {
     stream: UnixStream,
-    until: Instant,
+    until: Option<Instant>,
     limit: Duration,
 }
 
 impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        self.stream.set_read_timeout(Some(left))?;
+        self.stream.set_read_timeout(left)?;
         self.stream.read(buffer)
     }
 }

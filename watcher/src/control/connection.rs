@@ -11,7 +11,7 @@ use tokio::{
             self,
             error::{RecvError, TryRecvError},
         },
-        mpsc, oneshot,
+        mpsc, oneshot, watch,
     },
     task::yield_now,
     time::timeout,
@@ -22,6 +22,7 @@ use watcher_core::{Answer, Mono, fleet::EntryView};
 use super::{
     Line,
     answer::{Head, Reply},
+    ended::{EndLine, Ended},
     protocol,
     server::{Bounds, Request},
     view::{EntryLine, MonitorLine, ParamLine, WhoLine},
@@ -112,6 +113,10 @@ impl Client {
             }
             Reply::Monitor(standing) => self.head(&Head::Monitor(MonitorLine::of(&standing))).await,
             Reply::Param(view) => self.head(&Head::Param(ParamLine::of(&view))).await,
+            Reply::Wait(end) => {
+                self.head(&Head::Waiting).await?;
+                self.wait(end).await
+            }
             Reply::Who(who) => self.head(&Head::Who(WhoLine::of(&who))).await,
         }
     }
@@ -165,6 +170,20 @@ impl Client {
             self.write(&text).await?;
             text.clear();
         }
+    }
+
+    /// Until the watch ends, or the client goes.
+    async fn wait(&mut self, mut end: watch::Receiver<Option<Ended>>) -> io::Result<()> {
+        let mut word = [0; 16];
+        let ended = tokio::select! {
+            biased;
+            ended = end.wait_for(Option::is_some) => ended.ok().and_then(|ended| *ended),
+            _ = self.stream.read(&mut word) => None,
+        };
+        let Some(ended) = ended else { return Ok(()) };
+        let mut text = Vec::new();
+        push(&mut text, &EndLine { ended })?;
+        self.write(&text).await
     }
 
     async fn write_piece(&mut self, text: &mut Vec<u8>) -> io::Result<()> {

@@ -5,6 +5,7 @@ mod answer;
 pub mod client;
 mod connection;
 mod doors;
+mod ended;
 mod protocol;
 mod server;
 mod view;
@@ -17,6 +18,7 @@ use std::{
 
 pub use answer::{Reply, Who};
 pub use doors::Doors;
+pub use ended::Ended;
 pub use protocol::Command;
 pub use server::{Bounds, Request, Server};
 pub use view::{EntryLine, MonitorLine, ParamLine, StallLine, WhoLine};

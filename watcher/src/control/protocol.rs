@@ -38,6 +38,8 @@ pub enum Command {
     },
     /// The parameters in force.
     ShowParam,
+    /// How does the watch end? That is answered when it does.
+    Wait,
     /// What is remembered of entries, in the lines of the dump file: one, or all.
     Why {
         /// Which.
@@ -101,6 +103,7 @@ enum Wire {
     ShowEntries { entry: Option<NonZeroU32> },
     ShowParam,
     Shutdown,
+    Wait,
     Why { entry: Option<NonZeroU32> },
 }
 
@@ -128,6 +131,7 @@ impl Wire {
             Command::Ping => Self::Ping,
             Command::ShowEntries { entry } => Self::ShowEntries { entry: entry.map(number) },
             Command::ShowParam => Self::ShowParam,
+            Command::Wait => Self::Wait,
             Command::Why { entry } => Self::Why { entry: entry.map(number) },
         }
     }
@@ -158,6 +162,7 @@ impl Wire {
             Self::ShowEntries { entry } => Command::ShowEntries { entry: entry.map(entry_number) },
             Self::ShowParam => Command::ShowParam,
             Self::Shutdown => Command::Order(Order::Shutdown),
+            Self::Wait => Command::Wait,
             Self::Why { entry } => Command::Why { entry: entry.map(entry_number) },
         })
     }
@@ -201,6 +206,7 @@ mod tests {
             Just(Command::Monitor(monitor::Order::Show)),
             Just(Command::Ping),
             Just(Command::ShowParam),
+            Just(Command::Wait),
             entry().prop_map(|entry| Command::ShowEntries { entry }),
             entry().prop_map(|entry| Command::Why { entry }),
             (any::<bool>(), any::<Option<u32>>()).prop_map(|(follow, last)| Command::Events { follow, last }),

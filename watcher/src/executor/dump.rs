@@ -1,19 +1,16 @@
 //! `SHM_DUMP_FILE`: everything that is known, in a file for whoever asks afterwards what has happened. It is written aside,
 //! on another thread, and not more often than once a second.
 
-use std::{
-    ffi::OsStr,
-    io,
-    os::unix::ffi::OsStrExt as _,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt as _, path::PathBuf, pin::Pin, time::Duration};
 
 use serde::Serialize;
-use tokio::{task::JoinSet, time::sleep_until};
+use tokio::{
+    task::JoinSet,
+    time::{Sleep, sleep},
+};
 use watcher_core::pfile::AbsolutePath;
 
-use super::{event_line::EventLine, journal::Extract, replace::put, snapshot::Snapshot};
+use super::{aside::Aside, event_line::EventLine, journal::Extract, replace::put, snapshot::Snapshot};
 use crate::sys::heap;
 
 /// How often it may be written.
@@ -86,16 +83,25 @@ pub enum Ready {
 }
 
 /// The file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DumpFile {
+    /// Where it is written.
+    aside: Aside,
     path: Option<PathBuf>,
     wanted: bool,
     writing: JoinSet<io::Result<()>>,
-    not_before: Option<Instant>,
+    /// Not before this is over. It lasts although nobody waits for it just then.
+    pause: Option<Pin<Box<Sleep>>>,
     complained: bool,
 }
 
 impl DumpFile {
+    /// None yet.
+    #[must_use]
+    pub fn new(aside: Aside) -> Self {
+        Self { aside, path: None, wanted: false, writing: JoinSet::new(), pause: None, complained: false }
+    }
+
     /// Where it is to be written from now on; nowhere when the pfile names no file.
     pub fn go_to(&mut self, path: Option<&AbsolutePath>) {
         self.path = path.map(|path| OsStr::from_bytes(path.as_slice()).into());
@@ -121,8 +127,9 @@ impl DumpFile {
                     return Ready::Failed(sentence);
                 }
             } else if self.wanted {
-                if let Some(not_before) = self.not_before {
-                    sleep_until(not_before.into()).await;
+                if let Some(pause) = &mut self.pause {
+                    pause.as_mut().await;
+                    self.pause = None;
                 }
                 return Ready::Due;
             } else {
@@ -136,14 +143,15 @@ impl DumpFile {
         let Some(path) = self.path.clone() else { return };
         if self.writing.is_empty() {
             self.wanted = false;
-            self.not_before = Some(Instant::now() + PACE);
-            self.writing.spawn_blocking(move || {
+            self.pause = Some(Box::pin(sleep(PACE)));
+            let written = self.aside.run(move || {
                 let written = text(&contents).and_then(|text| put(&path, &text, 0o600));
                 drop(contents);
                 // It takes many times what all else does, for a moment.
                 heap::give_back();
                 written
             });
+            self.writing.spawn(async { written.await.unwrap_or_else(|error| Err(error.into())) });
         }
     }
 
@@ -216,7 +224,7 @@ fn text_of<E: Serialize>(contents: &Contents<E>, only: Option<usize>) -> io::Res
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+    use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Instant};
 
     use watcher_core::Wall;
 
@@ -248,7 +256,7 @@ mod tests {
     }
 
     fn dump_to(path: &Path) -> DumpFile {
-        let mut dump = DumpFile::default();
+        let mut dump = DumpFile::new(Aside::new(1));
         dump.go_to(AbsolutePath::new(path.as_os_str().as_bytes()).as_ref());
         dump
     }
@@ -301,7 +309,7 @@ mod tests {
         let mut dump = dump_to(&path);
         let mut try_it = async || {
             dump.want();
-            dump.not_before = None;
+            dump.pause = None;
             assert_eq!(dump.ready().await, Ready::Due);
             dump.write(contents(1));
             soon(&mut dump).await
@@ -319,7 +327,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_file_nothing_is_written() {
-        let mut dump = DumpFile::default();
+        let mut dump = DumpFile::new(Aside::new(1));
         dump.want();
         assert_eq!(soon(&mut dump).await, None);
         assert_eq!(dump.finish(contents(1), Duration::from_secs(20)).await, None);

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use watcher_core::{EntryId, Event, Level, RequestId, SavedEntry, Told, Wall, pfile::AbsolutePath};
 
 use super::{
+    aside::{Aside, Desks},
     dump::Head,
     rules::RulesReader,
     rundir::RunDir,
@@ -30,8 +31,10 @@ pub struct Ledger {
     /// What is remembered for whoever asks what has happened.
     pub trace: Trace,
     rules: RulesReader,
+    /// Where files are read.
+    reading: Aside,
     /// Looks at scripts before they are needed.
-    checks: JoinSet<Vec<Line>>,
+    checks: JoinSet<Option<Vec<Line>>>,
     /// What to look at when that is done.
     to_check: Option<Vec<(AbsolutePath, AbsolutePath)>>,
 }
@@ -39,8 +42,9 @@ pub struct Ledger {
 impl Ledger {
     /// Of a pfile whose folder was claimed.
     #[must_use]
-    pub fn new(run_dir: RunDir, store: Store, rules: RulesReader) -> Self {
-        Self { run_dir, store, is_void: false, trace: Trace::default(), rules, checks: JoinSet::new(), to_check: None }
+    pub fn new(run_dir: RunDir, store: Store, rules: RulesReader, desks: &Desks) -> Self {
+        let (trace, reading) = (Trace::new(desks), desks.reading.clone());
+        Self { run_dir, store, is_void: false, trace, rules, reading, checks: JoinSet::new(), to_check: None }
     }
 
     /// Whether something was asked for and is not done.
@@ -65,7 +69,7 @@ impl Ledger {
             trouble = self.trace.ready() => (None, warning(trouble).into_iter().collect()),
             Some(checked) = self.checks.join_next() => {
                 self.check_next();
-                (None, checked.unwrap_or_default())
+                (None, checked.ok().flatten().unwrap_or_default())
             }
         }
     }
@@ -90,7 +94,7 @@ impl Ledger {
     /// Once at a time: a look at a file system that hangs would take a thread each.
     fn check_next(&mut self) {
         let Some(scripts) = self.to_check.take_if(|_| self.checks.is_empty()) else { return };
-        self.checks.spawn_blocking(move || {
+        let checked = self.reading.run(move || {
             let trouble = |(process, script): &(AbsolutePath, AbsolutePath)| {
                 let why = scripts::check(Path::new(OsStr::from_bytes(script.as_slice()))).err()?;
                 Some((
@@ -100,6 +104,7 @@ impl Ledger {
             };
             scripts.iter().filter_map(trouble).collect()
         });
+        self.checks.spawn(async { checked.await.ok() });
     }
 
     /// Reads the rules again.
@@ -125,13 +130,15 @@ impl Ledger {
 
     /// The last dump. An orderly end leaves nothing to take up but scripts that still run.
     pub async fn finish<E: Serialize + Send + 'static>(
-        mut self,
+        self,
         head: Head,
         entries: Vec<(EntryId, usize, E)>,
     ) -> Option<Line> {
-        let trouble = std::mem::take(&mut self.trace).finish(head, entries).await;
-        if self.is_void {
-            self.store.remove();
+        // The folder is ours until the end.
+        let Self { run_dir: _run_dir, store, is_void, trace, .. } = self;
+        let trouble = trace.finish(head, entries).await;
+        if is_void {
+            store.remove();
         }
         warning(trouble)
     }

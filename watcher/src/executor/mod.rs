@@ -1,5 +1,6 @@
 //! What is done when the core asks for it. The executor does; it never decides.
 
+pub mod aside;
 pub mod ask;
 pub mod dump;
 pub mod event_line;
@@ -17,6 +18,7 @@ pub mod lister;
 pub mod log;
 pub mod looks;
 pub mod means;
+pub mod muster;
 pub mod percent;
 pub mod pidfds;
 mod port_report;

@@ -1,7 +1,7 @@
 //! Rules from files.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fs, io,
     io::Read as _,
     os::unix::fs::FileTypeExt as _,
@@ -11,10 +11,14 @@ use std::{
 use tokio::task::JoinSet;
 use watcher_core::{
     Event, RequestId,
-    pfile::{Lines, Pfile, Problem, Reading, Severity, UnknownOptions, lint, read},
+    pfile::{
+        Bytes, Lines, Pfile, Problem, Reading, Severity, UnknownOptions,
+        lint::{self, Nameless},
+        read,
+    },
 };
 
-use super::{hosts, survey};
+use super::{aside::Aside, hosts, survey};
 
 /// Largest file that is taken for a pfile, in bytes.
 const LARGEST: u64 = 256 << 20;
@@ -49,70 +53,127 @@ pub struct Rules {
     pub warnings: Vec<String>,
 }
 
+/// A file that was read. Whether the hosts have addresses that it names is left to be found out: that may take long.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    path: PathBuf,
+    reading: Reading,
+    lines: Lines,
+    /// What is wrong with files of authorities that it names.
+    ca: Vec<Problem>,
+}
+
+impl Draft {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, as a sentence.
+    pub fn read(path: &Path, unknown_options: UnknownOptions) -> Result<Self, String> {
+        let text = load(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+        let reading = read(&text, unknown_options);
+        let of_authorities = |pfile: &Pfile| lint::ca(pfile, &survey::unusable_cas(&lint::ca_files(pfile)));
+        let ca = reading.pfile.as_ref().map(of_authorities).unwrap_or_default();
+        Ok(Self { path: path.to_owned(), lines: Lines::of(&text), reading, ca })
+    }
+
+    /// The same, but of nothing that is no file. A pipe would keep the reader waiting, and has given all it had at the start.
+    ///
+    /// # Errors
+    /// As above, and when it is not a file.
+    pub fn read_file(path: &Path, unknown_options: UnknownOptions) -> Result<Self, String> {
+        match fs::metadata(path) {
+            Ok(data) if !data.is_file() => Err(format!("{} cannot be read: it is not a file", path.display())),
+            Ok(_) | Err(_) => Self::read(path, unknown_options),
+        }
+    }
+
+    /// The path by which it was read.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The hosts that it names.
+    #[must_use]
+    pub fn hosts(&self) -> BTreeSet<Bytes> {
+        self.reading.pfile.as_ref().map(lint::hosts).unwrap_or_default()
+    }
+
+    /// Its rules, once it is known which of the hosts have no address.
+    ///
+    /// # Errors
+    /// When it does not load: the first mistake, with its place, as a sentence.
+    pub fn rules(self, nameless: &BTreeMap<Bytes, Nameless>) -> Result<Rules, String> {
+        let Self { path, reading: Reading { pfile, mut problems, allowed }, lines, ca } = self;
+        let name = path.display();
+        let told = |problem: &Problem| {
+            let at = lines.position(problem.place.start);
+            let hint = problem.hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
+            format!("{name}:{}:{}: {}{hint}", at.line, at.column, problem.message)
+        };
+        if let Some(pfile) = &pfile {
+            problems.extend(lint::names(pfile, nameless));
+        }
+        let is_error = |problem: &Problem| problem.severity == Severity::Error;
+        let Some(pfile) = pfile.filter(|_| !problems.iter().any(is_error)) else {
+            let mut errors = problems.iter().filter(|problem| is_error(problem));
+            let first = errors.next().map_or_else(String::new, told);
+            let more = match errors.count() {
+                0 => String::new(),
+                more => format!(" (and {more} more; `watcher check` shows all)"),
+            };
+            return Err(format!("{first}{more}"));
+        };
+        problems.extend(lint::text(&pfile));
+        problems.extend(ca);
+        problems.retain(|problem| allowed.tells(problem));
+        problems.sort_by_key(|problem| problem.place);
+        let mut warnings: Vec<_> = problems.iter().take(WARNINGS).map(told).collect();
+        if let Some(more) = problems.len().checked_sub(WARNINGS).filter(|more| *more > 0) {
+            warnings.push(format!("and {more} more; `watcher check {name}` shows all"));
+        }
+        Ok(Rules { pfile, warnings })
+    }
+}
+
 /// The rules of a file.
 ///
 /// # Errors
 /// When it cannot be read, or does not load: the first mistake, with its place, as a sentence.
 pub fn rules(path: &Path, unknown_options: UnknownOptions) -> Result<Rules, String> {
-    let name = path.display();
-    let text = load(path).map_err(|error| format!("{name} cannot be read: {error}"))?;
-    let Reading { pfile, mut problems, allowed } = read(&text, unknown_options);
-    let lines = Lines::of(&text);
-    let told = |problem: &Problem| {
-        let at = lines.position(problem.place.start);
-        let hint = problem.hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
-        format!("{name}:{}:{}: {}{hint}", at.line, at.column, problem.message)
-    };
-    if let Some(pfile) = &pfile {
-        problems.extend(lint::names(pfile, &hosts::nameless(&lint::hosts(pfile))));
-    }
-    let is_error = |problem: &Problem| problem.severity == Severity::Error;
-    let Some(pfile) = pfile.filter(|_| !problems.iter().any(is_error)) else {
-        let mut errors = problems.iter().filter(|problem| is_error(problem));
-        let first = errors.next().map_or_else(String::new, told);
-        let more = match errors.count() {
-            0 => String::new(),
-            more => format!(" (and {more} more; `watcher check` shows all)"),
-        };
-        return Err(format!("{first}{more}"));
-    };
-    problems.extend(lint::text(&pfile));
-    problems.extend(lint::ca(&pfile, &survey::unusable_cas(&lint::ca_files(&pfile))));
-    problems.retain(|problem| allowed.tells(problem));
-    problems.sort_by_key(|problem| problem.place);
-    let mut warnings: Vec<_> = problems.iter().take(WARNINGS).map(told).collect();
-    if let Some(more) = problems.len().checked_sub(WARNINGS).filter(|more| *more > 0) {
-        warnings.push(format!("and {more} more; `watcher check {name}` shows all"));
-    }
-    Ok(Rules { pfile, warnings })
+    let draft = Draft::read(path, unknown_options)?;
+    let nameless = hosts::nameless(&draft.hosts());
+    draft.rules(&nameless)
 }
 
-/// Rules that are read again: from a file. A pipe would keep the reader waiting, and has given all it had at the start.
-///
-/// # Errors
-/// As above, and when it is not a file.
-pub fn rules_of_file(path: &Path, unknown_options: UnknownOptions) -> Result<Rules, String> {
-    match fs::metadata(path) {
-        Ok(data) if !data.is_file() => Err(format!("{} cannot be read: it is not a file", path.display())),
-        Ok(_) | Err(_) => rules(path, unknown_options),
-    }
+/// Rules that are read again: from a file. Hosts that were looked up when they were read last are not looked up once more: the
+/// checks of them that are in force would not be better for it, and a resolver may be silent for all pfiles of a host at once.
+fn rules_again(path: &Path, unknown_options: UnknownOptions, known: &BTreeSet<Bytes>) -> Result<Rules, String> {
+    let draft = Draft::read_file(path, unknown_options)?;
+    let mut hosts = draft.hosts();
+    hosts.retain(|host| !known.contains(host));
+    draft.rules(&hosts::nameless(&hosts))
 }
 
 /// Reads rules aside: a file system may take its time. Once at a time: one that hangs would take a thread each.
 #[derive(Debug)]
 pub struct RulesReader {
+    aside: Aside,
     path: PathBuf,
     unknown_options: UnknownOptions,
+    /// Hosts that were looked up.
+    known: BTreeSet<Bytes>,
     asked: VecDeque<Option<RequestId>>,
     reading: JoinSet<(Option<RequestId>, Result<Rules, String>)>,
     warnings: Vec<String>,
 }
 
 impl RulesReader {
-    /// Of this file.
+    /// Of this file. These hosts of it were looked up.
     #[must_use]
-    pub fn new(path: PathBuf, unknown_options: UnknownOptions) -> Self {
-        Self { path, unknown_options, asked: VecDeque::new(), reading: JoinSet::new(), warnings: Vec::new() }
+    pub fn new(aside: Aside, path: PathBuf, unknown_options: UnknownOptions, known: BTreeSet<Bytes>) -> Self {
+        let (asked, reading) = (VecDeque::new(), JoinSet::new());
+        Self { aside, path, unknown_options, known, asked, reading, warnings: Vec::new() }
     }
 
     /// Begins to read; [`Self::next`] brings what came of it.
@@ -128,8 +189,10 @@ impl RulesReader {
         if self.reading.is_empty()
             && let Some(request) = self.asked.pop_front()
         {
-            let (path, unknown_options) = (self.path.clone(), self.unknown_options);
-            self.reading.spawn_blocking(move || (request, rules_of_file(&path, unknown_options)));
+            let (path, unknown_options, known) = (self.path.clone(), self.unknown_options, self.known.clone());
+            let read = self.aside.run(move || rules_again(&path, unknown_options, &known));
+            let failed = |error| Err(format!("reading has failed: {error}"));
+            self.reading.spawn(async move { (request, read.await.unwrap_or_else(failed)) });
         }
     }
 
@@ -145,6 +208,7 @@ impl RulesReader {
         self.read();
         match read {
             Some(Ok((request, Ok(Rules { pfile, warnings })))) => {
+                self.known = lint::hosts(&pfile);
                 self.warnings.extend(warnings);
                 Event::Rules { request, rules: Ok(Box::new(pfile)) }
             }
@@ -207,7 +271,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pfile");
         fs::write(&path, "IPCKEY 0x1\n/bin/a:/b:1:1:exit\n").unwrap();
-        let mut reader = RulesReader::new(path, UnknownOptions::Refuse);
+        let mut reader = RulesReader::new(Aside::new(1), path, UnknownOptions::Refuse, BTreeSet::new());
         reader.start(Some(RequestId(1)));
         (0..1000).for_each(|_| reader.start(None));
         reader.start(Some(RequestId(2)));
@@ -227,7 +291,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pfile");
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
-        let mut reader = RulesReader::new(path, UnknownOptions::Refuse);
+        let mut reader = RulesReader::new(Aside::new(1), path, UnknownOptions::Refuse, BTreeSet::new());
         reader.start(None);
         let Event::Rules { rules, .. } = reader.next().await else { panic!() };
         assert!(rules.unwrap_err().ends_with("cannot be read: it is not a file"));

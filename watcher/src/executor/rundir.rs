@@ -2,6 +2,7 @@
 //! it however it ends.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
@@ -46,7 +47,7 @@ pub struct Running {
 }
 
 /// Why a folder cannot be claimed.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub enum ClaimError {
     /// The pfile is watched already.
     #[error("already watched by pcheck[{}], pfile {}, IPCKEY 0x{:08x}", .0.pid, .0.pfile.display(), .0.ipc_key)]
@@ -79,12 +80,24 @@ struct Holder {
     inode: u64,
 }
 
-impl RunDir {
-    /// Claims the folder of a key, for this pfile.
+/// One process that claims folders, and those that others hold: looked for once, however many it claims. Others wait for
+/// their turn meanwhile.
+#[derive(Debug)]
+pub struct Claims {
+    root: PathBuf,
+    _turn: File,
+    /// What runs, by pfile, and by what the file is now: inodes of files that were replaced are used again.
+    by_path: BTreeMap<PathBuf, Running>,
+    by_inode: BTreeMap<(u64, u64), Running>,
+    keys: BTreeSet<u32>,
+}
+
+impl Claims {
+    /// Makes the folder of all, where there is none, and looks who runs.
     ///
     /// # Errors
-    /// When the pfile or the key is in use, or the folder cannot be used.
-    pub fn claim(root: &Path, ipc_key: u32, pfile: &Path) -> Result<Self, ClaimError> {
+    /// When it cannot be used.
+    pub fn begin(root: &Path) -> Result<Self, ClaimError> {
         let unusable = |error: io::Error| ClaimError::Unusable { folder: root.to_owned(), why: error.to_string() };
         make(root, 0o755).map_err(unusable)?;
         check_root(root).map_err(unusable)?;
@@ -92,7 +105,23 @@ impl RunDir {
         // this lock goes on after a while: it only makes that improbable case impossible.
         let turn = File::open(root).map_err(unusable)?;
         let _turn = lock(&turn, 100);
-        let path = root.join(format!("{ipc_key:08x}"));
+        let mut claims = Self {
+            root: root.to_owned(),
+            _turn: turn,
+            by_path: BTreeMap::new(),
+            by_inode: BTreeMap::new(),
+            keys: BTreeSet::new(),
+        };
+        running(root).into_iter().for_each(|running| claims.note(running));
+        Ok(claims)
+    }
+
+    /// Claims the folder of a key, for this pfile.
+    ///
+    /// # Errors
+    /// When the pfile or the key is in use, or the folder cannot be used.
+    pub fn claim(&mut self, ipc_key: u32, pfile: &Path) -> Result<RunDir, ClaimError> {
+        let path = self.root.join(format!("{ipc_key:08x}"));
         let unusable = |error: io::Error| ClaimError::Unusable { folder: path.clone(), why: error.to_string() };
         make(&path, 0o700).map_err(unusable)?;
         check_own(&path).map_err(unusable)?;
@@ -100,15 +129,15 @@ impl RunDir {
         options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
         let mut file = options.open(path.join(LOCK)).map_err(unusable)?;
         let pfile = fs::canonicalize(pfile).unwrap_or_else(|_| pfile.to_owned());
-        let (device, inode) = fs::metadata(&pfile).map_or((0, 0), |data| (data.dev(), data.ino()));
+        let (device, inode) = inode_of(&pfile).unwrap_or((0, 0));
         let is_same = |running: &Running| {
-            // What its file is now: inodes of files that were replaced are used again.
-            let now =
-                fs::metadata(&running.pfile).map_or((running.device, running.inode), |data| (data.dev(), data.ino()));
+            let now = inode_of(&running.pfile).unwrap_or((running.device, running.inode));
             running.pfile == pfile || (inode != 0 && now == (device, inode))
         };
-        // Whoever lists what runs holds each lock for a moment, so it is tried more than once.
-        if !lock(&file, 10).map_err(unusable)? {
+        // Whoever lists what runs holds each lock for a moment, so it is tried more than once; but not where it is known who
+        // holds it for long.
+        let tries = if self.keys.contains(&ipc_key) { 1 } else { 10 };
+        if !lock(&file, tries).map_err(unusable)? {
             return Err(match holder(&mut file, &path, ipc_key) {
                 Some(running) if is_same(&running) => ClaimError::AlreadyRunning(running),
                 Some(running) => ClaimError::KeyInUse(running),
@@ -117,15 +146,38 @@ impl RunDir {
         }
         // Whom it named before is not who holds it now.
         file.set_len(0).map_err(unusable)?;
-        let others = running(root).into_iter().filter(|running| running.ipc_key != ipc_key);
-        if let Some(running) = others.into_iter().find(is_same) {
-            return Err(ClaimError::AlreadyRunning(running));
+        let by_inode = || self.by_inode.get(&(device, inode)).filter(|_| inode != 0);
+        let others = [self.by_path.get(&pfile), by_inode()].into_iter().flatten();
+        if let Some(running) = others.into_iter().find(|running| running.ipc_key != ipc_key) {
+            return Err(ClaimError::AlreadyRunning(running.clone()));
         }
-        let pfile = percent::encode(pfile.as_os_str().as_bytes());
-        let holder = Holder { pid: own::pid().number(), pfile, device, inode };
+        let name = percent::encode(pfile.as_os_str().as_bytes());
+        let holder = Holder { pid: own::pid().number(), pfile: name, device, inode };
         let text = serde_json::to_vec(&holder).map_err(|error| unusable(error.into()))?;
         file.write_all(&text).map_err(unusable)?;
-        Ok(Self { path, _lock: file })
+        self.note(Running { pid: own::pid(), pfile, ipc_key, dir: path.clone(), device, inode });
+        Ok(RunDir { path, _lock: file })
+    }
+
+    fn note(&mut self, running: Running) {
+        self.keys.insert(running.ipc_key);
+        self.by_inode.insert(inode_of(&running.pfile).unwrap_or((running.device, running.inode)), running.clone());
+        self.by_path.insert(running.pfile.clone(), running);
+    }
+}
+
+/// What a file is now.
+fn inode_of(pfile: &Path) -> Option<(u64, u64)> {
+    fs::metadata(pfile).ok().map(|data| (data.dev(), data.ino()))
+}
+
+impl RunDir {
+    /// Claims the folder of a key, for this pfile.
+    ///
+    /// # Errors
+    /// When the pfile or the key is in use, or the folder cannot be used.
+    pub fn claim(root: &Path, ipc_key: u32, pfile: &Path) -> Result<Self, ClaimError> {
+        Claims::begin(root)?.claim(ipc_key, pfile)
     }
 
     /// The folder.

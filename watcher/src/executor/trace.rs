@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use watcher_core::{EntryId, ProcId, Told, Wall, pfile::AbsolutePath};
 
 use super::{
+    aside::{Aside, Desks},
     dump::{Contents, DumpFile, EntrySnapshot, Head, Ready},
     event_line::EventLine,
     journal::Journal,
@@ -24,17 +25,33 @@ const AT_ONCE: usize = 2;
 const WAITING: usize = 64;
 
 /// What is remembered for whoever asks what has happened.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Trace {
     journal: Journal,
     dump: DumpFile,
     is_due: bool,
+    /// Where processes are looked at.
+    aside: Aside,
     looking: JoinSet<(EntryId, Option<Snapshot>)>,
     to_look: VecDeque<(EntryId, ProcId)>,
     snapshots: BTreeMap<EntryId, Snapshot>,
 }
 
 impl Trace {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(desks: &Desks) -> Self {
+        Self {
+            journal: Journal::default(),
+            dump: DumpFile::new(desks.writing.clone()),
+            is_due: false,
+            aside: desks.looking.clone(),
+            looking: JoinSet::new(),
+            to_look: VecDeque::new(),
+            snapshots: BTreeMap::new(),
+        }
+    }
+
     /// Where the dump goes from now on.
     pub fn dump_to(&mut self, path: Option<&AbsolutePath>) {
         self.dump.go_to(path);
@@ -64,7 +81,8 @@ impl Trace {
         while self.looking.len() < AT_ONCE
             && let Some((entry, proc)) = self.to_look.pop_front()
         {
-            self.looking.spawn_blocking(move || (entry, Snapshot::take(proc)));
+            let looked = self.aside.run(move || Snapshot::take(proc));
+            self.looking.spawn(async move { (entry, looked.await.ok().flatten()) });
         }
     }
 

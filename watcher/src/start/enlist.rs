@@ -1,6 +1,7 @@
 //! What watching a pfile takes, claimed: its rules, its folder, its state, its control socket.
 
 use std::{
+    collections::BTreeSet,
     io,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
@@ -12,10 +13,12 @@ use crate::{
     control::Server,
     engine::patrol::Recruit,
     executor::{
+        aside::Desks,
+        hosts,
         ledger::Ledger,
-        rules::{Rules, RulesReader, rules, rules_of_file},
-        rundir::{ClaimError, RunDir},
-        scripts::find_left,
+        rules::{Draft, Rules, RulesReader},
+        rundir::{ClaimError, Claims, RunDir},
+        scripts::Left,
         store::Store,
     },
     sys::host,
@@ -67,18 +70,48 @@ impl From<ClaimError> for Failed {
 ///
 /// # Errors
 /// Says what is wrong with it, or who watches it already. Nothing is left behind then.
-pub(super) fn enlist(pfile: &Path, terms: &Terms) -> Result<Recruit, Failed> {
-    let Terms { ref run_dir, unknown_options, files_only } = *terms;
-    let read = if files_only { rules_of_file } else { rules };
-    let Rules { pfile: rules, mut warnings } = read(pfile, unknown_options).map_err(Failed::because)?;
-    let path = full_path(pfile)?;
-    let run_dir = RunDir::claim(run_dir, rules.param.ipc_key.value.number(), pfile)?;
-    let control = Server::bind(&run_dir.control())?;
-    let (store, mut saved, trouble) = Store::open(run_dir.state(), host::boot_id().unwrap_or_default());
-    warnings.extend(trouble);
-    find_left(&rules, &mut saved);
-    let ledger = Ledger::new(run_dir, store, RulesReader::new(pfile.to_owned(), unknown_options));
-    Ok(Recruit { pfile: path, rules, warnings, saved, ledger, control })
+pub(super) fn enlist(pfile: &Path, terms: &Terms, desks: &Desks) -> Result<Recruit, Failed> {
+    let read = if terms.files_only { Draft::read_file } else { Draft::read };
+    let draft = read(pfile, terms.unknown_options).map_err(Failed::because)?;
+    enlist_all(vec![draft], terms, desks).pop().unwrap_or_else(|| Err(Failed::because("nothing was read")))
+}
+
+/// The same for many that were read: what comes of each, in the same order. What takes long is done once for all: their hosts
+/// are looked up, others who watch something are looked for, and scripts that run.
+pub(super) fn enlist_all(drafts: Vec<Draft>, terms: &Terms, desks: &Desks) -> Vec<Result<Recruit, Failed>> {
+    let hosts: BTreeSet<_> = drafts.iter().flat_map(Draft::hosts).collect();
+    let nameless = hosts::nameless(&hosts);
+    let with_rules = |draft: Draft| {
+        let (path, hosts) = (draft.path().to_owned(), draft.hosts());
+        let rules = draft.rules(&nameless).map_err(Failed::because)?;
+        Ok((full_path(&path)?, path, rules, hosts))
+    };
+    let all: Vec<Result<_, Failed>> = drafts.into_iter().map(with_rules).collect();
+    // Nothing is made where nothing is claimed.
+    let mut claims = all.iter().any(Result::is_ok).then(|| Claims::begin(&terms.run_dir));
+    let mut claim = |(full, path, rules, hosts): (AbsolutePath, PathBuf, Rules, _)| {
+        let run_dir = match &mut claims {
+            Some(Ok(claims)) => claims.claim(rules.pfile.param.ipc_key.value.number(), &path)?,
+            Some(Err(error)) => return Err(error.clone().into()),
+            None => return Err(Failed::because("nothing was claimed")),
+        };
+        Ok((full, path, rules, hosts, run_dir))
+    };
+    let all: Vec<_> = all.into_iter().map(|one| one.and_then(&mut claim)).collect();
+    // Others have their turn.
+    drop(claims);
+    let (mut left, boot_id) = (Left::default(), host::boot_id().unwrap_or_default());
+    let mut take_up = |(pfile, path, rules, hosts, run_dir): (_, _, Rules, _, RunDir)| {
+        let Rules { pfile: rules, mut warnings } = rules;
+        let control = Server::bind(&run_dir.control())?;
+        let (store, mut saved, trouble) = Store::open(run_dir.state(), boot_id.clone());
+        warnings.extend(trouble);
+        left.find(&rules, run_dir.path(), &mut saved);
+        let reader = RulesReader::new(desks.reading.clone(), path, terms.unknown_options, hosts);
+        let ledger = Ledger::new(run_dir, store, reader, desks);
+        Ok(Recruit { pfile, rules, warnings, saved, ledger, control })
+    };
+    all.into_iter().map(|one| one.and_then(&mut take_up)).collect()
 }
 
 fn full_path(path: &Path) -> Result<AbsolutePath, Failed> {

@@ -8,12 +8,18 @@ use watcher_core::{
 };
 
 pub use super::enlist::{Failed, Terms};
-use super::{enlist::enlist, privileges, tier};
+use super::{
+    enlist::{enlist, enlist_all},
+    privileges, tier,
+};
 use crate::{
-    engine::patrol::{Muster, Parts, Patrol, Places, Recruit},
+    engine::patrol::{Parts, Patrol, Recruit},
     executor::{
+        aside::Desks,
         hands::Hands,
         log::{Log, LogTo},
+        muster::{Muster, Places, not_watched},
+        rules::Draft,
         scripts::Scripts,
     },
     sources::os_signals::OsSignals,
@@ -48,7 +54,7 @@ pub struct Settings {
 /// Says what is wrong. The log was told, too.
 pub fn run(pfile: &Path, settings: &Settings) -> Result<Finish, Failed> {
     in_runtime(settings, async |log, signals| {
-        let mut recruit = enlist(pfile, &settings.terms)?;
+        let mut recruit = enlist(pfile, &settings.terms, &Desks::default())?;
         let patrol = assemble(settings, log, signals, std::slice::from_mut(&mut recruit))?;
         Ok(patrol.run(recruit).await?)
     })
@@ -61,20 +67,28 @@ pub fn run(pfile: &Path, settings: &Settings) -> Result<Finish, Failed> {
 /// come. The log was told, too.
 pub fn run_many(places: Places, settings: &Settings) -> Result<(), Failed> {
     in_runtime(settings, async |log, mut signals| {
-        let mut recruits = Vec::new();
-        let mut failed: Option<Failed> = None;
+        let (mut drafts, mut recruits, mut failed) = (Vec::new(), Vec::new(), None);
+        let desks = Desks::default();
+        let mut refuse = |pfile: &Path, why: Failed| {
+            log.tell(Level::Error, not_watched(pfile, &why.sentence).as_bytes());
+            let before = failed.take().is_none_or(|failed: Failed| failed.already_running);
+            failed = Some(Failed { already_running: why.already_running && before, ..why });
+        };
         for pfile in places.pfiles().map_err(Failed::because)? {
             // Whoever wants it to end need not wait for all.
             if let Ok(Event::Stop { .. }) = tokio::time::timeout(Duration::ZERO, signals.next()).await {
                 return Ok(());
             }
-            match enlist(&pfile, &settings.terms) {
+            match Draft::read_file(&pfile, settings.terms.unknown_options) {
+                Ok(draft) => drafts.push(draft),
+                Err(why) => refuse(&pfile, Failed::because(why)),
+            }
+        }
+        let pfiles: Vec<_> = drafts.iter().map(|draft| draft.path().to_owned()).collect();
+        for (pfile, recruit) in pfiles.iter().zip(enlist_all(drafts, &settings.terms, &desks)) {
+            match recruit {
                 Ok(recruit) => recruits.push(recruit),
-                Err(why) => {
-                    log.tell(Level::Error, format!("Not watched: {}: {}", pfile.display(), why.sentence).as_bytes());
-                    let already_running = why.already_running && failed.is_none_or(|failed| failed.already_running);
-                    failed = Some(Failed { already_running, ..why });
-                }
+                Err(why) => refuse(pfile, why),
             }
         }
         if let Some(failed) = failed.filter(|_| recruits.is_empty() && places.folders.is_empty()) {
@@ -82,8 +96,11 @@ pub fn run_many(places: Places, settings: &Settings) -> Result<(), Failed> {
         }
         let patrol = assemble(settings, log, signals, &mut recruits)?;
         let terms = settings.terms.clone();
-        let again = move |pfile: &Path| enlist(pfile, &terms).map_err(|failed| failed.sentence);
-        Ok(patrol.stand(recruits, Muster::new(places, Arc::new(again))).await?)
+        let boxed = |recruit: Result<Recruit, Failed>| recruit.map(Box::new).map_err(|failed| failed.sentence);
+        let reading = desks.reading.clone();
+        let enlist = move |drafts| enlist_all(drafts, &terms, &desks).into_iter().map(boxed).collect();
+        let muster = Muster::new(places, settings.terms.unknown_options, reading, Arc::new(enlist));
+        Ok(patrol.stand(recruits, muster).await?)
     })
 }
 

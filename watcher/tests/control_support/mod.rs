@@ -9,8 +9,8 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tokio::sync::{broadcast, mpsc as channel, oneshot};
-use watcher::control::{Bounds, Command, Line, Reply, Request, Server, Who};
+use tokio::sync::{broadcast, mpsc as channel, oneshot, watch};
+use watcher::control::{Bounds, Command, Ended, Line, Reply, Request, Server, Who};
 use watcher_core::{
     Answer, EntryId, Mono, Order, Pid, Tier, Wall,
     fleet::{Doing, EntryView, FleetView, ProcStatus, StallStatus, StallView},
@@ -163,6 +163,7 @@ impl Drop for Engine {
 
 async fn run(mut server: Server, canned: Canned, mut told: channel::Receiver<Told>, note: mpsc::Sender<Order>) {
     let (events, _) = broadcast::channel(1_024);
+    let end = watch::Sender::new(None);
     let mut unanswered: Vec<oneshot::Sender<Reply>> = Vec::new();
     loop {
         tokio::select! {
@@ -177,8 +178,9 @@ async fn run(mut server: Server, canned: Canned, mut told: channel::Receiver<Tol
                     continue;
                 }
                 // Who asked may have gone.
-                let _answered = answer.send(reply(&canned, &events, command));
+                let _answered = answer.send(reply(&canned, (&events, &end), command));
                 if ends {
+                    end.send_replace(Some(Ended::Asked));
                     break;
                 }
             }
@@ -190,11 +192,15 @@ async fn run(mut server: Server, canned: Canned, mut told: channel::Receiver<Tol
             }
         }
     }
-    drop(events);
+    drop((events, end));
     server.finish().await;
 }
 
-fn reply(canned: &Canned, events: &broadcast::Sender<Line>, command: Command) -> Reply {
+fn reply(
+    canned: &Canned,
+    (events, end): (&broadcast::Sender<Line>, &watch::Sender<Option<Ended>>),
+    command: Command,
+) -> Reply {
     let Canned { who, entries, lines, mute: _ } = canned;
     match command {
         Command::Events { follow, last } => {
@@ -215,6 +221,7 @@ fn reply(canned: &Canned, events: &broadcast::Sender<Line>, command: Command) ->
                 _ => Reply::Entries(Mono(1_000_000_000), shown.into_iter().cloned().collect()),
             }
         }
+        Command::Wait => Reply::Wait(end.subscribe()),
         Command::ShowParam => Reply::Param(who.fleet.clone()),
         Command::Why { .. } => Reply::Lines(lines.clone()),
     }

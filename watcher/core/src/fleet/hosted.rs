@@ -2,7 +2,7 @@
 
 use super::{Fleet, unit::Unit};
 use crate::{
-    Action, FleetId, Now, Outbox, SavedEntry, StartTicks,
+    Action, FleetId, Now, Outbox, PortWatchId, SavedEntry, StartTicks,
     pfile::{Pfile, select::Processes},
 };
 
@@ -53,8 +53,24 @@ impl Fleet {
         }
     }
 
+    /// A program was started that may be one that it looks for: it is about to look.
+    pub(crate) const fn is_in_a_hurry(&self) -> bool {
+        self.hurry.is_some()
+    }
+
+    /// Whether it still wants to know of a port by this name.
+    pub(crate) fn watches_port(&self, watch: PortWatchId) -> bool {
+        self.shared.ports.owner(watch).is_some()
+    }
+
     /// It has come to its end: nothing is asked for it any more.
     pub(crate) fn let_go(&mut self, out: &mut Outbox<Action>) {
+        for proc in self.shared.watched.procs() {
+            out.push(Action::Unwatch(proc));
+        }
+        for name in self.shared.names.all() {
+            out.push(Action::ExpectNoMore(name));
+        }
         for watch in self.shared.ports.names() {
             out.push(Action::UnwatchPort(watch));
         }

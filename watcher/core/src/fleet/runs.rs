@@ -20,6 +20,8 @@ pub(super) struct Runs {
     at_once: usize,
     queue: VecDeque<UnitId>,
     running: BTreeMap<RunId, Running>,
+    /// How many of them count among those that run at once.
+    leased: usize,
     timers: Timers<RunId>,
     next: u64,
 }
@@ -90,6 +92,7 @@ impl Runs {
             at_once: at_once.map_or(0, |at_once| at_once.max(1)),
             queue: VecDeque::new(),
             running: BTreeMap::new(),
+            leased: 0,
             timers: Timers::new(),
             next: first,
         }
@@ -121,8 +124,8 @@ impl Runs {
     }
 
     /// How many count among those that run at once.
-    pub(super) fn leased(&self) -> usize {
-        self.running.values().filter(|run| run.stage == Stage::Leased).count()
+    pub(super) const fn leased(&self) -> usize {
+        self.leased
     }
 
     /// A script is about to run.
@@ -142,6 +145,7 @@ impl Runs {
             stage: Stage::Leased,
         };
         self.running.insert(run, running);
+        self.leased += 1;
         self.timers.set(run, Some(now.after(LEASE.min(limit))));
         run
     }
@@ -152,6 +156,7 @@ impl Runs {
         let run = self.begin(wanted, since);
         if let Some(running) = self.running.get_mut(&run) {
             (running.proc, running.adopted, running.stage) = (Some(proc), true, Stage::Waiting);
+            self.leased -= 1;
         }
         self.timers.set(run, Some(since.after(limit)));
         run
@@ -180,7 +185,9 @@ impl Runs {
     /// It has ended.
     pub(super) fn end(&mut self, run: RunId) -> Option<Running> {
         self.timers.set(run, None);
-        self.running.remove(&run)
+        let ended = self.running.remove(&run)?;
+        self.leased -= usize::from(ended.stage == Stage::Leased);
+        Some(ended)
     }
 
     /// When something is due.
@@ -194,6 +201,7 @@ impl Runs {
         for id in self.timers.take_due(now) {
             let Some(run) = self.running.get_mut(&id) else { continue };
             let end = run.since.after(run.limit);
+            let was_leased = run.stage == Stage::Leased;
             let next = match run.stage {
                 Stage::Leased if now < end => {
                     run.stage = Stage::Waiting;
@@ -218,6 +226,7 @@ impl Runs {
                 }
                 Stage::Forced => None,
             };
+            self.leased -= usize::from(was_leased && run.stage != Stage::Leased);
             self.timers.set(id, next);
         }
         found

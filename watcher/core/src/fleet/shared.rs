@@ -111,6 +111,11 @@ impl Watched {
 pub(super) struct Names(BTreeMap<Bytes, u32>);
 
 impl Names {
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = Bytes> + '_ {
+        self.0.keys().cloned()
+    }
+
     /// Whether some start is waited for.
     pub(super) fn is_any(&self) -> bool {
         !self.0.is_empty()

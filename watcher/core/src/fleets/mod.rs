@@ -4,9 +4,10 @@
 //! common is asked for once: a process that two of them watch, a look at all processes, a turn to run a script.
 
 mod mutual;
+pub mod roll;
 mod turns;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::{mutual::Mutual, turns::Turns};
 use crate::{
@@ -40,6 +41,9 @@ pub struct Fleets {
     /// They have come to their ends, and nobody has taken notice.
     ended: BTreeMap<FleetId, Fleet>,
     timers: Timers<FleetId>,
+    /// By how often each looks, shortest first, and how often that is.
+    intervals: BTreeSet<(u32, FleetId)>,
+    looks_every: BTreeMap<FleetId, u32>,
     scripts: Turns,
     probes: Turns,
     looks: Looks<FleetId>,
@@ -57,6 +61,8 @@ impl Fleets {
             fleets: BTreeMap::new(),
             ended: BTreeMap::new(),
             timers: Timers::new(),
+            intervals: BTreeSet::new(),
+            looks_every: BTreeMap::new(),
             scripts: Turns::new(scripts),
             probes: Turns::new(probes.min(crate::fleet::PROBES_AT_ONCE)),
             looks: Looks::new(),
@@ -85,7 +91,9 @@ impl Fleets {
             Event::Gone { proc, ending: _ } | Event::Zombie { proc, ending: _ } => {
                 self.tell(self.mutual.who_watches(proc), now, &event, out);
             }
-            Event::Exec { proc: _ } | Event::StartsUntold => self.tell(self.mutual.who_expects(), now, &event, out),
+            // Who is about to look anyway need not know of more.
+            Event::Exec { proc: _ } => self.tell(self.mutual.who_waits(), now, &event, out),
+            Event::StartsUntold => self.tell(self.mutual.who_expects(), now, &event, out),
             Event::Listed { mut processes, uptime } => {
                 let (asked, _) = self.looks.end(now.mono);
                 for fleet in asked {
@@ -100,7 +108,10 @@ impl Fleets {
             Event::Socket(news) => self.tell(self.mutual.who_watches_port(news.key), now, &event, out),
             Event::PortLooked { watch, report: _ } => self.step_of(watch.fleet(), now, event, out),
             Event::PortWatched { watch, key } => {
-                self.mutual.port_watched(watch, key);
+                // It may not be wanted any more.
+                if self.fleets.get(&watch.fleet()).is_some_and(|fleet| fleet.watches_port(watch)) {
+                    self.mutual.port_watched(watch, key);
+                }
                 self.step_of(watch.fleet(), now, event, out);
             }
             Event::Probed { probe, verdict: _ } => self.step_of(probe.fleet(), now, event, out),
@@ -128,6 +139,12 @@ impl Fleets {
     /// Every process that is watched.
     pub fn watched(&self) -> impl Iterator<Item = ProcId> + '_ {
         self.mutual.watched()
+    }
+
+    /// `MONITOR_INTERVAL` of the one that looks most often, in seconds.
+    #[must_use]
+    pub fn shortest_interval(&self) -> Option<u32> {
+        self.intervals.first().map(|(seconds, _)| *seconds)
     }
 
     /// One of them, as long as it watches.
@@ -167,6 +184,9 @@ impl Fleets {
         self.timers.set(id, fleet.next_deadline());
         self.scripts.note(id, fleet.scripts());
         self.probes.note(id, fleet.probes());
+        self.mutual.note_hurry(id, fleet.is_in_a_hurry());
+        let seconds = fleet.monitor_interval().seconds();
+        self.note_interval(id, Some(seconds));
         let mut is_over = false;
         for action in self.outbox.drain() {
             is_over |= matches!(action, Action::Finish(_));
@@ -182,14 +202,29 @@ impl Fleets {
         }
     }
 
+    fn note_interval(&mut self, id: FleetId, seconds: Option<u32>) {
+        if self.looks_every.get(&id).copied() == seconds {
+            return;
+        }
+        let before = match seconds {
+            Some(seconds) => self.looks_every.insert(id, seconds),
+            None => self.looks_every.remove(&id),
+        };
+        self.intervals.extend(seconds.map(|seconds| (seconds, id)));
+        if let Some(before) = before {
+            self.intervals.remove(&(before, id));
+        }
+    }
+
     /// A fleet has come to its end: what nobody else wants is not wanted any more.
     fn end(&mut self, id: FleetId, out: &mut Outbox<Asked>) {
         let Some(mut fleet) = self.fleets.remove(&id) else { return };
         fleet.let_go(&mut self.outbox);
-        let actions: Vec<_> = self.outbox.drain().chain(self.mutual.held_by(id)).collect();
-        for action in actions {
+        for action in self.outbox.drain() {
             out.extend(self.mutual.filter(id, action));
         }
+        self.mutual.note_hurry(id, false);
+        self.note_interval(id, None);
         self.timers.set(id, None);
         self.looks.leave(id);
         self.ended.insert(id, fleet);
@@ -208,5 +243,39 @@ impl Fleets {
         if self.looks.begin(now.mono) {
             out.extend(self.looks.first_served().map(|by| Asked { by, action: Action::List }));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        NetNs, Order, PortKey, PortWatchId, Wall,
+        pfile::{UnknownOptions, read},
+    };
+
+    fn rules(text: &str) -> Pfile {
+        read(text.as_bytes(), UnknownOptions::Refuse).pfile.unwrap()
+    }
+
+    const NOW: Now = Now { mono: Mono(1_000_000_000), wall: Wall { unix_ns: 0 } };
+
+    #[test]
+    fn nothing_is_left_of_one_that_has_ended() {
+        let mut fleets = Fleets::new(AtOnce { scripts: 2, probes: 2 });
+        let mut out = Outbox::default();
+        let [a, b] = [1, 2].map(|number| FleetId::new(number).unwrap());
+        fleets.begin(a, &rules("IPCKEY 0x1\nMONITOR_INTERVAL 7\n/bin/a:/b:1:1:exit\n"), &[], NOW, &mut out);
+        fleets.begin(b, &rules("IPCKEY 0x2\nMONITOR_INTERVAL 9\n/bin/b:/b:1:1:exit\n"), &[], NOW, &mut out);
+        assert_eq!(fleets.shortest_interval(), Some(7));
+        fleets.step_one(a, NOW, Event::Order { request: None, order: Order::Shutdown }, &mut out);
+        assert_eq!(fleets.shortest_interval(), Some(9));
+        // The kernel's name of a port whose watch has ended meanwhile.
+        let (watch, key) = (PortWatchId(a.first_name()), PortKey { netns: NetNs(1), port: 80 });
+        fleets.step(NOW, Event::PortWatched { watch, key }, &mut out);
+        fleets.step_one(b, NOW, Event::Order { request: None, order: Order::Shutdown }, &mut out);
+        assert_eq!(fleets.shortest_interval(), None);
+        assert!(fleets.mutual.is_empty(), "{:?}", fleets.mutual);
+        assert!(fleets.looks_every.is_empty() && fleets.next_deadline().is_none());
     }
 }

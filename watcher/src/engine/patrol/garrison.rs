@@ -1,22 +1,26 @@
 //! The daemon: pfiles are taken on and dismissed while it runs, and what ends one of them ends no other.
 
-use std::{collections::BTreeSet, ffi::OsStr, io, os::unix::ffi::OsStrExt as _, path::PathBuf};
+use std::io;
 
 use tracing::debug;
 use watcher_core::{
     Event, Finish, FleetId, Level, Note, Order, Outbox, Told,
-    fleets::Asked,
+    fleets::{
+        Asked,
+        roll::{Came, Duty},
+    },
     pfile::{AbsolutePath, RetryOver},
 };
 
-use super::{Muster, News, Patrol, Recruit, muster::Mustered, turn::is_up};
+use super::{News, Patrol, Recruit, turn::is_up};
+use crate::executor::muster::{Muster, Mustered, not_watched};
 
 impl Patrol {
     /// Watches these pfiles, and those that a reload finds, until it is told to end.
     ///
     /// # Errors
     /// When no tier works any more.
-    pub async fn stand(mut self, recruits: Vec<Recruit>, muster: Muster) -> io::Result<()> {
+    pub async fn stand(mut self, recruits: Vec<Recruit>, muster: Muster<Box<Recruit>>) -> io::Result<()> {
         let (mut news, mut out) = (News::default(), Outbox::default());
         if recruits.is_empty() {
             self.hands.say(Level::Warning, "No pfile is watched; SIGHUP looks again");
@@ -32,33 +36,56 @@ impl Patrol {
     }
 
     /// Takes in which pfiles there are, and those that were read.
-    pub(super) fn mustered(&mut self, mustered: Mustered, out: &mut Outbox<Asked>, news: &mut News) {
+    pub(super) fn mustered(&mut self, mustered: Mustered<Box<Recruit>>, out: &mut Outbox<Asked>, news: &mut News) {
         debug!(?mustered);
         match mustered {
-            Mustered::Seen(Ok(pfiles)) => self.reload(&pfiles, news),
+            Mustered::Seen(Ok(pfiles)) => {
+                for duty in self.roll.seen(pfiles) {
+                    let (id, order) = match duty {
+                        Duty::Dismiss(id) => (id, Order::Shutdown),
+                        Duty::ReadAgain(id) => (id, Order::Reload),
+                    };
+                    news.of_one.push((id, Event::Order { request: None, order }));
+                }
+            }
             Mustered::Seen(Err(why)) => {
                 self.hands.say(Level::Error, &format!("Reload failed, and all stays as it is: {why}"));
             }
-            // It has gone meanwhile.
-            Mustered::Read(pfile, _) if !self.muster.as_ref().is_some_and(|muster| muster.is_wanted(&pfile)) => {}
-            Mustered::Read(_, Ok(recruit)) => self.take_on(*recruit, out, news),
-            Mustered::Read(pfile, Err(why)) => {
-                self.hands.say(Level::Error, &format!("Not watched: {}: {why}", pfile.display()));
-            }
+            Mustered::Read(pfile, read) => match (self.roll.came(&pfile, read.is_ok()), read) {
+                (Came::Welcome, Ok(recruit)) => {
+                    self.take_on(*recruit, out, news);
+                }
+                (Came::WelcomeAndReadAgain, Ok(recruit)) => {
+                    let begun = self.take_on(*recruit, out, news);
+                    let reload = |id| (id, Event::Order { request: None, order: Order::Reload });
+                    news.of_one.extend(begun.map(reload));
+                }
+                (Came::Refused, Err(why)) => self.hands.say(Level::Error, &not_watched(&pfile, &why)),
+                // What it has claimed is given up with it.
+                (Came::Refused | Came::Unwanted | Came::Welcome | Came::WelcomeAndReadAgain, _) => {}
+            },
         }
     }
 
-    /// Nothing is left to do at present: those that are wanted are read when those that were dismissed have gone, since one
-    /// file may have the name or the key of another. When all are read that is told.
+    /// Nothing is left to do at present: those that are wanted are read. When all are read that is told.
     pub(super) fn tend_muster(&mut self) {
         let Some(muster) = &mut self.muster else { return };
-        if self.farewells.is_empty() {
-            muster.read_fresh();
-        }
-        let is_reading = muster.is_busy() || self.posts.values().any(|post| post.ledger.is_reading());
-        if self.is_reloading && !is_reading {
+        muster.read(self.roll.to_read());
+        let is_reading = || self.posts.values().any(|post| post.ledger.is_reading());
+        if self.is_reloading && !self.roll.is_busy() && !muster.is_busy() && !is_reading() {
             self.is_reloading = false;
             is_up();
+        }
+    }
+
+    /// The end is told by one of them. Where there is none it is told here.
+    pub(super) fn may_stop(&mut self, event: &Event) {
+        let Event::Stop { signal } = event else { return };
+        self.is_stopping = true;
+        if self.posts.is_empty() {
+            for note in [Note::SignalCaught { signal: *signal }, Note::Stop] {
+                self.hands.tell(&Told { entry: None, note });
+            }
         }
     }
 
@@ -74,19 +101,6 @@ impl Patrol {
         }
         if let (Some((level, line)), Some(post)) = (told.line(), self.posts.get(&by)) {
             self.hands.pass_on([(level, [post.pfile.as_slice(), b": ", &line].concat())]);
-        }
-    }
-
-    /// Those that are new are taken on, those that are watched are read again, those that are gone are dismissed.
-    fn reload(&mut self, pfiles: &BTreeSet<PathBuf>, news: &mut News) {
-        let mut fresh = pfiles.clone();
-        for (id, post) in &self.posts {
-            let path = PathBuf::from(OsStr::from_bytes(post.pfile.as_slice()));
-            let order = if fresh.remove(&path) { Order::Reload } else { Order::Shutdown };
-            news.of_one.push((*id, Event::Order { request: None, order }));
-        }
-        if let Some(muster) = &mut self.muster {
-            muster.want(fresh);
         }
     }
 

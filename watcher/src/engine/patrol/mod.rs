@@ -1,11 +1,11 @@
 //! The loop of pcheck and of the daemon: the watches over pfiles, what happens to them, and what they ask for.
 
+mod bell;
 mod garrison;
-mod muster;
 mod post;
 mod turn;
 
-use std::{collections::BTreeMap, io, pin::pin, time::Duration};
+use std::{collections::BTreeMap, ffi::OsStr, io, os::unix::ffi::OsStrExt as _, path::PathBuf, time::Duration};
 
 use tokio::{
     task::JoinSet,
@@ -14,18 +14,18 @@ use tokio::{
 use tracing::warn;
 use watcher_core::{
     Event, Finish, FleetId, Level, Mono, Now, Order, Outbox, SavedEntry,
-    fleets::{Asked, Fleets},
+    fleets::{Asked, Fleets, roll::Roll},
     pfile::{AbsolutePath, Bytes, Pfile},
 };
 
-pub use self::muster::{Enlist, Muster, Places};
-use self::{muster::Mustered, post::Post};
+use self::{bell::Bells, post::Post};
 use super::{HURRY, SETTLE, Senses, keep_pace, tick, ticks, until};
 use crate::{
     control::{Doors, Request, Server},
     executor::{
         hands::Hands,
         ledger::Ledger,
+        muster::{Muster, Mustered},
         ports::PortWatch,
         scripts::{self, Line},
         service,
@@ -45,6 +45,9 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub struct Patrol {
     fleets: Fleets,
     posts: BTreeMap<FleetId, Post>,
+    bells: Bells,
+    /// Whose dumps are to be written now.
+    dumps: Vec<FleetId>,
     /// How the first one ended that has.
     finish: Option<Finish>,
     senses: Senses,
@@ -52,7 +55,7 @@ pub struct Patrol {
     signals: OsSignals,
     doors: Doors<FleetId>,
     /// Last words of those that have ended.
-    farewells: JoinSet<Option<Line>>,
+    farewells: JoinSet<(FleetId, Option<Line>)>,
     is_ready: bool,
     /// How often in a row something else came before a deadline.
     passed_over: u32,
@@ -62,7 +65,9 @@ pub struct Patrol {
     ports: PortWatch,
     sweep_every: Duration,
     /// By which pfiles are taken on while it runs; none: it is there for one pfile, and ends with it.
-    muster: Option<Muster>,
+    muster: Option<Muster<Box<Recruit>>>,
+    /// Which those are.
+    roll: Roll<PathBuf>,
     next_fleet: u32,
     /// Not all rules that were asked for are in force yet.
     is_reloading: bool,
@@ -119,7 +124,7 @@ struct News {
     /// To one of them.
     of_one: Vec<(FleetId, Event)>,
     /// To pfiles that may be watched.
-    mustered: Vec<Mustered>,
+    mustered: Vec<Mustered<Box<Recruit>>>,
 }
 
 impl Patrol {
@@ -130,6 +135,8 @@ impl Patrol {
         Self {
             fleets,
             posts: BTreeMap::new(),
+            bells: Bells::default(),
+            dumps: Vec::new(),
             finish: None,
             senses,
             hands,
@@ -142,6 +149,7 @@ impl Patrol {
             ports: PortWatch::default(),
             sweep_every,
             muster: None,
+            roll: Roll::default(),
             next_fleet: 0,
             is_reloading: false,
             is_stopping: false,
@@ -181,7 +189,9 @@ impl Patrol {
             if let Some(complaint) = self.senses.watch.take_complaint() {
                 self.hands.say(Level::Error, &complaint);
             }
-            keep_pace(&mut due.looks, self.look_every());
+            if self.senses.watch.must_look() {
+                keep_pace(&mut due.looks, self.look_every());
+            }
             self.wait(&mut due, &mut news).await?;
         }
     }
@@ -193,27 +203,30 @@ impl Patrol {
         }
     }
 
-    /// One pfile more.
-    fn take_on(&mut self, recruit: Recruit, out: &mut Outbox<Asked>, news: &mut News) {
+    /// One pfile more, by this name from now on.
+    fn take_on(&mut self, recruit: Recruit, out: &mut Outbox<Asked>, news: &mut News) -> Option<FleetId> {
         let Some(id) = FleetId::new(self.next_fleet) else {
-            return self.hands.say(Level::Error, "No more pfiles can be taken on: end watcher, and start it again");
+            self.hands.say(Level::Error, "No more pfiles can be taken on: end watcher, and start it again");
+            return None;
         };
         self.next_fleet += 1;
         self.greet(&recruit);
         let Recruit { pfile, rules, warnings: _, saved, ledger, control } = recruit;
-        self.posts.insert(id, Post::new(ledger, pfile));
+        self.roll.begin(OsStr::from_bytes(pfile.as_slice()).into(), id);
+        self.posts.insert(id, Post::new(ledger, self.bells.make(), pfile));
         self.doors.open(id, control);
         self.fleets.begin(id, &rules, &saved, now(), out);
         self.follow_rules(id);
         self.perform(out, news);
+        Some(id)
     }
 
     /// From one slice of the processes that have to be looked at to the next.
     fn look_every(&self) -> Duration {
         /// While nothing is watched.
         const SELDOM: u32 = 60;
-        let intervals = self.fleets.iter().map(|(_, fleet)| fleet.monitor_interval().seconds());
-        Duration::from_secs(intervals.min().unwrap_or(SELDOM).into()) / self.senses.watch.slices()
+        let interval = self.fleets.shortest_interval().unwrap_or(SELDOM);
+        Duration::from_secs(interval.into()) / self.senses.watch.slices()
     }
 
     /// Says whether another tier is in use now.
@@ -249,17 +262,23 @@ impl Patrol {
                     muster.look();
                 }
                 (event, _) => {
-                    self.is_stopping |= matches!(event, Event::Stop { .. });
+                    self.may_stop(&event);
                     news.common.push(event);
                 }
             },
             mustered = next_of(self.muster.as_mut()) => news.mustered.push(mustered),
             (id, request) = self.doors.next() => self.serve(id, request, news),
-            (id, (event, lines)) = any_ledger(&mut self.posts) => {
+            (id, (event, lines)) = self.bells.next(&mut self.posts) => {
+                self.dumps.push(id);
                 self.hands.pass_on(lines);
                 news.of_one.extend(event.map(|event| (id, event)));
             }
-            Some(last_words) = self.farewells.join_next() => self.hands.pass_on(last_words.ok().flatten()),
+            Some(left) = self.farewells.join_next() => {
+                if let Ok((id, last_words)) = left {
+                    self.roll.has_left(id);
+                    self.hands.pass_on(last_words);
+                }
+            }
             () = sleep(SETTLE), if unsettled => {}
             _ = due.hurry.tick(), if watch.must_hurry() => watch.look_at_dying(&mut news.common),
             _ = due.tend.tick(), if self.hands.must_tend() => self.hands.tend(&mut news.common),
@@ -300,8 +319,8 @@ impl Patrol {
         service::stopping();
         let words = async {
             let mut all = Vec::new();
-            while let Some(last_words) = farewells.join_next().await {
-                all.extend(last_words.ok().flatten());
+            while let Some(left) = farewells.join_next().await {
+                all.extend(left.ok().and_then(|(_, last_words)| last_words));
             }
             all
         };
@@ -313,25 +332,11 @@ impl Patrol {
     }
 }
 
-async fn next_of(muster: Option<&mut Muster>) -> Mustered {
+async fn next_of<T: Send + 'static>(muster: Option<&mut Muster<T>>) -> Mustered<T> {
     match muster {
         Some(muster) => muster.next().await,
         None => std::future::pending().await,
     }
-}
-
-/// Waits until something is done that was asked for one of the pfiles.
-async fn any_ledger(posts: &mut BTreeMap<FleetId, Post>) -> (FleetId, (Option<Event>, Vec<Line>)) {
-    let busy = posts.iter_mut().filter(|(_, post)| post.ledger.is_busy());
-    let mut waiting: Vec<_> = busy.map(|(id, post)| Box::pin(async { (*id, post.ledger.ready().await) })).collect();
-    std::future::poll_fn(|cx| {
-        let ready = waiting.iter_mut().find_map(|one| match pin!(one).poll(cx) {
-            std::task::Poll::Ready(ready) => Some(ready),
-            std::task::Poll::Pending => None,
-        });
-        ready.map_or(std::task::Poll::Pending, std::task::Poll::Ready)
-    })
-    .await
 }
 
 fn now() -> Now {

@@ -1,8 +1,16 @@
 //! What the watch over one pfile has to itself: its ledger, and whoever asks or follows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
-use tokio::sync::{broadcast, oneshot};
+use tokio::{
+    sync::{broadcast, oneshot, watch},
+    time::timeout,
+};
 use watcher_core::Tier;
 use watcher_core::{
     Answer, EntryId, Event, RequestId, Span, Told, Wall,
@@ -11,8 +19,9 @@ use watcher_core::{
     pfile::{AbsolutePath, EntryNumber},
 };
 
+use super::bell::Bell;
 use crate::{
-    control::{Command, EntryLine, Line, Reply, Request, Who},
+    control::{Command, Ended, EntryLine, Line, Reply, Request, Who},
     executor::{
         dump::{self, Head},
         event_line::EventLine,
@@ -25,22 +34,38 @@ use crate::{
 /// So many events wait for whoever follows them slowly; more are counted as lost for him.
 const FOLLOWED: usize = 4096;
 
+/// How long the last dump may take before those are told of the end who wait for it.
+const SOON: Duration = Duration::from_millis(500);
+
 /// The post of one pfile.
 #[derive(Debug)]
 pub(super) struct Post {
     pub(super) ledger: Ledger,
+    /// Rings when there is something to do for it.
+    pub(super) bell: Arc<Bell>,
     /// The full path of the pfile.
     pub(super) pfile: AbsolutePath,
     since: Wall,
     waiting: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     next_request: u64,
+    /// Who waits for the end, if somebody does.
+    ended: Option<watch::Sender<Option<Ended>>>,
     /// Who follows what happens, if somebody does: there is room for as much as he may be slow.
     followers: Option<broadcast::Sender<Line>>,
 }
 
 impl Post {
-    pub(super) fn new(ledger: Ledger, pfile: AbsolutePath) -> Self {
-        Self { ledger, pfile, since: clock::wall(), waiting: BTreeMap::new(), next_request: 0, followers: None }
+    pub(super) fn new(ledger: Ledger, bell: Arc<Bell>, pfile: AbsolutePath) -> Self {
+        Self {
+            ledger,
+            bell,
+            pfile,
+            since: clock::wall(),
+            waiting: BTreeMap::new(),
+            next_request: 0,
+            ended: None,
+            followers: None,
+        }
     }
 
     /// Answers what can be answered by a look; an order is for the fleet to carry out.
@@ -74,6 +99,7 @@ impl Post {
                 }
             }
             Command::ShowParam => Reply::Param(view(fleet, tier)),
+            Command::Wait => Reply::Wait(self.ended.get_or_insert_with(|| watch::Sender::new(None)).subscribe()),
             Command::Why { entry } => match entry.filter(|entry| entry.number() > entries) {
                 Some(entry) => Reply::refused(no_such_entry(entry, entries)),
                 None => self.why(entry, (fleet, tier)),
@@ -127,6 +153,7 @@ impl Post {
         let ids: BTreeSet<_> = views.iter().map(|view| view.id).collect();
         self.ledger.check_scripts(views.into_iter().map(|view| (view.process, view.script)).collect());
         self.ledger.trace.retain(|id| ids.contains(&id));
+        self.bell.ring();
     }
 
     /// Writes the dump, if it is due.
@@ -134,6 +161,7 @@ impl Post {
         if self.ledger.trace.is_due() {
             let head = self.head(fleet, tier);
             self.ledger.trace.write(head, entry_lines(fleet));
+            self.bell.ring();
         }
     }
 
@@ -148,15 +176,30 @@ impl Post {
         }
     }
 
-    /// What is left to do when the watch is over. There may be a line for the log.
-    pub(super) fn leave(self, fleet: &Fleet, tier: Tier) -> impl Future<Output = Option<scripts::Line>> + Send + use<> {
+    /// What is left to do when the watch is over. There may be a line for the log. Whoever waits for the end is told when all
+    /// is given up that the next watch wants: a file system that hangs does not keep him waiting.
+    pub(super) fn leave(
+        self,
+        (fleet, tier): (&Fleet, Tier),
+        how: Ended,
+    ) -> impl Future<Output = Option<scripts::Line>> + Send + use<> {
         let (head, entries) = (self.head(fleet, tier), entry_lines(fleet));
-        let Self { ledger, waiting, .. } = self;
+        let Self { ledger, waiting, ended: waiters, .. } = self;
         for waiting in waiting.into_values() {
             let ended = Answer::Refused("pcheck has ended".to_owned());
             let _nobody_waits = waiting.send(Reply::Answer(ended));
         }
-        ledger.finish(head, entries)
+        async move {
+            let mut finished = pin!(ledger.finish(head, entries));
+            let in_time = timeout(SOON, &mut finished).await;
+            if let Some(waiters) = waiters {
+                let _before = waiters.send_replace(Some(how));
+            }
+            match in_time {
+                Ok(line) => line,
+                Err(_) => finished.await,
+            }
+        }
     }
 }
 

@@ -112,11 +112,11 @@ impl Patrol {
                     self.of(by, |post| post.note(&told));
                 }
                 Action::Remember(told) => self.of(by, |post| post.note(&told)),
-                Action::Dump => self.of(by, |post| post.ledger.trace.want_dump()),
+                Action::Dump => self.busy(by, |post| post.ledger.trace.want_dump()),
                 Action::ReadRules { request } => {
                     service::reloading();
                     self.is_reloading = true;
-                    self.of(by, |post| post.ledger.read_rules(request));
+                    self.busy(by, |post| post.ledger.read_rules(request));
                 }
                 Action::Renew(saved) => {
                     let line = self.posts.get_mut(&by).and_then(|post| post.ledger.renew(&saved));
@@ -134,7 +134,7 @@ impl Patrol {
                     let line = self.posts.get_mut(&by).and_then(|post| post.ledger.save(&saved));
                     self.hands.pass_on(line);
                 }
-                Action::Snapshot { entry, proc } => self.of(by, |post| post.ledger.trace.look_at(entry, proc)),
+                Action::Snapshot { entry, proc } => self.busy(by, |post| post.ledger.trace.look_at(entry, proc)),
             }
         }
     }
@@ -145,6 +145,14 @@ impl Patrol {
         }
     }
 
+    /// The same, and there is something to wait for then.
+    fn busy(&mut self, id: FleetId, what: impl FnOnce(&mut Post)) {
+        self.of(id, |post| {
+            what(post);
+            post.bell.ring();
+        });
+    }
+
     /// The rules may have changed.
     pub(super) fn follow_rules(&mut self, id: FleetId) {
         if let (Some(post), Some(fleet)) = (self.posts.get_mut(&id), self.fleets.get(id)) {
@@ -152,10 +160,11 @@ impl Patrol {
         }
     }
 
+    /// Only a ledger that was heard of may have one that is due.
     fn write_dumps(&mut self) {
         let tier = self.senses.watch.tier();
-        for (id, post) in &mut self.posts {
-            if let Some(fleet) = self.fleets.get(*id) {
+        for id in self.dumps.drain(..) {
+            if let (Some(post), Some(fleet)) = (self.posts.get_mut(&id), self.fleets.get(id)) {
                 post.write_dump(fleet, tier);
             }
         }
@@ -166,7 +175,9 @@ impl Patrol {
         let (Some(post), Some(fleet)) = (self.posts.remove(&id), self.fleets.take_ended(id)) else { return };
         self.say_farewell(&post.pfile, how);
         self.doors.close(id);
-        self.farewells.spawn(post.leave(&fleet, self.senses.watch.tier()));
+        self.roll.end(id);
+        let leaving = post.leave((&fleet, self.senses.watch.tier()), how.into());
+        self.farewells.spawn(async move { (id, leaving.await) });
     }
 }
 

@@ -108,6 +108,37 @@ fn one_key_and_one_pfile_belong_to_one_pcheck() {
 }
 
 #[test]
+fn many_are_claimed_after_one_look_and_none_twice() {
+    let Place { folder, root, pfile } = place();
+    let second = folder.path().join("b.pfile");
+    fs::write(&second, "").unwrap();
+    let linked = folder.path().join("linked.pfile");
+    fs::hard_link(&pfile, &linked).unwrap();
+    let mut claims = Claims::begin(&root).unwrap();
+    let first = claims.claim(1, &pfile).unwrap();
+    let refused = |claims: &mut Claims, key, pfile: &Path| claims.claim(key, pfile).unwrap_err();
+    assert!(matches!(refused(&mut claims, 1, &second), ClaimError::KeyInUse(running) if running.pfile == pfile));
+    assert!(matches!(refused(&mut claims, 1, &pfile), ClaimError::AlreadyRunning(_)));
+    assert!(matches!(refused(&mut claims, 2, &pfile), ClaimError::AlreadyRunning(running) if running.ipc_key == 1));
+    assert!(matches!(refused(&mut claims, 2, &linked), ClaimError::AlreadyRunning(running) if running.ipc_key == 1));
+    let _second = claims.claim(2, &second).unwrap();
+    // All that run were looked for once: of this lock nothing is known.
+    let odd = root.join("00000003");
+    fs::create_dir(&odd).unwrap();
+    fs::copy(root.join("00000001/lock"), odd.join("lock")).unwrap();
+    let held = File::open(odd.join("lock")).unwrap();
+    assert!(lock(&held, 1).unwrap());
+    let third = folder.path().join("c.pfile");
+    fs::write(&third, "").unwrap();
+    drop(claims.claim(4, &third).unwrap());
+    // What was given up can be claimed again, by whom looks anew.
+    drop((claims, first));
+    let _again = RunDir::claim(&root, 5, &pfile).unwrap_err();
+    drop(held);
+    let _again = RunDir::claim(&root, 5, &pfile).unwrap();
+}
+
+#[test]
 fn many_that_look_do_not_hinder_a_claim() {
     let Place { folder: _folder, root, pfile } = place();
     drop(RunDir::claim(&root, 1, &pfile).unwrap());

@@ -3,7 +3,8 @@
 use std::{
     env,
     ffi::{CString, OsString},
-    os::unix::ffi::OsStringExt as _,
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    path::Path,
 };
 
 use watcher_core::{Ending, ScriptOrder};
@@ -11,9 +12,19 @@ use watcher_core::{Ending, ScriptOrder};
 /// Where programs are looked for when nobody says.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The whole environment of a script.
-pub(super) fn of(order: &ScriptOrder) -> Vec<CString> {
-    let told = told(order);
+/// By which a script knows its pfile: two of them may have the same entry.
+pub(super) const IPC_KEY: &str = "PS_IPCKEY";
+
+/// The key of the pfile whose folder this is, as scripts are told.
+pub(super) fn ipc_key(folder: Option<&Path>) -> Vec<u8> {
+    let name = folder.and_then(Path::file_name);
+    name.map_or_else(Vec::new, |name| [b"0x", name.as_bytes()].concat())
+}
+
+/// The whole environment of a script of the pfile with this folder.
+pub(super) fn of(order: &ScriptOrder, folder: Option<&Path>) -> Vec<CString> {
+    let told = told(order).into_iter().chain([(IPC_KEY, ipc_key(folder))]);
+    let told: Vec<_> = told.collect();
     let ours = |name: &OsString| told.iter().any(|(own, _)| name == own) || is_for_us_alone(name);
     let inherited: Vec<_> = env::vars_os().filter(|(name, _)| !ours(name)).collect();
     let path = (!inherited.iter().any(|(name, _)| name == "PATH")).then(|| ("PATH".into(), PATH.into()));
@@ -62,11 +73,12 @@ mod tests {
         order.old = Pid::new(4711);
         order.cause = Some("killed by SIGKILL from pid 1 (init)".to_owned());
         order.ending = Ending::Killed { signal: Signal(9), core_dumped: false };
-        let environment = of(&order);
+        let environment = of(&order, Some(Path::new("/run/watcher/0000000a")));
         let has = |line: &str| environment.iter().any(|variable| variable.to_str() == Ok(line));
         for line in [
             "PS_PNAME=/usr/bin/java",
             "PS_PENT_ID=1",
+            "PS_IPCKEY=0x0000000a",
             "PS_PID=4711",
             "PS_RETRY_COUNT=2",
             "PS_REASON=down",

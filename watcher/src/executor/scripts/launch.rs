@@ -46,6 +46,7 @@ pub(super) fn launch(order: &ScriptOrder, output: Option<PathBuf>) -> Result<Lau
         fs::OpenOptions::new().read(true).write(true).open("/dev/null").map_err(|error| format!("/dev/null: {error}"))
     };
     let input = null()?;
+    let folder = output.as_ref().and_then(|output| Some(output.parent()?.to_owned()));
     let (output, file, no_output) = match output.map(|path| Output::make(path.clone()).map_err(|error| (path, error))) {
         None => (None, null()?, None),
         Some(Ok((output, file))) => (Some(output), file, None),
@@ -55,15 +56,20 @@ pub(super) fn launch(order: &ScriptOrder, output: Option<PathBuf>) -> Result<Lau
             (None, null()?, Some(sentence))
         }
     };
-    let leader = Leader::of_session(spawn(order, path, &input, &file)?);
+    let leader = Leader::of_session(spawn((order, folder.as_deref()), path, &input, &file)?);
     let proc = proc::facts(leader.pid()).ok().flatten().map(|facts| facts.proc);
     Ok(Launched { leader, proc, output, no_output })
 }
 
-fn spawn(order: &ScriptOrder, path: &Path, input: &File, output: &File) -> Result<watcher_core::Pid, String> {
+fn spawn(
+    (order, folder): (&ScriptOrder, Option<&Path>),
+    path: &Path,
+    input: &File,
+    output: &File,
+) -> Result<watcher_core::Pid, String> {
     let name =
         CString::new(path.as_os_str().as_bytes()).map_err(|_nul| "its path has a byte of value zero".to_owned())?;
-    let environment = environment::of(order);
+    let environment = environment::of(order, folder);
     let program = Program { path: &name, environment: &environment, input: input.as_fd(), output: output.as_fd() };
     spawn::session(&program).map_err(|failed| match failed {
         // The file was there a moment ago.

@@ -1,56 +1,73 @@
 //! Scripts that an earlier pcheck has started but not saved: it was killed in the moment between the two. That it was about
 //! to start one had been saved before.
 
-use std::fs;
+use std::{collections::BTreeMap, fs, path::Path};
 
 use watcher_core::{
     Mono, Pid, ProcId, SavedEntry,
     pfile::{AbsolutePath, Entry, EntryNumber, Pfile, print_entry},
 };
 
+use super::environment::{IPC_KEY, ipc_key};
 use crate::sys::{clock, proc, proc_table};
 
-/// Completes what was saved of these entries by the scripts that run.
-pub fn find_left(rules: &Pfile, saved: &mut [SavedEntry]) {
-    let mut seen = std::collections::BTreeMap::new();
-    let mut wanted = Vec::new();
-    for (number, entry) in rules.numbered() {
-        let text = print_entry(&entry.value);
-        let occurrence = seen.entry(text.clone()).or_insert(0);
-        let of_it = |saved: &&SavedEntry| saved.text == text && saved.occurrence == *occurrence;
-        if let Some(saved) = saved.iter().find(of_it).filter(|saved| saved.script.is_none())
-            && let Some(since) = saved.last_restart
-        {
-            wanted.push((text.clone(), *occurrence, number, &entry.value, since));
+/// The programs that run, by the first words of their command lines: read once, however many pfiles ask.
+#[derive(Debug, Default)]
+pub struct Left {
+    by_word: Option<BTreeMap<Vec<u8>, Vec<Pid>>>,
+}
+
+impl Left {
+    /// Completes what was saved of the entries of the pfile with this folder by the scripts that run.
+    pub fn find(&mut self, rules: &Pfile, folder: &Path, saved: &mut [SavedEntry]) {
+        let mut places: BTreeMap<_, _> =
+            saved.iter_mut().map(|saved| ((saved.text.clone(), saved.occurrence), saved)).collect();
+        let mut seen = BTreeMap::new();
+        for (number, entry) in rules.numbered() {
+            if places.is_empty() {
+                return;
+            }
+            let text = print_entry(&entry.value);
+            let occurrence: &mut u32 = seen.entry(text.clone()).or_insert(0);
+            let of_it = places.remove(&(text, *occurrence));
+            *occurrence += 1;
+            if let Some(saved) = of_it.filter(|saved| saved.script.is_none())
+                && let Some(since) = saved.last_restart
+            {
+                let scripts = [Some(&entry.value.script.value), entry.value.clear_cmd()].into_iter().flatten();
+                let mut running = scripts.flat_map(|script| self.running(script)).collect::<Vec<_>>().into_iter();
+                let found = running.find_map(|pid| script_of(pid, (folder, number), &entry.value, since));
+                saved.script = found.map(|proc| (proc, since));
+            }
         }
-        *occurrence += 1;
     }
-    for item in fs::read_dir("/proc").into_iter().flatten().flatten().filter(|_| !wanted.is_empty()) {
-        let Some(pid) = item.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::new) else {
-            continue;
-        };
-        let words = proc_table::command_line(pid).unwrap_or_default();
-        let runs = |script: &AbsolutePath| words.iter().take(2).any(|word| word == script.as_slice());
-        let it = wanted.iter().find_map(|(text, occurrence, number, entry, since)| {
-            let runs = runs(&entry.script.value) || entry.clear_cmd().is_some_and(runs);
-            let proc = runs.then(|| script_of(pid, *number, entry, *since)).flatten()?;
-            Some((text, occurrence, proc, *since))
+
+    /// Who may run a script: a shell names it in its second word.
+    fn running(&mut self, script: &AbsolutePath) -> Vec<Pid> {
+        let by_word = self.by_word.get_or_insert_with(|| {
+            let mut by_word: BTreeMap<_, Vec<_>> = BTreeMap::new();
+            for item in fs::read_dir("/proc").into_iter().flatten().flatten() {
+                let Some(pid) = item.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::new) else {
+                    continue;
+                };
+                for word in proc_table::command_line(pid).unwrap_or_default().into_iter().take(2) {
+                    by_word.entry(word).or_default().push(pid);
+                }
+            }
+            by_word
         });
-        let Some((text, occurrence, proc, since)) = it else { continue };
-        let of_it = |saved: &&mut SavedEntry| saved.text == *text && saved.occurrence == *occurrence;
-        if let Some(saved) = saved.iter_mut().find(of_it) {
-            saved.script = Some((proc, since));
-        }
+        by_word.get(script.as_slice()).cloned().unwrap_or_default()
     }
 }
 
 /// The process, if it is one that was started as a script for this entry since then. What scripts leave in the background
 /// has the same environment, and may lead a session, but runs another program.
-fn script_of(pid: Pid, number: EntryNumber, entry: &Entry, since: Mono) -> Option<ProcId> {
+fn script_of(pid: Pid, (folder, number): (&Path, EntryNumber), entry: &Entry, since: Mono) -> Option<ProcId> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
     let has = |variable: &[u8]| environment.split(|byte| *byte == 0).any(|own| own == variable);
-    let is_told =
-        has(&[b"PS_PNAME=", entry.process.value.as_slice()].concat()) && has(format!("PS_PENT_ID={number}").as_bytes());
+    let is_told = has(&[b"PS_PNAME=", entry.process.value.as_slice()].concat())
+        && has(format!("PS_PENT_ID={number}").as_bytes())
+        && has(&[IPC_KEY.as_bytes(), b"=", &ipc_key(Some(folder))].concat());
     let facts = proc::facts(pid).ok().flatten()?;
     let leads = facts.session == pid.number();
 
@@ -108,7 +125,9 @@ mod tests {
         let texts: Vec<_> = rules.entries.iter().map(|entry| print_entry(&entry.value)).collect();
         let before = clock::now();
         let mut scripts = Scripts::new().unwrap();
-        scripts.start(order(script), None);
+        let run_dir = folder.path().join("0000000a");
+        fs::create_dir(&run_dir).unwrap();
+        scripts.start(order(script), Some(run_dir.join("1.out")));
         let (mut events, mut lines, end) = (Vec::new(), Vec::new(), Instant::now() + Duration::from_secs(20));
         let proc = loop {
             assert!(Instant::now() < end);
@@ -123,12 +142,14 @@ mod tests {
             assert!(Instant::now() < end);
             tokio::task::yield_now().await;
         }
-        let find = |since| {
+        let find_in = |run_dir: &Path, since| {
             let mut all = [saved(texts[0].clone(), since), saved(texts[1].clone(), since)];
-            find_left(&rules, &mut all);
+            Left::default().find(&rules, run_dir, &mut all);
             all.map(|saved| saved.script)
         };
+        let find = |since| find_in(&run_dir, since);
         assert_eq!(find(before), [Some((proc, before)), None]);
+        assert_eq!(find_in(&folder.path().join("0000000b"), before), [None, None], "another pfile has the same entry");
         let long_after = Mono(clock::now().0 + 1_000_000_000);
         assert_eq!(find(long_after), [None, None], "it began before that");
         scripts.end(watcher_core::RunId(1), true, &mut events);

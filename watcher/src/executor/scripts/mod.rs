@@ -21,7 +21,7 @@ use tokio::{
 };
 use watcher_core::{Event, Level, RunEnd, RunId, ScriptOrder, pfile::AbsolutePath};
 
-pub use self::{launch::check, left::find_left};
+pub use self::{launch::check, left::Left};
 use self::{
     launch::{Launched, launch},
     output::Output,
