@@ -1,8 +1,8 @@
 //! How long the kernel has run programs of BPF, by its own statistics, while these are switched on.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
+    collections::BTreeSet,
+    fs, io,
     os::fd::{AsFd as _, AsRawFd as _, RawFd},
 };
 
@@ -24,24 +24,34 @@ pub fn spent(program: RawFd) -> (u64, u64) {
     (info[RUN_TIME], info[RUNS])
 }
 
-/// Programs that somebody has loaded. Holding them does not keep them attached.
-pub struct Programs(BTreeMap<u32, ProgramFd>);
+/// Programs that some processes hold, or whose links they hold. Holding them here does not keep them attached.
+pub struct Programs(Vec<ProgramFd>);
 
 impl Programs {
-    /// The numbers of all that are loaded now.
-    pub fn loaded() -> BTreeSet<u32> {
-        loaded_programs().flatten().map(|program| program.id()).collect()
-    }
-
-    /// Those that have been loaded since.
-    pub fn loaded_since(before: &BTreeSet<u32>) -> Self {
-        let new = loaded_programs().flatten().filter(|program| !before.contains(&program.id()));
+    /// Those that these processes hold now.
+    pub fn held_by(pids: &[u32]) -> Self {
+        let mut held = BTreeSet::new();
+        for pid in pids {
+            let descriptors = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
+            held.extend(descriptors.filter_map(|it| program_of(&fs::read_to_string(it.path()).ok()?)));
+        }
+        let ours = loaded_programs().flatten().filter(|program| held.contains(&program.id()));
         // One that is gone meanwhile is nobody's who goes on.
-        Self(new.filter_map(|program| Some((program.id(), program.fd().ok()?))).collect())
+        Self(ours.filter_map(|program| program.fd().ok()).collect())
     }
 
     /// Nanoseconds that all of them have run so far, while statistics were switched on.
     pub fn spent(&self) -> u64 {
-        self.0.values().map(|program| spent(program.as_fd().as_raw_fd()).0).sum()
+        self.0.iter().map(|program| spent(program.as_fd().as_raw_fd()).0).sum()
     }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The number of the program behind a descriptor, as `fdinfo` of programs and of links says it.
+fn program_of(fdinfo: &str) -> Option<u32> {
+    fdinfo.lines().find_map(|line| line.strip_prefix("prog_id:"))?.trim().parse().ok()
 }

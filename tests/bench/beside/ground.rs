@@ -11,7 +11,7 @@ use std::{
 };
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use watcher::sys::proc;
+use watcher::sys::{pidfd, proc};
 use watcher_core::Pid;
 
 /// A worker's number, from 1.
@@ -71,6 +71,16 @@ impl Ground {
         (facts.comm.as_ref() as &[u8] == name.as_bytes() && !facts.leader_zombie).then_some(pid)
     }
 
+    /// Ends a worker, if he lives.
+    pub(crate) fn kill(&self, worker: Worker) {
+        let Some(pid) = self.living(worker) else { return };
+        let Ok(held) = pidfd::open(pid) else { return };
+        // What is held is still the one that was looked at. Whoever has gone meanwhile is none to end.
+        if self.living(worker) == Some(pid) {
+            let _gone = pidfd::send(&held, libc::SIGKILL as u8);
+        }
+    }
+
     /// How many of them live.
     pub(crate) fn count_living(&self) -> usize {
         self.workers().filter(|worker| self.living(*worker).is_some()).count()
@@ -79,6 +89,15 @@ impl Ground {
     /// Whether a process is one of the workers, or becomes one.
     pub(crate) fn is_worker(&self, pid: u32) -> bool {
         fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == self.at("program"))
+    }
+}
+
+/// Those that were started again have no parent that would take them along.
+impl Drop for Ground {
+    fn drop(&mut self) {
+        for worker in self.workers() {
+            self.kill(worker);
+        }
     }
 }
 

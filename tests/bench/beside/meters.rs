@@ -13,8 +13,8 @@ use crate::ground::Ground;
 
 /// Measures what happens during an action.
 pub(crate) fn window(ground: &Ground, pid: u32, programs: &Programs, action: impl FnOnce()) -> Value {
-    // As long as this is held: the kernel forgets it with us.
-    let _statistics = enable_stats(Stats::RunTime);
+    // As long as this is held, and only for those who have programs: it costs each run of any program some time.
+    let _statistics = (!programs.is_empty()).then(|| enable_stats(Stats::RunTime).expect("root, and Linux 5.8"));
     let (kernel, before) = (programs.spent(), Reading::take(ground, pid));
     action();
     let (after, kernel_after) = (Reading::take(ground, pid), programs.spent());

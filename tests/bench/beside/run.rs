@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// So long may it take until a tool is ready.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// Measures it; or says why it cannot be.
 pub(crate) fn cell(arguments: &Arguments) -> Result<Value, String> {
@@ -32,15 +32,14 @@ pub(crate) fn cell(arguments: &Arguments) -> Result<Value, String> {
     let (send, news) = channel();
     news::read_stamps(&ground.at("stamps"), send.clone());
     let _herd = if tool.own_children { None } else { Some(herd::gather(&ground, &send)?) };
-    let loaded = Programs::loaded();
     let begun = Instant::now();
     let stage = Stage { ground: &ground, peers, news: &send };
     let mut running = (tool.start)(&stage)?;
     await_ready(&mut running.kept, running.ready, &ground, &news)?;
     let ready = begun.elapsed().as_secs_f64();
-    let programs = Programs::loaded_since(&loaded);
     thread::sleep(windows.warm_up);
     let pid = running.kept.pid();
+    let programs = Programs::held_by(&[pid]);
     let mut kills = Kills::plan(&ground, tool);
     let mut half = |name: &str, kept: &mut Kept| -> Result<Value, String> {
         phase(&format!("{name}, idle"));

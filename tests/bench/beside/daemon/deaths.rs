@@ -12,7 +12,7 @@ use super::{
     table,
 };
 use crate::{
-    ground::{Ground, Worker},
+    ground::Worker,
     news::News,
     tools::{Told, watcher::told},
 };
@@ -59,14 +59,4 @@ pub(super) fn run(count: usize) {
             ("until all were restarted, ms", all_restarted.as_secs_f64() * 1e3),
         ],
     );
-}
-
-/// Ends a worker, if he lives.
-pub(super) fn kill(ground: &Ground, worker: Worker) {
-    let Some(pid) = ground.living(worker) else { return };
-    let Ok(held) = pidfd::open(pid) else { return };
-    // What is held is still the one that was looked at.
-    if ground.living(worker) == Some(pid) {
-        pidfd::send(&held, libc::SIGKILL as u8).expect("root may");
-    }
 }

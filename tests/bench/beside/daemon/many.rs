@@ -12,7 +12,6 @@ use watcher_tests::{
 };
 
 use super::{
-    deaths,
     scene::{Scene, middle_and_longest},
     spoken,
 };
@@ -69,10 +68,9 @@ const fn seconds(quick: bool) -> u64 {
 }
 
 fn row(name: &str, scene: &Scene, quick: bool, start: impl FnOnce() -> (Vec<Kept>, Duration)) {
-    let loaded = Programs::loaded();
     let (daemons, ready) = start();
-    let programs = Programs::loaded_since(&loaded);
     let pids: Vec<_> = daemons.iter().map(Kept::pid).collect();
+    let programs = Programs::held_by(&pids);
     thread::sleep(Duration::from_secs(2));
     let Memory { rss, pss, peak: _ } = Memory::of_all(&pids);
     let before = Cost::of_all(&pids);
@@ -109,7 +107,7 @@ fn death(scene: &Scene, number: usize) -> Option<Duration> {
     // Far apart, so that each concerns another pfile.
     let worker = number * scene.ground.size / DEATHS + 1;
     let killed = watcher::sys::clock::now();
-    deaths::kill(&scene.ground, worker);
+    scene.ground.kill(worker);
     let end = Instant::now() + Duration::from_secs(10);
     while let Ok(news) = scene.news.recv_timeout(end.saturating_duration_since(Instant::now())) {
         match news {

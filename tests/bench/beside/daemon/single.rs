@@ -91,7 +91,7 @@ fn padmins(scene: &Scene) {
         scope.spawn(move || {
             let mut workers = ground.workers().cycle();
             while stopped.recv_timeout(Duration::from_millis(20)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                super::deaths::kill(ground, workers.next().expect("a worker"));
+                ground.kill(workers.next().expect("a worker"));
             }
         });
         let asked = middle_and_longest(ask());

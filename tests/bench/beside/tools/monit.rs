@@ -20,10 +20,11 @@ pub(super) fn start(stage: &Stage<'_>) -> Result<Running, String> {
     );
     for worker in ground.workers() {
         let name = name(worker);
+        let program = ground.at("bin").join(&name).display().to_string();
         let script = ground.at("start").join(number(worker)).display().to_string();
         let _written = writeln!(
             text,
-            "check process {name} matching \"bin/{name} infinity\"\n  start program = \"{script}\" with timeout 10 seconds\n  \
+            "check process {name} matching \"{program} infinity\"\n  start program = \"{script}\" with timeout 10 seconds\n  \
              if does not exist then start"
         );
     }

@@ -13,8 +13,9 @@ pub(super) fn start(stage: &Stage<'_>) -> Result<Running, String> {
     let mut text = String::new();
     for worker in ground.workers() {
         let name = name(worker);
+        let program = ground.at("bin").join(&name).display().to_string();
         let script = ground.at("start").join(number(worker)).display().to_string();
-        let _written = writeln!(text, "{name} \"bin/{name} infinity\" \"{script}\" \"\"");
+        let _written = writeln!(text, "{name} \"{program} infinity\" \"{script}\" \"\"");
     }
     let file = stage.file("restartd.conf", &text)?;
     let mut command = stage.peer("usr/sbin/restartd")?;

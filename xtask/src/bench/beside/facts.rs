@@ -20,13 +20,15 @@ pub(super) struct Facts {
     pub(super) machine: Vec<(&'static str, String)>,
     /// Names of tools, and which version of them was measured.
     pub(super) versions: Vec<(&'static str, String)>,
+    /// How busy it was before anything was measured or built.
+    pub(super) load: f64,
     /// Names of tools, and by what their programs differ from others.
     prints: Vec<(&'static str, u64)>,
 }
 
 impl Facts {
-    pub(super) fn gather(shell: &Shell, plan: &Plan, folder: &Path) -> anyhow::Result<Self> {
-        let mut facts = Self { machine: machine(shell), versions: Vec::new(), prints: Vec::new() };
+    pub(super) fn gather(shell: &Shell, plan: &Plan, folder: &Path, load: f64) -> anyhow::Result<Self> {
+        let mut facts = Self { machine: machine(shell), versions: Vec::new(), load, prints: Vec::new() };
         facts.prints.push((WATCHER, print_of(Program::Watcher, folder)?));
         for tool in &plan.tools {
             // A program that is missing has no version, which is a condition, too.
@@ -55,6 +57,12 @@ impl Facts {
         let machine: Vec<_> = self.machine.iter().map(|(what, value)| format!("{what} {value}")).collect();
         machine.join(", ")
     }
+}
+
+/// How many processes want a processor, over a minute.
+pub(super) fn load() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(f64::NAN)
 }
 
 fn machine(shell: &Shell) -> Vec<(&'static str, String)> {
@@ -125,6 +133,7 @@ impl Facts {
         Self {
             machine: vec![("kernel", "6.1".to_owned())],
             versions: vec![("monit", "5.33".to_owned())],
+            load: 0.0,
             prints: Vec::new(),
         }
     }

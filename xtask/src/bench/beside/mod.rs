@@ -49,12 +49,13 @@ const SPARE: Duration = Duration::from_secs(600);
 /// Measures what has not been measured yet, and writes the report.
 pub(super) fn run(shell: &Shell, wish: &Wish<'_>) -> anyhow::Result<()> {
     let plan = Plan::make(wish)?;
+    let load = facts::load();
     let peers = peers::watching(shell)?;
     step("build");
     cmd!(shell, "cargo build --quiet --release --package watcher-tests --package watcher --bins").quiet().run()?;
     let target = workspace::target()?;
     let binaries = target.join("release");
-    let facts = Facts::gather(shell, &plan, &peers)?;
+    let facts = Facts::gather(shell, &plan, &peers, load)?;
     let store = Store::open(target.join("bench/cells"))?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {

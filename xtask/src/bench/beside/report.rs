@@ -14,6 +14,9 @@ use super::{
 /// The first line of a report that has everything.
 const FULL: &str = "# Figures beside peers";
 
+/// From this load on a machine is not idle.
+const BUSY: f64 = 1.0;
+
 /// The first line of any other.
 const PARTIAL: &str = "# Figures of a partial run: they show that it works, and little else";
 
@@ -66,9 +69,14 @@ impl Report<'_> {
         let complete = self.plan.is_full() && self.failed.is_empty();
         let _written = writeln!(out, "{}\n", if complete { FULL } else { PARTIAL });
         let command = if self.plan.quick { "cargo xtask bench --quick" } else { "cargo xtask bench" };
+        let idleness = if self.facts.load < BUSY {
+            "The machine was otherwise idle."
+        } else {
+            "**The machine was busy with other things, so figures are too high.**"
+        };
         let _written = writeln!(
             out,
-            "Made by `{command}`, as root, on an otherwise idle machine; not edited. What was measured before with the same programs on the\n\
+            "Made by `{command}`, as root; not edited. {idleness} What was measured before with the same programs on the\n\
              same machine is taken over, unless `--fresh` is given; `--tools` and `--sizes` choose. One tool at a time: the workers (a small\n\
              static program) run before the tool does, but for supervisord and s6, which watch children of their own only. After {warm_up} s\n\
              nothing happens for {idle} s: CPU and wake-ups are measured. Then workers die for {kills} s by SIGKILL at random times, three a\n\
@@ -79,6 +87,7 @@ impl Report<'_> {
         for (what, value) in &self.facts.machine {
             let _written = writeln!(out, "| {what} | {value} |");
         }
+        let _written = writeln!(out, "| load before (1 minute) | {:.2} |", self.facts.load);
         let _written = writeln!(out, "\n| tool | version |\n| --- | --- |");
         for (tool, version) in &self.facts.versions {
             let _written = writeln!(out, "| {tool} | {version} |");
@@ -86,9 +95,10 @@ impl Report<'_> {
         let _written = writeln!(
             out,
             "\nWhat the columns mean. *CPU*: user and system time of the tool and its children, percent of one processor. *Wake-ups*: its\n\
-             voluntary context switches. *RSS*, *PSS*: of the tool and its children, in MiB; s6 is a process a worker. *Kernel*: what its\n\
-             programs run in the kernel, microseconds a second, by the kernel's BPF statistics, which also tell others' time that only\n\
-             watcher's ebpf tier spends; the process connector's own share is charged to whoever exits, and cannot be seen. *Known*: from the\n\
+             voluntary context switches. *RSS*, *PSS*: of the tool and its children, in MiB; s6 is a process a worker. *Kernel*: what its own\n\
+             BPF programs run, microseconds a second, by the kernel's statistics, which are switched on for those who have programs only:\n\
+             watcher's tier ebpf. That time is charged to others, and comes on top of CPU. What the process connector costs whoever exits\n\
+             cannot be seen so. *Known*: from the\n\
              kill to the first line that the tool says about it, when that line was read; milliseconds. *Script*: from the kill to the start\n\
              script's first instruction, by its own clock; milliseconds. *Missed*: deaths without a start script, of all.\n"
         );
