@@ -100,7 +100,8 @@ impl Measuring<'_> {
             say(&format!("{} cells have been measured before (--fresh measures them again)", done.len()));
         }
         let total: Duration = left.iter().map(|cell| self.plan.estimate(cell)).sum();
-        let sections: Duration = Section::all(self.plan).iter().map(|section| section.estimate).sum();
+        let sections = Section::all(self.plan).into_iter().filter(|section| !self.is_known(section));
+        let sections: Duration = sections.map(|section| section.estimate).sum();
         say(&format!("{} cells take about {}; what comes after them, {}", left.len(), spoken(total), spoken(sections)));
         let mut progress = Progress::over(total);
         let mut failed = Vec::new();
@@ -123,6 +124,16 @@ impl Measuring<'_> {
             progress.end();
         }
         Ok(Cells { done, failed })
+    }
+
+    fn key_of(&self, section: &Section) -> String {
+        format!("{}; {:?}", self.facts.key_of_section(), section.words)
+    }
+
+    /// Whether it need not be measured.
+    fn is_known(&self, section: &Section) -> bool {
+        let found: Found<String> = self.store.find(&section.file(), &self.key_of(section));
+        !self.fresh && matches!(found, Found::Usable(_))
     }
 
     fn is_stopped(&self) -> bool {
@@ -175,7 +186,7 @@ impl Measuring<'_> {
         let all = Section::all(self.plan);
         let mut progress = Progress::over(all.iter().map(|section| section.estimate).sum());
         for section in all {
-            let key = format!("{}; {:?}", self.facts.key_of_section(), section.words);
+            let key = self.key_of(&section);
             if let Some(text) = self.known(&section.file(), &key) {
                 done.push((section, text));
                 continue;
