@@ -21,5 +21,6 @@ mod servers;
 mod skipped;
 mod sockets;
 mod starts;
+mod status;
 mod waiting;
 mod watch;

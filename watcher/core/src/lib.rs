@@ -22,6 +22,7 @@ mod ending;
 mod event;
 pub mod fleet;
 pub mod fleets;
+pub mod health;
 mod id;
 pub mod monitor;
 mod note;
@@ -30,6 +31,7 @@ pub mod pfile;
 pub mod probe;
 mod saved;
 mod script;
+mod seen;
 mod signal;
 mod socket;
 mod socket_bands;
@@ -46,6 +48,7 @@ pub use note::{Level, Note, Subject, Told};
 pub use order::{Answer, Order, Setting, no_such_entry};
 pub use saved::SavedEntry;
 pub use script::{Reason, RunEnd, ScriptOrder};
+pub use seen::Seen;
 pub use signal::Signal;
 pub use socket::{
     Band, ListenerFacts, NetNs, PortCounts, PortFacts, PortKey, PortReport, SocketAlarm, SocketNews, StateCounts,

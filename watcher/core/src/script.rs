@@ -68,6 +68,14 @@ pub enum RunEnd {
     NotStarted(String),
 }
 
+impl RunEnd {
+    /// Whether the script has not done, or cannot have done, what it is for. Of one whose end nobody saw that is not known.
+    #[must_use]
+    pub const fn is_failure(&self) -> bool {
+        !matches!(self, Self::Ended(Ending::Exited { code: 0 } | Ending::Unknown))
+    }
+}
+
 /// Completes the sentence "the script …".
 impl fmt::Display for RunEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -35,6 +35,7 @@ pub(super) enum Command {
     Run(super::run::Run),
     Smtpmon(super::clp::Smtpmon),
     Sockets(super::sockets::Sockets),
+    Status(super::status::Status),
     Wait(super::wait::Wait),
     Watch(Watch),
     Why(Why),
@@ -56,6 +57,7 @@ impl Command {
             | Self::Probe(_)
             | Self::Run(_)
             | Self::Sockets(_)
+            | Self::Status(_)
             | Self::Wait(_)
             | Self::Watch(_)
             | Self::Why(_) => false,

@@ -35,6 +35,18 @@ pub mod padmin {
     pub const TIMED_OUT: u8 = 4;
 }
 
+/// The codes of `status`, as plugins of monitoring systems have them.
+pub mod status {
+    /// All is well.
+    pub const OK: u8 = 0;
+    /// Something is not as it should be, and is taken care of, or was wanted so.
+    pub const WARNING: u8 = 1;
+    /// Somebody has to do something.
+    pub const CRITICAL: u8 = 2;
+    /// It cannot be found out; also when the command line is wrong.
+    pub const UNKNOWN: u8 = 3;
+}
+
 /// The codes of `watcher wait`, beside those of the pcheck that it waits for.
 pub mod wait {
     /// Nobody watches that pfile.

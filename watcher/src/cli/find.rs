@@ -149,7 +149,7 @@ impl Search<'_> {
 }
 
 /// By its path, or by device and inode: links and detours lead to the same file, and one that was replaced has its path.
-fn same_file(given: &Path, theirs: &Path) -> bool {
+pub(super) fn same_file(given: &Path, theirs: &Path) -> bool {
     let identity = |path: &Path| fs::metadata(path).map(|data| (data.dev(), data.ino())).ok();
     // Of a file that was deleted the folder is left.
     let place = |path: &Path| Some((path.parent()?.canonicalize().ok()?, path.file_name()?.to_owned()));

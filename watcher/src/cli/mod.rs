@@ -19,6 +19,7 @@ mod pcheck;
 mod probe;
 mod run;
 mod sockets;
+mod status;
 mod terms;
 mod wait;
 mod watch;
@@ -74,6 +75,7 @@ pub fn main() -> ExitCode {
         args::Command::Run(arguments) => run::run(&arguments),
         args::Command::Smtpmon(arguments) => arguments.run(),
         args::Command::Sockets(arguments) => sockets::run(&arguments),
+        args::Command::Status(arguments) => status::run(&arguments),
         args::Command::Wait(arguments) => wait::run(&arguments),
         args::Command::Watch(arguments) => watch::run(&arguments),
         args::Command::Why(arguments) => why::run(&arguments),

@@ -25,6 +25,7 @@ pub(super) fn usage_code(arguments: &[OsString]) -> u8 {
     let command = arguments.iter().skip(1).find(|word| !is_option(word));
     match command {
         Some(command) if OWN_CODES.into_iter().any(|name| command == name) => exit::STAND_IN_USAGE,
+        Some(command) if command == "status" => exit::status::UNKNOWN,
         Some(_) | None => exit::USAGE,
     }
 }
@@ -55,6 +56,7 @@ mod tests {
         assert_eq!(code("padmin --nonsense"), 1);
         assert_eq!(code("watcher --verbose padmin -x"), 1);
         assert_eq!(code("watcher check padmin"), 2);
+        assert_eq!(code("watcher status --nonsense"), 3, "2 would be an alarm");
         assert_eq!(code("watcher"), 2);
     }
 }

@@ -13,6 +13,7 @@ use super::{
     Line,
     ended::Ended,
     protocol::VERSION,
+    status::{Status, StatusLine},
     view::{MonitorLine, ParamLine, WhoLine},
 };
 
@@ -36,6 +37,8 @@ pub enum Reply {
     Monitor(Standing),
     /// To `ShowParam`.
     Param(FleetView),
+    /// To `Status`.
+    Status(Box<Status>),
     /// To `Wait`: how the watch ends, when it does. It ends without a word when the sender goes.
     Wait(watch::Receiver<Option<Ended>>),
     /// To `Ping`.
@@ -81,6 +84,8 @@ pub(super) enum Head {
     Refused {
         why: String,
     },
+    /// As many lines follow as it says, one for each entry.
+    Status(Box<StatusLine>),
     /// A line follows when the watch ends.
     Waiting,
     Who(WhoLine),

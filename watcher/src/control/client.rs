@@ -12,6 +12,7 @@ use super::{
     ended::{EndLine, Ended},
     is_absent,
     protocol::{self, Command, VERSION, Version},
+    status::StatusLine,
     view::{EntryLine, MonitorLine, ParamLine, WhoLine},
 };
 use rustix::net::{
@@ -35,6 +36,8 @@ pub enum Answer {
     Monitor(MonitorLine),
     /// To `ShowParam`.
     Param(ParamLine),
+    /// To `Status`.
+    Status(Box<StatusLine>, Vec<EntryLine>),
     /// To `Ping`.
     Who(WhoLine),
 }
@@ -70,11 +73,7 @@ pub fn ask(socket: &Path, command: &Command, limit: Duration) -> Result<Answer, 
     let (head, mut connection) = begin(socket, command, limit)?;
     Ok(match head {
         Head::Done => Answer::Done,
-        Head::Entries { count } => {
-            let strange = |error: serde_json::Error| Failure::Strange(error.to_string());
-            let mut entry = || serde_json::from_str(&connection.line()?).map_err(strange);
-            Answer::Entries((0..count).map(|_| entry()).collect::<Result<_, _>>()?)
-        }
+        Head::Entries { count } => Answer::Entries(connection.entries(count)?),
         Head::Lines { count: Some(count) } => Answer::Lines(connection.lines(count)?),
         Head::Lines { count: None } => {
             return Err(Failure::Strange("it has no end, and none was asked for that has not".to_owned()));
@@ -82,6 +81,10 @@ pub fn ask(socket: &Path, command: &Command, limit: Duration) -> Result<Answer, 
         Head::Monitor(standing) => Answer::Monitor(standing),
         Head::Param(param) => Answer::Param(param),
         Head::Refused { why } => return Err(Failure::Refused(why)),
+        Head::Status(status) => {
+            let entries = connection.entries(status.count)?;
+            Answer::Status(status, entries)
+        }
         Head::Waiting => return Err(Failure::Strange("it has no end, and none was asked for that has not".to_owned())),
         Head::Who(who) => Answer::Who(who),
     })
@@ -108,9 +111,13 @@ pub fn follow(socket: &Path, command: &Command, limit: Duration) -> Result<Strea
             Ok(Stream { begun, rest: connection.reader.into_inner().stream })
         }
         Head::Refused { why } => Err(Failure::Refused(why)),
-        Head::Done | Head::Entries { .. } | Head::Monitor(_) | Head::Param(_) | Head::Waiting | Head::Who(_) => {
-            Err(Failure::Strange("it holds no events".to_owned()))
-        }
+        Head::Done
+        | Head::Entries { .. }
+        | Head::Monitor(_)
+        | Head::Param(_)
+        | Head::Status(_)
+        | Head::Waiting
+        | Head::Who(_) => Err(Failure::Strange("it holds no events".to_owned())),
     }
 }
 
@@ -127,9 +134,13 @@ pub fn wait(socket: &Path, limit: Duration) -> Result<Waiting, Failure> {
     match head {
         Head::Waiting => Ok(Waiting(connection)),
         Head::Refused { why } => Err(Failure::Refused(why)),
-        Head::Done | Head::Entries { .. } | Head::Lines { .. } | Head::Monitor(_) | Head::Param(_) | Head::Who(_) => {
-            Err(Failure::Strange("it does not say that it will tell".to_owned()))
-        }
+        Head::Done
+        | Head::Entries { .. }
+        | Head::Lines { .. }
+        | Head::Monitor(_)
+        | Head::Param(_)
+        | Head::Status(_)
+        | Head::Who(_) => Err(Failure::Strange("it does not say that it will tell".to_owned())),
     }
 }
 
@@ -206,6 +217,12 @@ impl Connection {
             Some(line) => Ok(line.to_owned()),
             None => Err(Failure::Broken(io::ErrorKind::UnexpectedEof.into())),
         }
+    }
+
+    fn entries(&mut self, count: usize) -> Result<Vec<EntryLine>, Failure> {
+        let strange = |error: serde_json::Error| Failure::Strange(error.to_string());
+        let mut entry = || serde_json::from_str(&self.line()?).map_err(strange);
+        (0..count).map(|_| entry()).collect()
     }
 
     fn lines(&mut self, count: usize) -> Result<Vec<String>, Failure> {

@@ -25,6 +25,7 @@ use super::{
     ended::{EndLine, Ended},
     protocol,
     server::{Bounds, Request},
+    status::StatusLine,
     view::{EntryLine, MonitorLine, ParamLine, WhoLine},
 };
 
@@ -113,6 +114,10 @@ impl Client {
             }
             Reply::Monitor(standing) => self.head(&Head::Monitor(MonitorLine::of(&standing))).await,
             Reply::Param(view) => self.head(&Head::Param(ParamLine::of(&view))).await,
+            Reply::Status(status) => {
+                let head = Head::Status(Box::new(StatusLine::of(&status))).line()?;
+                self.entries_after(head, status.now, &status.entries).await
+            }
             Reply::Wait(end) => {
                 self.head(&Head::Waiting).await?;
                 self.wait(end).await
@@ -127,7 +132,11 @@ impl Client {
     }
 
     async fn entries(&mut self, now: Mono, entries: &[EntryView]) -> io::Result<()> {
-        let mut text = Head::Entries { count: entries.len() }.line()?;
+        let head = Head::Entries { count: entries.len() }.line()?;
+        self.entries_after(head, now, entries).await
+    }
+
+    async fn entries_after(&mut self, mut text: Vec<u8>, now: Mono, entries: &[EntryView]) -> io::Result<()> {
         for entry in entries {
             push(&mut text, &EntryLine::of(entry, now))?;
             self.write_piece(&mut text).await?;

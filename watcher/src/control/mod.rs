@@ -8,6 +8,7 @@ mod doors;
 mod ended;
 mod protocol;
 mod server;
+mod status;
 mod view;
 
 use std::{
@@ -21,6 +22,9 @@ pub use doors::Doors;
 pub use ended::Ended;
 pub use protocol::Command;
 pub use server::{Bounds, Request, Server};
+pub use status::{
+    Process, ProcessLine, Programs, ProgramsLine, RecoveryLine, RefusedLine, ScriptsLine, Status, StatusLine,
+};
 pub use view::{EntryLine, MonitorLine, ParamLine, StallLine, WhoLine};
 
 /// A line of JSON that was made once, for whoever wants it; without its line feed.

@@ -38,6 +38,8 @@ pub enum Command {
     },
     /// The parameters in force.
     ShowParam,
+    /// How entries stand, and the process that watches them: what it costs, and how far it has come.
+    Status,
     /// How does the watch end? That is answered when it does.
     Wait,
     /// What is remembered of entries, in the lines of the dump file: one, or all.
@@ -103,6 +105,7 @@ enum Wire {
     ShowEntries { entry: Option<NonZeroU32> },
     ShowParam,
     Shutdown,
+    Status,
     Wait,
     Why { entry: Option<NonZeroU32> },
 }
@@ -131,6 +134,7 @@ impl Wire {
             Command::Ping => Self::Ping,
             Command::ShowEntries { entry } => Self::ShowEntries { entry: entry.map(number) },
             Command::ShowParam => Self::ShowParam,
+            Command::Status => Self::Status,
             Command::Wait => Self::Wait,
             Command::Why { entry } => Self::Why { entry: entry.map(number) },
         }
@@ -162,6 +166,7 @@ impl Wire {
             Self::ShowEntries { entry } => Command::ShowEntries { entry: entry.map(entry_number) },
             Self::ShowParam => Command::ShowParam,
             Self::Shutdown => Command::Order(Order::Shutdown),
+            Self::Status => Command::Status,
             Self::Wait => Command::Wait,
             Self::Why { entry } => Command::Why { entry: entry.map(entry_number) },
         })
@@ -206,6 +211,7 @@ mod tests {
             Just(Command::Monitor(monitor::Order::Show)),
             Just(Command::Ping),
             Just(Command::ShowParam),
+            Just(Command::Status),
             Just(Command::Wait),
             entry().prop_map(|entry| Command::ShowEntries { entry }),
             entry().prop_map(|entry| Command::Why { entry }),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use watcher_core::{
     Mono, Pid, Span, Wall,
     fleet::{EntryView, FleetView, StallView},
+    health::{Health, Trouble, troubles_of},
     monitor::{Standing, Symptom},
     pfile::Strings,
 };
@@ -41,6 +42,18 @@ pub struct EntryLine {
     pub stall_checks: Vec<StallLine>,
     /// `retry_over_act`
     pub retry_over_act: String,
+    /// For how many seconds its process has not been there.
+    #[serde(default)]
+    pub down_s: Option<f64>,
+    /// How its script ended, where that was a failure and its process is not back.
+    #[serde(default)]
+    pub script_failed: Option<String>,
+    /// `ok`, `warning` or `critical`.
+    #[serde(default)]
+    pub health: String,
+    /// What is wrong with it, the worst first.
+    #[serde(default)]
+    pub troubles: Vec<TroubleLine>,
     /// `rerun_time`, in seconds since 1970.
     pub rerun_unix_time: Option<f64>,
     /// `include_strings`
@@ -57,6 +70,15 @@ pub struct EntryLine {
     /// The same as hexadecimal digits, where it is not UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script_hex: Option<String>,
+}
+
+/// Something that is wrong with an entry.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct TroubleLine {
+    /// What, by its name.
+    pub trouble: String,
+    /// The same as a sentence without a subject.
+    pub why: String,
 }
 
 /// `stall_chk (…)`
@@ -169,6 +191,8 @@ impl EntryLine {
             until,
             stall_checks,
             retry_over,
+            down_since,
+            script_failed,
             rerun,
             include_strings,
             monitored,
@@ -179,6 +203,8 @@ impl EntryLine {
         let (include_strings, include_strings_hex) =
             optional(include_strings.as_ref().map(Strings::written).map(|written| written.as_slice()));
         let stall_checks = stall_checks.iter().map(|view| StallLine::of(view, now));
+        let troubles = troubles_of(view, now);
+        let health = troubles.first().map_or(Health::Ok, |(worst, _)| worst.health());
         Self {
             entry: number.number(),
             process,
@@ -193,6 +219,10 @@ impl EntryLine {
             until_s: until.map(|until| until.since(now).seconds()),
             stall_checks: stall_checks.collect(),
             retry_over_act: retry_over.clone(),
+            down_s: down_since.map(|since| now.since(since).seconds()),
+            script_failed: script_failed.clone(),
+            health: health.name().to_owned(),
+            troubles: troubles.into_iter().map(TroubleLine::of).collect(),
             rerun_unix_time: rerun.map(unix_seconds),
             include_strings,
             include_strings_hex,
@@ -213,6 +243,12 @@ impl EntryLine {
     #[must_use]
     pub fn include_strings(&self) -> Option<Vec<u8>> {
         self.include_strings.as_ref().map(|strings| bytes(strings, self.include_strings_hex.as_deref()))
+    }
+}
+
+impl TroubleLine {
+    fn of((trouble, why): (Trouble, String)) -> Self {
+        Self { trouble: trouble.name().to_owned(), why }
     }
 }
 
@@ -294,7 +330,7 @@ impl WhoLine {
     }
 }
 
-fn unix_seconds(Wall { unix_ns }: Wall) -> f64 {
+pub(super) fn unix_seconds(Wall { unix_ns }: Wall) -> f64 {
     unix_ns as f64 / 1e9
 }
 

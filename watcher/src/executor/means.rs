@@ -11,7 +11,10 @@ use tracing::{info, warn};
 use watcher_core::{Comm, Event, Pid, ProcId, Tier};
 
 use super::proc_events::{LeaderExit, ProcEvents};
-use crate::kernel::{Interest, Lacking, Ports, Programs, Starts};
+use crate::{
+    kernel::{Interest, Lacking, Ports, Programs, Starts},
+    sys::raw_tracepoint::Runs,
+};
 
 /// The means of a tier.
 #[derive(Debug)]
@@ -215,6 +218,14 @@ impl Means {
         match self {
             Self::Ebpf { programs, .. } => programs.settle_skips(skipped),
             Self::Pidfd { .. } | Self::Connector { .. } | Self::Poll => {}
+        }
+    }
+
+    /// How often the kernel programs ran, on the tier that has them.
+    pub(super) fn runs(&self) -> Option<Vec<(String, Runs)>> {
+        match self {
+            Self::Ebpf { programs, .. } => Some(programs.runs()),
+            Self::Pidfd { .. } | Self::Connector { .. } | Self::Poll => None,
         }
     }
 

@@ -215,19 +215,25 @@ pub fn control(dir: &Path) -> PathBuf {
 /// ended.
 #[must_use]
 pub fn running(root: &Path) -> Vec<Running> {
+    claimed(root).into_iter().filter_map(|(running, is_held)| is_held.then_some(running)).collect()
+}
+
+/// The same with those that have ended without a trace but their folders; whether each still holds its lock.
+#[must_use]
+pub fn claimed(root: &Path) -> Vec<(Running, bool)> {
     let folders = fs::read_dir(root).into_iter().flatten().flatten();
     let owner = fs::metadata(root).map_or(0, |data| data.uid());
     // Where everybody may make folders, those of others may say anything.
     let may_be_one = |data: &fs::Metadata| [0, owner, rustix::process::geteuid().as_raw()].contains(&data.uid());
     let folders = folders.filter(|item| item.metadata().is_ok_and(|data| data.is_dir() && may_be_one(&data)));
-    let mut found: Vec<_> = folders.filter_map(|item| running_in(&item.path())).collect();
-    found.sort_by_key(|running| running.ipc_key);
+    let mut found: Vec<_> = folders.filter_map(|item| claimed_in(&item.path())).collect();
+    found.sort_by_key(|(running, _)| running.ipc_key);
     found
 }
 
 const LOCK: &str = "lock";
 
-fn running_in(dir: &Path) -> Option<Running> {
+fn claimed_in(dir: &Path) -> Option<(Running, bool)> {
     let name = dir.file_name()?.to_str().filter(|name| name.len() == 8)?;
     let ipc_key = u32::from_str_radix(name, 16).ok()?;
     let mut options = OpenOptions::new();
@@ -235,8 +241,9 @@ fn running_in(dir: &Path) -> Option<Running> {
     let mut file = options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(dir.join(LOCK)).ok()?;
     // A shared lock, so that many may look at once. It goes with the descriptor.
     match flock(&file, FlockOperation::NonBlockingLockShared) {
-        Err(rustix::io::Errno::WOULDBLOCK) => holder(&mut file, dir, ipc_key),
-        Ok(()) | Err(_) => None,
+        Err(rustix::io::Errno::WOULDBLOCK) => Some((holder(&mut file, dir, ipc_key)?, true)),
+        Ok(()) => Some((holder(&mut file, dir, ipc_key)?, false)),
+        Err(_) => None,
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     kernel::{Lacking, Ports},
-    sys::limits,
+    sys::{limits, raw_tracepoint::Runs},
 };
 
 /// So often a process that is dying, of which no descriptor tells, is looked at in a hurry while threads of it live on
@@ -85,6 +85,12 @@ impl Watch {
     #[must_use]
     pub const fn lacking(&self) -> Option<&Lacking> {
         self.means.lacking()
+    }
+
+    /// How often each kernel program ran, and for how long, as far as the kernel has counted that; on the tier that has them.
+    #[must_use]
+    pub fn runs(&self) -> Option<Vec<(String, Runs)>> {
+        self.means.runs()
     }
 
     /// The ports whose sockets the kernel counts, on the tier that can.

@@ -8,6 +8,7 @@ use tracing::warn;
 use watcher_abi::name;
 
 use super::{Refusal, skips::Skips};
+use crate::sys::raw_tracepoint::{self, Runs};
 
 /// Programs and links. They vanish with this value.
 pub struct Programs {
@@ -86,7 +87,7 @@ impl Programs {
                 warn!(%reason, "{what}");
             }
         }
-        let on_exit = raw_tracepoint(&mut ebpf, name::ON_EXIT)?.fd()?.try_clone().map_err(ProgramError::IOError)?;
+        let on_exit = of_tracepoint(&mut ebpf, name::ON_EXIT)?.fd()?.try_clone().map_err(ProgramError::IOError)?;
         Ok(Self { ebpf, lacking: lacking.into(), skips: Skips::of(on_exit), may_be_skipped: false })
     }
 
@@ -100,7 +101,7 @@ impl Programs {
     pub(super) fn settle_whether_they_may_be_skipped(&mut self, may_be_skipped: bool) -> Result<(), Refusal> {
         self.may_be_skipped = may_be_skipped;
         if !may_be_skipped {
-            raw_tracepoint(&mut self.ebpf, name::ON_EXIT_AGAIN)?.unload()?;
+            of_tracepoint(&mut self.ebpf, name::ON_EXIT_AGAIN)?.unload()?;
         }
         Ok(())
     }
@@ -131,7 +132,7 @@ impl Programs {
     pub(super) fn stop_explaining(&mut self, reason: String) {
         warn!(%reason, "deaths are told without who caused them");
         for name in [name::ON_SIGNAL, name::ON_OUT_OF_MEMORY] {
-            if let Ok(program) = raw_tracepoint(&mut self.ebpf, name) {
+            if let Ok(program) = of_tracepoint(&mut self.ebpf, name) {
                 // One that was never loaded need not be unloaded.
                 let _unloaded = program.unload();
             }
@@ -163,7 +164,7 @@ impl Programs {
         if let Some(reason) = lacking {
             return Err(reason);
         }
-        let program = raw_tracepoint(&mut self.ebpf, name).map_err(|refusal| refusal.to_string())?;
+        let program = of_tracepoint(&mut self.ebpf, name).map_err(|refusal| refusal.to_string())?;
         let descriptor = program.fd().map_err(|error| error.to_string())?;
         descriptor.try_clone().map_err(|error| error.to_string())
     }
@@ -179,19 +180,31 @@ impl Programs {
         infos.filter_map(|info| info.map_ids().ok().flatten()).flatten().collect()
     }
 
+    /// How often each of them ran, and for how long, as far as the kernel has counted that.
+    #[must_use]
+    pub fn runs(&self) -> Vec<(String, Runs)> {
+        let of_one = |(name, program): (&str, &aya::programs::Program)| {
+            // Those that were not loaded, or are not any more, have none.
+            program.fd().ok().map(|fd| (name.to_owned(), raw_tracepoint::runs(fd)))
+        };
+        let mut all: Vec<_> = self.ebpf.programs().filter_map(of_one).collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        all
+    }
+
     /// The programs, for inspection.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &aya::programs::Program)> {
         self.ebpf.programs()
     }
 }
 
-fn raw_tracepoint<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut RawTracePoint, Refusal> {
+fn of_tracepoint<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut RawTracePoint, Refusal> {
     let program = ebpf.program_mut(name).ok_or(Refusal::WrongObject { missing: name })?;
     program.try_into().map_err(|error: ProgramError| error.into())
 }
 
 fn load<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut RawTracePoint, Refusal> {
-    let program = raw_tracepoint(ebpf, name)?;
+    let program = of_tracepoint(ebpf, name)?;
     // A signal that comes while the verifier is at it makes it give up. The next try has nothing to do with that.
     for _ in 1..TRIES {
         match program.load() {

@@ -224,7 +224,9 @@ fn key_of(path: &Path) -> u32 {
     hash.max(1)
 }
 
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
+/// Whether a name is of this form, where `*` stands for anything, and `?` for one byte.
+#[must_use]
+pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
     match (pattern, name) {
         ([], name) => name.is_empty(),
         ([b'*', rest @ ..], _) if matches(rest, name) => true,

@@ -4,6 +4,7 @@
 pub mod capabilities;
 pub mod child;
 pub mod clock;
+pub mod cost;
 pub mod descriptors;
 pub mod group;
 pub mod heap;

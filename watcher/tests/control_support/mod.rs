@@ -94,6 +94,8 @@ pub(crate) fn entry(index: usize) -> EntryView {
             ended: false,
         }],
         retry_over: "continue".to_owned(),
+        down_since: None,
+        script_failed: None,
         rerun: None,
         include_strings: None,
         monitored: true,
@@ -223,6 +225,8 @@ fn reply(
         }
         Command::Wait => Reply::Wait(end.subscribe()),
         Command::ShowParam => Reply::Param(who.fleet.clone()),
+        // As one that is too old for it.
+        Command::Status => Reply::refused("this pcheck does not know the request: unknown variant `status`"),
         Command::Why { .. } => Reply::Lines(lines.clone()),
     }
 }

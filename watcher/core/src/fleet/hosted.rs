@@ -1,8 +1,8 @@
 //! A fleet among others: whose turn it is, where all share what there is, is not for it to say.
 
-use super::{Fleet, unit::Unit};
+use super::{Fleet, standing::Move, unit::Unit};
 use crate::{
-    Action, FleetId, Now, Outbox, PortWatchId, SavedEntry, StartTicks,
+    Action, FleetId, Mono, Now, Outbox, PortWatchId, SavedEntry, StartTicks,
     pfile::{Pfile, select::Processes},
 };
 
@@ -18,11 +18,22 @@ impl Fleet {
     pub(crate) fn among_others(pfile: &Pfile, id: FleetId, saved: &[SavedEntry]) -> Self {
         let mut fleet = Self::made(pfile, id, None, saved);
         fleet.shared.probes.when_told();
+        fleet.shared.moves.begin();
         fleet
     }
 
     pub(crate) fn scripts(&self) -> Share {
         Share { taken: self.shared.runs.leased(), wants_more: self.shared.runs.is_wanted() }
+    }
+
+    /// How many scripts run, how many wait, and since when the first of those does.
+    pub(crate) fn script_counts(&self) -> (usize, usize, Option<Mono>) {
+        self.shared.runs.counts()
+    }
+
+    /// Which entries stand otherwise than when this was asked last.
+    pub(crate) fn take_moves(&mut self) -> Vec<Move> {
+        self.shared.moves.take()
     }
 
     pub(crate) fn probes(&self) -> Share {

@@ -2,10 +2,10 @@
 
 use super::{
     EntryView, ProcStatus, UnitId, budget::Budget, looks::Listing, runs::Wanted, sockets::Sockets, stall::Stalls,
-    view::Doing,
+    standing::Standing, view::Doing,
 };
 use crate::{
-    Ending, EntryId, ExitNotice, Mono, Pid, ProcId, Reason, SavedEntry, Span, Subject, Wall,
+    Ending, EntryId, ExitNotice, Mono, Pid, ProcId, Reason, RunEnd, SavedEntry, Span, Subject, Wall,
     pfile::{self, AbsolutePath, Bytes, Entry, EntryNumber, EntryOption, Seconds, Strings},
 };
 
@@ -43,6 +43,12 @@ pub(super) struct Member {
     pub(super) stalls: Stalls,
     /// Whether its sockets run out.
     pub(super) sockets: Sockets,
+    /// How it stands, as was told last.
+    pub(super) standing: Standing,
+    /// Since when its process is not there, or it was given up without one.
+    pub(super) down_since: Option<Mono>,
+    /// How its script ended, where that was a failure and its process is not back.
+    pub(super) script_failed: Option<RunEnd>,
     /// What it knew was taken over by an entry of newer rules.
     pub(super) carried: bool,
     /// What was saved last.
@@ -112,6 +118,9 @@ impl Member {
             miscounted: false,
             count_at: None,
             left_running: None,
+            standing: Standing::default(),
+            down_since: None,
+            script_failed: None,
             carried: false,
             saved: None,
         }
@@ -234,6 +243,8 @@ impl Member {
             until,
             stall_checks: self.stalls.views(self.paused.is_some(), &self.sockets),
             retry_over: self.entry.retry_over.value.written().to_string(),
+            down_since: self.down_since,
+            script_failed: self.script_failed.as_ref().map(ToString::to_string),
             rerun: self.rerun,
             include_strings: self.entry.include_strings().cloned(),
             monitored: self.is_watched() && !gave_up,
@@ -286,6 +297,7 @@ impl Member {
         };
         (self.last, self.died_at, self.paused) = (old.last, old.died_at, old.paused);
         (self.restart_count, self.rerun) = (old.restart_count, old.rerun);
+        (self.standing, self.down_since) = (old.standing, old.down_since);
     }
 
     /// Takes over what was saved.

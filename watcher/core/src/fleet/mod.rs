@@ -15,8 +15,10 @@ mod restart;
 mod runs;
 mod search;
 mod shared;
+mod shown;
 mod sockets;
 mod stall;
+pub(crate) mod standing;
 mod suspend;
 pub(crate) mod timers;
 mod unit;
@@ -24,6 +26,7 @@ mod view;
 
 use std::collections::BTreeMap;
 
+pub use self::shown::Refused;
 pub(crate) use self::stall::PROBES_AT_ONCE;
 pub use self::view::{Doing, EntryView, FleetView, ProcStatus, StallStatus, StallView};
 use self::{
@@ -33,6 +36,7 @@ use self::{
     shared::{Context, Names, Shared, Watched, Who},
     sockets::PortWatches,
     stall::{Guard, Probes},
+    standing::Moves,
     timers::Timers,
     unit::Unit,
 };
@@ -61,6 +65,8 @@ pub struct Fleet {
     timers: Timers<UnitId>,
     /// A program was started that may be a looked-for process.
     hurry: Option<Mono>,
+    /// Rules that were read last, and not taken.
+    refused: Option<Refused>,
     shared: Shared,
     next_entry: u32,
     /// From here on entries stand among those of all fleets.
@@ -90,6 +96,7 @@ impl Fleet {
             checks: 0,
             guard: Guard::new(),
             finish: None,
+            moves: Moves::default(),
         };
         let mut fleet = Self {
             param: pfile.param.clone(),
@@ -98,6 +105,7 @@ impl Fleet {
             places: BTreeMap::new(),
             timers: Timers::new(),
             hurry: None,
+            refused: None,
             shared,
             next_entry: 0,
             first_order: id.first_order(),
@@ -190,43 +198,6 @@ impl Fleet {
         [self.timers.next(), self.shared.runs.deadline(), looks, self.hurry].into_iter().flatten().min()
     }
 
-    /// Every process that is watched.
-    pub fn watched(&self) -> impl ExactSizeIterator<Item = ProcId> + '_ {
-        self.shared.watched.procs()
-    }
-
-    /// The parameters, as the file gives them.
-    #[must_use]
-    pub const fn param(&self) -> &Param {
-        &self.param
-    }
-
-    /// `MONITOR_INTERVAL`, as in force.
-    #[must_use]
-    pub fn monitor_interval(&self) -> Interval {
-        self.set_interval.unwrap_or_else(|| self.param.monitor_interval())
-    }
-
-    /// How many entries there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.places.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
-    }
-
-    /// Each entry as it stands, in the order of the file.
-    #[must_use]
-    pub fn views(&self) -> Vec<EntryView> {
-        let mut views: Vec<_> = self.units.values().flat_map(|unit| unit.views(&self.shared)).collect();
-        views.sort_by_key(|view| view.number);
-        views
-    }
-
     fn listed(&mut self, processes: &mut Processes, uptime: StartTicks, now: Now, out: &mut Outbox<Action>) {
         let (asked, began) = self.shared.looks.end(now.mono);
         let asking = asked.iter().filter_map(|unit| self.units.get(unit)).flat_map(|unit| &unit.members);
@@ -304,9 +275,10 @@ impl Fleet {
     fn run_ended(&mut self, run: RunId, end: RunEnd, now: Now, out: &mut Outbox<Action>) {
         let Some(running) = self.shared.runs.end(run) else { return };
         let ran = now.mono.since(running.since);
+        let failed = end.is_failure().then(|| end.clone());
         out.push(restart::tell_run_end(running.subject, running.script, end, ran));
         if let Some(unit) = running.unit {
-            self.with_unit(unit, now, out, |unit, cx| unit.run_ended(run, cx));
+            self.with_unit(unit, now, out, |unit, cx| unit.run_ended(run, failed, cx));
         }
     }
 
@@ -376,6 +348,7 @@ impl Fleet {
         unit.tend_checks(&mut cx);
         unit.tend_ports(&mut cx);
         unit.save(&mut cx);
+        unit.note_standings(&mut cx);
         let next = [unit.deadline(&self.shared), unit.next_check()];
         self.timers.set(id, next.into_iter().flatten().min());
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Fleet, ProcStatus, UnitId,
+    Fleet, ProcStatus, Refused, UnitId,
     member::{Presence, Target},
     orders,
     shared::{Context, Who},
@@ -39,10 +39,12 @@ impl Fleet {
         });
         match rules {
             Ok(rules) => {
+                self.refused = None;
                 self.reload(&rules, now, out);
                 orders::answer(request, Answer::Done, out);
             }
             Err(why) => {
+                self.refused = Some(Refused { at: now.wall, why: why.clone() });
                 out.push(Action::Tell(Told { entry: None, note: Note::NotReloaded { why: why.clone() } }));
                 orders::answer(request, Answer::Refused(why), out);
             }
@@ -107,6 +109,7 @@ impl Fleet {
         for (id, mut unit) in old {
             changes.removed += unit.members.iter().filter(|member| !member.carried).count();
             let mut cx = Context { unit: id, now, shared: &mut self.shared, out };
+            unit.forget_standings(&mut cx);
             unit.let_go(&mut cx);
             unit.tend_checks(&mut cx);
             unit.tend_ports(&mut cx);

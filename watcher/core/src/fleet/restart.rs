@@ -106,7 +106,7 @@ impl Unit {
         };
         match self.members.iter().enumerate().find(needs) {
             Some((at, _)) => {
-                cx.shared.runs.queue(cx.unit);
+                cx.shared.runs.queue(cx.unit, cx.now.mono);
                 self.phase = Phase::Queued { fault, at };
             }
             None => self.settle(cx),
@@ -171,12 +171,13 @@ impl Unit {
     }
 
     /// A script of this unit has ended.
-    pub(super) fn run_ended(&mut self, run: RunId, cx: &mut Context<'_>) {
+    pub(super) fn run_ended(&mut self, run: RunId, failed: Option<RunEnd>, cx: &mut Context<'_>) {
         let Phase::Running { fault, at, run: running, clearing } = self.phase.clone() else { return };
         if running != run {
             return;
         }
-        let Some(member) = self.members.get(at) else { return };
+        let Some(member) = self.members.get_mut(at) else { return };
+        member.script_failed = failed;
         if !member.is_watched() {
             self.phase = Phase::Idle;
             return self.go_on_without(fault, at, cx);

@@ -18,7 +18,8 @@ const PATIENCE: Span = Span::of_seconds(10);
 #[derive(Debug)]
 pub(super) struct Runs {
     at_once: usize,
-    queue: VecDeque<UnitId>,
+    /// Who waits, and since when.
+    queue: VecDeque<(UnitId, Mono)>,
     running: BTreeMap<RunId, Running>,
     /// How many of them count among those that run at once.
     leased: usize,
@@ -99,23 +100,28 @@ impl Runs {
     }
 
     /// Wants to run a script; [`Self::grant`] tells when it may.
-    pub(super) fn queue(&mut self, unit: UnitId) {
-        self.queue.push_back(unit);
+    pub(super) fn queue(&mut self, unit: UnitId, now: Mono) {
+        self.queue.push_back((unit, now));
     }
 
     /// Does not want to any more.
     pub(super) fn leave_queue(&mut self, unit: UnitId) {
-        self.queue.retain(|waiting| *waiting != unit);
+        self.queue.retain(|(waiting, _)| *waiting != unit);
     }
 
     /// Who may run a script now, first come first served.
     pub(super) fn grant(&mut self) -> Option<UnitId> {
-        if self.leased() < self.at_once { self.queue.pop_front() } else { None }
+        if self.leased() < self.at_once { self.take_next() } else { None }
     }
 
     /// Who is the first of those that wait.
     pub(super) fn take_next(&mut self) -> Option<UnitId> {
-        self.queue.pop_front()
+        self.queue.pop_front().map(|(unit, _)| unit)
+    }
+
+    /// How many run, how many wait, and since when the first of those does.
+    pub(super) fn counts(&self) -> (usize, usize, Option<Mono>) {
+        (self.running.len(), self.queue.len(), self.queue.front().map(|(_, since)| *since))
     }
 
     /// Whether somebody waits.

@@ -123,6 +123,7 @@ impl Unit {
         }
         let was_told = member.last == Some(proc) && member.died_at.is_none() && member.was_up;
         (member.last, member.died_at, member.miscounted, member.was_up) = (Some(proc), None, false, true);
+        member.script_failed = None;
         let subject = member.subject();
         match before {
             Presence::Up(old) | Presence::Dying { proc: old, .. } | Presence::Leaving(Leaving { proc: old, .. })

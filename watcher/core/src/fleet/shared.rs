@@ -8,6 +8,7 @@ use super::{
     runs::Runs,
     sockets::PortWatches,
     stall::{Guard, Probes},
+    standing::Moves,
 };
 use crate::{Action, Mono, Note, Now, Outbox, ProcId, RunId, Span, Subject, Told, action::Finish, pfile::Bytes};
 
@@ -27,6 +28,8 @@ pub(super) struct Shared {
     /// How many stall checks there are.
     pub(super) checks: u64,
     pub(super) guard: Guard,
+    /// How entries stand, for whoever counts that.
+    pub(super) moves: Moves,
     /// The watch is to end.
     pub(super) finish: Option<Finish>,
 }

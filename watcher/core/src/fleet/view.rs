@@ -37,6 +37,10 @@ pub struct EntryView {
     pub stall_checks: Vec<StallView>,
     /// `retry_over_act`, as written.
     pub retry_over: String,
+    /// Since when its process is not there.
+    pub down_since: Option<Mono>,
+    /// How its script ended, where that was a failure and its process is not back: completes "the script …".
+    pub script_failed: Option<String>,
     /// `rerun_time`
     pub rerun: Option<Wall>,
     /// `include_strings`

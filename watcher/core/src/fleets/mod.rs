@@ -4,12 +4,14 @@
 //! common is asked for once: a process that two of them watch, a look at all processes, a turn to run a script.
 
 mod mutual;
+mod recovery;
 pub mod roll;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::{mutual::Mutual, turns::Turns};
+pub use self::recovery::Recovery;
+use self::{mutual::Mutual, recovery::Recoveries, turns::Turns};
 use crate::{
     Action, Event, FleetId, Mono, Now, Outbox, ProcId, SavedEntry,
     fleet::{Fleet, hosted::Share, looks::Looks, timers::Timers},
@@ -34,6 +36,21 @@ pub struct AtOnce {
     pub probes: usize,
 }
 
+/// Restart scripts of all pfiles, as they stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScriptsNow {
+    /// So many may run at once, as long as they can be expected to work.
+    pub limit: usize,
+    /// So many run that count against it.
+    pub counted: usize,
+    /// So many run.
+    pub running: usize,
+    /// So many entries, or groups, wait for one of theirs to begin.
+    pub waiting: usize,
+    /// Since when the first of those does.
+    pub waiting_since: Option<Mono>,
+}
+
 /// All watches of a host.
 #[derive(Debug)]
 pub struct Fleets {
@@ -48,6 +65,7 @@ pub struct Fleets {
     probes: Turns,
     looks: Looks<FleetId>,
     mutual: Mutual,
+    recoveries: Recoveries,
     /// What one of them asks for, for a moment.
     outbox: Outbox<Action>,
 }
@@ -67,6 +85,7 @@ impl Fleets {
             probes: Turns::new(probes.min(crate::fleet::PROBES_AT_ONCE)),
             looks: Looks::new(),
             mutual: Mutual::default(),
+            recoveries: Recoveries::default(),
             outbox: Outbox::default(),
         }
     }
@@ -81,6 +100,7 @@ impl Fleets {
     /// Takes in something that happened on the host, and says what to do.
     pub fn step(&mut self, now: Now, event: Event, out: &mut Outbox<Asked>) {
         self.mutual.begin_step();
+        self.recoveries.begin_step(now.mono);
         match event {
             Event::Deadline => {
                 for fleet in self.timers.take_due(now.mono) {
@@ -126,6 +146,7 @@ impl Fleets {
     /// The same for something that concerns one of them: an order to it, its rules.
     pub fn step_one(&mut self, fleet: FleetId, now: Now, event: Event, out: &mut Outbox<Asked>) {
         self.mutual.begin_step();
+        self.recoveries.begin_step(now.mono);
         self.step_of(fleet, now, event, out);
         self.after_all(now, out);
     }
@@ -163,6 +184,31 @@ impl Fleets {
         self.ended.remove(&fleet)
     }
 
+    /// How scripts stand.
+    #[must_use]
+    pub fn scripts(&self) -> ScriptsNow {
+        let (limit, counted) = self.scripts.taken();
+        let none = ScriptsNow { limit, counted, running: 0, waiting: 0, waiting_since: None };
+        self.fleets.values().map(Fleet::script_counts).fold(none, |all, (running, waiting, since)| ScriptsNow {
+            running: all.running + running,
+            waiting: all.waiting + waiting,
+            waiting_since: [all.waiting_since, since].into_iter().flatten().min(),
+            ..all
+        })
+    }
+
+    /// How many entries are down, and are to come back.
+    #[must_use]
+    pub fn down(&self) -> usize {
+        self.recoveries.down()
+    }
+
+    /// How far those have come back that have fallen together: now, or when it was so last.
+    #[must_use]
+    pub fn recovery(&self) -> Option<Recovery> {
+        self.recoveries.latest()
+    }
+
     fn ids(&self) -> Vec<FleetId> {
         self.fleets.keys().copied().collect()
     }
@@ -184,6 +230,9 @@ impl Fleets {
         self.timers.set(id, fleet.next_deadline());
         self.scripts.note(id, fleet.scripts());
         self.probes.note(id, fleet.probes());
+        for moved in fleet.take_moves() {
+            self.recoveries.note(id, moved);
+        }
         self.mutual.note_hurry(id, fleet.is_in_a_hurry());
         let seconds = fleet.monitor_interval().seconds();
         self.note_interval(id, Some(seconds));
@@ -226,6 +275,7 @@ impl Fleets {
         self.mutual.note_hurry(id, false);
         self.note_interval(id, None);
         self.timers.set(id, None);
+        self.recoveries.leave(id);
         self.looks.leave(id);
         self.ended.insert(id, fleet);
         self.scripts.note(id, Share::default());

@@ -36,6 +36,11 @@ impl Turns {
         }
     }
 
+    /// How many there may be, and how many there are.
+    pub(super) const fn taken(&self) -> (usize, usize) {
+        (self.at_once, self.total)
+    }
+
     /// Who may take one more now: one fleet after the other, however much one of them wants.
     pub(super) fn next(&mut self) -> Option<FleetId> {
         if self.total >= self.at_once {

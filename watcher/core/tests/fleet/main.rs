@@ -7,6 +7,7 @@ mod late;
 mod many_stalls;
 mod orders;
 mod properties;
+mod recovery;
 mod scripts;
 mod services;
 mod several;

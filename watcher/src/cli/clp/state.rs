@@ -166,9 +166,14 @@ fn ask(found: &Found, order: Order) -> Result<MonitorLine, String> {
     let Some(socket) = found.control() else { return Err("its record names no control socket".to_owned()) };
     match client::ask(&socket, &Command::Monitor(order), LIMIT) {
         Ok(Answer::Monitor(line)) => Ok(line),
-        Ok(Answer::Done | Answer::Entries(_) | Answer::Lines(_) | Answer::Param(_) | Answer::Who(_)) => {
-            Err("it answers something else than was asked for: use the program that it was started by".to_owned())
-        }
+        Ok(
+            Answer::Done
+            | Answer::Entries(_)
+            | Answer::Lines(_)
+            | Answer::Param(_)
+            | Answer::Status(..)
+            | Answer::Who(_),
+        ) => Err("it answers something else than was asked for: use the program that it was started by".to_owned()),
         Err(Failure::Absent) => Err("it does not listen: it is about to begin, or to end".to_owned()),
         Err(Failure::Broken(error)) => Err(format!("the connection to it broke: {error}")),
         Err(Failure::Forbidden) => {

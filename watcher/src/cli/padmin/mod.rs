@@ -91,7 +91,7 @@ fn of_one(arguments: &ask_args::Padmin, command: &control::Command, words: &str)
             output::json(&Report { command: words, param: Some(&param), ..Report::of(&who) })
         }
         Answer::Param(param) => output::bytes(&layout::param(&param)),
-        Answer::Lines(_) | Answer::Monitor(_) | Answer::Who(_) => return Err(strange()),
+        Answer::Lines(_) | Answer::Monitor(_) | Answer::Status(..) | Answer::Who(_) => return Err(strange()),
     })
 }
 
@@ -106,6 +106,7 @@ const fn is_logged(command: &control::Command) -> bool {
         | control::Command::Ping
         | control::Command::ShowEntries { .. }
         | control::Command::ShowParam
+        | control::Command::Status
         | control::Command::Wait
         | control::Command::Why { .. } => false,
     }

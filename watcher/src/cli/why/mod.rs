@@ -84,7 +84,12 @@ fn ask(found: &Found, entry: Option<EntryNumber>) -> Result<Story, String> {
             lines: lines.iter().filter_map(|line| Line::read(line)).collect(),
             source: Source::Pcheck { pid: found.who.pid },
         }),
-        Answer::Done | Answer::Entries(_) | Answer::Monitor(_) | Answer::Param(_) | Answer::Who(_) => {
+        Answer::Done
+        | Answer::Entries(_)
+        | Answer::Monitor(_)
+        | Answer::Param(_)
+        | Answer::Status(..)
+        | Answer::Who(_) => {
             Err("pcheck answers something else than was asked for: use the watcher that it belongs to".to_owned())
         }
     }

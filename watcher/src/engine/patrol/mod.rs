@@ -3,6 +3,7 @@
 mod bell;
 mod garrison;
 mod post;
+mod report;
 mod turn;
 
 use std::{collections::BTreeMap, ffi::OsStr, io, os::unix::ffi::OsStrExt as _, path::PathBuf, time::Duration};
@@ -18,10 +19,10 @@ use watcher_core::{
     pfile::{AbsolutePath, Bytes, Pfile},
 };
 
-use self::{bell::Bells, post::Post};
+use self::{bell::Bells, post::Post, report::Record};
 use super::{HURRY, SETTLE, Senses, keep_pace, tick, ticks, until};
 use crate::{
-    control::{Doors, Request, Server},
+    control::{Command, Doors, Request, Server},
     executor::{
         hands::Hands,
         ledger::Ledger,
@@ -73,6 +74,7 @@ pub struct Patrol {
     is_reloading: bool,
     /// All is to end.
     is_stopping: bool,
+    record: Record,
 }
 
 /// What a patrol is made of.
@@ -153,6 +155,7 @@ impl Patrol {
             next_fleet: 0,
             is_reloading: false,
             is_stopping: false,
+            record: Record::new(now().wall),
         }
     }
 
@@ -235,6 +238,7 @@ impl Patrol {
             return Ok(false);
         };
         self.hands.say(Level::Warning, &left.to_string());
+        self.record.tier_left = Some(left.to_string());
         for (name, is_told) in &mut self.expected {
             *is_told = self.senses.watch.expect(name.as_slice());
         }
@@ -307,7 +311,12 @@ impl Patrol {
     }
 
     fn serve(&mut self, id: FleetId, request: Request, news: &mut News) {
-        // An answer that is dropped says that the watch has ended.
+        if request.command == Command::Status {
+            // Nobody may wait for it any more; an answer that is dropped says that the watch has ended.
+            let _nobody_waits = self.status(id).map(|status| request.answer.send(status));
+            return;
+        }
+        // The same.
         let (Some(post), Some(fleet)) = (self.posts.get_mut(&id), self.fleets.get(id)) else { return };
         let order = post.serve(request, (fleet, self.senses.watch.tier()));
         news.of_one.extend(order.map(|order| (id, order)));

@@ -84,12 +84,7 @@ impl Post {
             }
             Command::Monitor(_) => Reply::refused("this is a pcheck, and no clp_httpmon or clp_smtpmon"),
             Command::Events { follow, last } => self.events(follow, last),
-            Command::Ping => Reply::Who(Box::new(Who {
-                pid: own::pid(),
-                pfile: self.pfile.clone(),
-                since: self.since,
-                fleet: view(fleet, tier),
-            })),
+            Command::Ping => Reply::Who(Box::new(self.who(fleet, tier))),
             Command::ShowEntries { entry } => {
                 let mut views = fleet.views();
                 views.retain(|view| entry.is_none_or(|entry| view.number == entry));
@@ -99,6 +94,8 @@ impl Post {
                 }
             }
             Command::ShowParam => Reply::Param(view(fleet, tier)),
+            // That takes more than is known here.
+            Command::Status => Reply::refused("it is asked elsewhere"),
             Command::Wait => Reply::Wait(self.ended.get_or_insert_with(|| watch::Sender::new(None)).subscribe()),
             Command::Why { entry } => match entry.filter(|entry| entry.number() > entries) {
                 Some(entry) => Reply::refused(no_such_entry(entry, entries)),
@@ -108,6 +105,11 @@ impl Post {
         // Nobody may wait for it any more.
         let _nobody_waits = answer.send(reply);
         None
+    }
+
+    /// Whose post it is.
+    pub(super) fn who(&self, fleet: &Fleet, tier: Tier) -> Who {
+        Who { pid: own::pid(), pfile: self.pfile.clone(), since: self.since, fleet: view(fleet, tier) }
     }
 
     pub(super) fn reply(&mut self, request: RequestId, answer: Answer) {

@@ -33,6 +33,7 @@ impl Patrol {
             let now = now();
             for event in events {
                 debug!(?event);
+                self.record.seen.count(&event);
                 let is_listing = self.is_first_listing(&event);
                 self.fleets.step(now, event, out);
                 self.perform(out, news);
