@@ -9,7 +9,7 @@ use std::{
 };
 
 use watcher_core::{
-    Action, Ending, Event, FleetId, Mono, Note, Now, Outbox, Pid, ProcId, RunEnd, Signal, StartTicks, Wall,
+    Action, Ending, Event, FleetId, Mono, Note, Now, Outbox, Pid, ProcId, RunEnd, Signal, StartTicks, Uptime, Wall,
     fleets::{Asked, AtOnce, Fleets},
     pfile::{
         Bytes, UnknownOptions, read,
@@ -104,7 +104,7 @@ impl Host {
                         watcher: false,
                     };
                     let processes = Processes::new(self.procs.iter().map(process).collect());
-                    let uptime = StartTicks(self.now.0 / 10_000_000);
+                    let uptime = Uptime { ticks: StartTicks(self.now.0 / 10_000_000), at: self.now };
                     self.pending.push_back(Event::Listed { processes, uptime });
                 }
                 Action::Run(order) => {
