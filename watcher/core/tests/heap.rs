@@ -1,6 +1,8 @@
 //! What many entries take of memory, and that deaths and restarts without end take no more.
 #![expect(unsafe_code, reason = "an allocator that counts is made of it")]
 #![expect(clippy::expect_used, reason = "a test may fail where it stands")]
+#![expect(clippy::print_stdout, reason = "numbers for whoever wants to know them")]
+#![expect(clippy::disallowed_methods, reason = "tests have an environment, which says whether there is time")]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
