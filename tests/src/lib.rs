@@ -1,8 +1,10 @@
 //! Harness: victims that do as they are told, the program under test, and waiting with a deadline.
 
 pub mod block;
+pub mod bpf_time;
 pub mod cost;
 pub mod counted;
+pub mod family;
 pub mod flood;
 pub mod host;
 pub mod load;

@@ -150,6 +150,7 @@ fn documents_are_finished() {
     for document in [
         "README.md",
         "ARCHITECTURE.md",
+        "BENCH.md",
         "CONTRIBUTING.md",
         "docs/clp.md",
         "docs/json.md",
@@ -163,6 +164,8 @@ fn documents_are_finished() {
         "rules/cluster/README.md",
     ] {
         let text = fs::read_to_string(root().join(document)).expect("the document is there");
+        // The name of one of them is no placeholder.
+        let text = text.replace("BENCH.md", "");
         for placeholder in ["BENCH", "TODO", "TBD", "XXX"] {
             assert!(!text.contains(placeholder), "{document} still says {placeholder}");
         }

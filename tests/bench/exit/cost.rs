@@ -11,12 +11,9 @@ use aya::sys::{Stats, enable_stats};
 use watcher::kernel::{Exactness, Handles, Sizes};
 use watcher_abi::name::{ON_EXIT, ON_SIGNAL};
 use watcher_core::{Pid, ProcId, StartTicks};
+use watcher_tests::bpf_time::spent;
 
-use crate::{
-    Scale,
-    floor::{Floor, spent},
-    quantile,
-};
+use crate::{Scale, floor::Floor, quantile};
 
 /// Watched pids begin here: real processes of the bench have smaller ones.
 const FIRST_WATCHED: u32 = 1_000_000;

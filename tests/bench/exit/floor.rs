@@ -3,11 +3,12 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
 };
 
+use watcher_tests::bpf_time::spent;
+
 const BPF_PROG_LOAD: i32 = 5;
-const BPF_OBJ_GET_INFO_BY_FD: i32 = 15;
 const BPF_RAW_TRACEPOINT_OPEN: i32 = 17;
 const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
 
@@ -37,17 +38,6 @@ impl Floor {
     pub(crate) fn spent(&self) -> (u64, u64) {
         spent(self.program.as_raw_fd())
     }
-}
-
-/// Nanoseconds spent, and runs, of a program since it was attached, by `bpf_prog_info`.
-pub(crate) fn spent(program: RawFd) -> (u64, u64) {
-    // Offsets in `struct bpf_prog_info`, in words.
-    const RUN_TIME: usize = 24;
-    const RUNS: usize = RUN_TIME + 1;
-    let mut info = [0_u64; 29];
-    let mut query = [program as u64 | (size_of_val(&info) as u64) << 32, info.as_mut_ptr() as u64];
-    bpf_int(BPF_OBJ_GET_INFO_BY_FD, &mut query).expect("the kernel tells of its programs");
-    (info[RUN_TIME], info[RUNS])
 }
 
 fn bpf<const N: usize>(command: i32, attributes: &mut [u64; N]) -> io::Result<OwnedFd> {

@@ -2,7 +2,6 @@
 //! after the other in one run. Ratios count, not absolute times: virtual machines are noisy.
 
 mod blackbox;
-mod cost;
 mod endpoints;
 mod kept;
 mod monit;
@@ -41,6 +40,8 @@ impl Tool {
 /// How it was called.
 struct Arguments {
     quick: bool,
+    /// Nothing but 1,000 endpoints by HTTP.
+    brief: bool,
     /// Where the programs of the peers are; without it they are not measured.
     peers: Option<PathBuf>,
     /// Nobody but this tool is measured.
@@ -48,18 +49,19 @@ struct Arguments {
 }
 
 fn main() {
-    let mut arguments = Arguments { quick: false, peers: None, only: None };
+    let mut arguments = Arguments { quick: false, brief: false, peers: None, only: None };
     let mut words = env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--quick" => arguments.quick = true,
+            "--brief" => arguments.brief = true,
             "--peers" => arguments.peers = words.next().map(PathBuf::from),
             "--only" => arguments.only = words.next(),
-            other => panic!("{other} is not known; --quick, --peers FOLDER and --only TOOL are"),
+            other => panic!("{other} is not known; --quick, --brief, --peers FOLDER and --only TOOL are"),
         }
     }
     versions::tell(arguments.peers.as_deref());
-    for plan in plans(arguments.quick) {
+    for plan in plans(&arguments) {
         table(&plan, &arguments);
     }
     println!(
@@ -70,7 +72,7 @@ fn main() {
     );
 }
 
-fn plans(quick: bool) -> Vec<Plan> {
+fn plans(arguments: &Arguments) -> Vec<Plan> {
     let plan = |scheme, count, spread, interval, intervals, warm_up| Plan {
         endpoints: Endpoints { scheme, count, spread },
         interval,
@@ -80,8 +82,11 @@ fn plans(quick: bool) -> Vec<Plan> {
     let of_ports = |count, interval, intervals, warm_up| {
         [Scheme::Http, Scheme::Https].map(|scheme| plan(scheme, count, Spread::Ports, interval, intervals, warm_up))
     };
-    if quick {
+    if arguments.quick {
         return of_ports(100, 10, 1, 0).into();
+    }
+    if arguments.brief {
+        return vec![plan(Scheme::Http, 1_000, Spread::Ports, 10, 3, 11)];
     }
     let mut plans = Vec::from(of_ports(1_000, 10, 3, 11));
     // Each on a host of its own: sessions of TLS are kept by host.

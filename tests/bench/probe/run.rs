@@ -3,11 +3,11 @@
 use std::{path::Path, process, thread, time::Duration};
 
 use tempfile::TempDir;
+use watcher_tests::family::{self, Cost, Memory};
 
 use crate::{
     Tool,
     blackbox::Blackbox,
-    cost::{self, Cost, Memory},
     endpoints::Endpoints,
     kept::Kept,
     monit::Monit,
@@ -73,9 +73,9 @@ fn measure(plan: &Plan, server: &Server, tool: &Kept) -> Measured {
     server.await_first();
     thread::sleep(Duration::from_secs(plan.warm_up));
     let look = || [Cost::of_family(tool.pid), Cost::of_family(server.pid()), Cost::of(process::id())];
-    let (from, busy, before) = (server::wall(), cost::busy(), look());
+    let (from, busy, before) = (server::wall(), family::busy(), look());
     thread::sleep(Duration::from_secs(plan.interval * plan.intervals));
-    let (to, busy_after, after) = (server::wall(), cost::busy(), look());
+    let (to, busy_after, after) = (server::wall(), family::busy(), look());
     let memory = Memory::of(tool.pid);
     let [cost, served, bench] = [0, 1, 2].map(|at| after[at].since(&before[at]));
     let others = (busy_after - busy).saturating_sub(cost.cpu + served.cpu + bench.cpu);

@@ -12,11 +12,9 @@ use watcher::{
 };
 use watcher_abi::name::ON_STATE;
 use watcher_core::{Mono, PortKey, Thresholds};
+use watcher_tests::bpf_time::spent;
 
-use crate::{
-    Scale,
-    floor::{Floor, spent},
-};
+use crate::{Scale, floor::Floor};
 
 /// Which ports are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

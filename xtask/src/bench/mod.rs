@@ -1,5 +1,7 @@
-//! `bench`: figures beside peers, in one run on one machine. Ratios count, not absolute times.
+//! `bench`: figures beside peers, in one run on one machine. Ratios count, not absolute times. Without a subcommand: the
+//! table of all tools at all sizes, which `BENCH.md` is made of.
 
+mod beside;
 mod peers;
 
 use std::ffi::OsStr;
@@ -9,14 +11,23 @@ use xshell::{Shell, cmd};
 
 use crate::{setup, step};
 
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What to measure
+    /// What to measure; by default all that BENCH.md has, which takes about 90 minutes
     #[arg(value_enum)]
-    what: What,
-    /// A short run, to see that it works; its figures mean little
+    what: Option<What>,
+    /// A short run, to see that it works (of everything: less than 3 minutes); its figures mean little
     #[arg(long)]
     quick: bool,
+    /// Only these tools, such as watcher-ebpf,floor,monit; a name that is not known shows all
+    #[arg(long, value_delimiter = ',', conflicts_with = "what")]
+    tools: Vec<String>,
+    /// Only so many watched processes, such as 10,100
+    #[arg(long, value_delimiter = ',', conflicts_with = "what")]
+    sizes: Vec<usize>,
+    /// Measure again what has been measured here with the same programs
+    #[arg(long, conflicts_with = "what")]
+    fresh: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -36,14 +47,18 @@ enum What {
 impl Arguments {
     /// Short runs of everything.
     pub(crate) fn quick() -> impl Iterator<Item = Self> {
-        What::value_variants().iter().map(|what| Self { what: *what, quick: true })
+        let each = What::value_variants().iter().map(|what| Some(*what)).chain([None]);
+        each.map(|what| Self { what, quick: true, tools: Vec::new(), sizes: Vec::new(), fresh: false })
     }
 }
 
 /// Runs the task; takes root.
 pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
     setup::ensure(shell)?;
-    let Arguments { what, quick } = arguments;
+    let Arguments { what, quick, tools, sizes, fresh } = arguments;
+    let Some(what) = what else {
+        return beside::run(shell, &beside::Wish { quick: *quick, tools, sizes, fresh: *fresh });
+    };
     let binary = match what {
         What::Exit | What::Tiers => "bench_exit",
         What::Restart => "bench_restart",

@@ -8,7 +8,7 @@ use std::{
 use anyhow::ensure;
 use xshell::{Shell, cmd};
 
-use crate::{say, step};
+use crate::{say, step, workspace};
 
 /// A program, and where Debian has it.
 pub(super) struct Peer {
@@ -36,12 +36,82 @@ pub(super) const LOADING: &[Peer] = &[Peer {
     version: "--version",
 }];
 
+/// Those who watch processes, measured beside ours. s6-svscan and keepalived come with the libraries that they want.
+pub(super) const WATCHING: &[Peer] = &[
+    Peer { packages: &["monit"], program: "usr/bin/monit", version: "-V" },
+    Peer {
+        packages: &[
+            "keepalived",
+            "libglib2.0-0",
+            "libmnl0",
+            "libnftnl11",
+            "libnl-3-200",
+            "libnl-genl-3-200",
+            "libpci3",
+            "libpcre2-8-0",
+            "libsnmp40",
+            "libsystemd0",
+            "libwrap0",
+        ],
+        program: "usr/sbin/keepalived",
+        version: "--version",
+    },
+    Peer {
+        packages: &["s6", "libexecline2.9", "libs6-2.11", "libskarnet2.13"],
+        program: "usr/bin/s6-svscan",
+        version: "-h",
+    },
+    Peer { packages: &["restartd"], program: "usr/sbin/restartd", version: "-v" },
+    Peer {
+        packages: &["prometheus-process-exporter"],
+        program: "usr/bin/prometheus-process-exporter",
+        version: "-version",
+    },
+];
+
+/// Where supervisord is, below the peers: Python's packages know no other way of being unpacked.
+pub(super) const SUPERVISORD: &str = "supervisor/bin/supervisord";
+
+/// The version of it that is measured.
+const SUPERVISOR: &str = "supervisor==4.3.0";
+
+/// Where those who watch processes are. Whoever cannot be had is missing there, and that is said.
+pub(super) fn watching(shell: &Shell) -> anyhow::Result<PathBuf> {
+    step("peers");
+    let folder = folder(shell)?;
+    for peer in WATCHING {
+        if let Err(error) = unpack(shell, &folder, peer) {
+            say(&format!("{} cannot be had, and is not measured: {error}", peer.program));
+        }
+    }
+    if !shell.path_exists(folder.join(SUPERVISORD)) {
+        say(&format!("a virtual environment for {SUPERVISOR}"));
+        let environment = folder.join("supervisor");
+        let made = cmd!(shell, "python3 -m venv {environment}").quiet().run().and_then(|()| {
+            let pip = environment.join("bin/pip");
+            cmd!(shell, "{pip} install --quiet --disable-pip-version-check {SUPERVISOR}").quiet().run()
+        });
+        if let Err(error) = made {
+            shell.remove_path(&environment)?;
+            say(&format!(
+                "supervisord cannot be had, and is not measured: {error}; `apt-get install python3-venv` may help"
+            ));
+        }
+    }
+    say(&format!("unpacked in {}", folder.display()));
+    Ok(folder)
+}
+
+fn folder(shell: &Shell) -> anyhow::Result<PathBuf> {
+    let folder = workspace::target()?.join("bench-peers");
+    shell.create_dir(&folder)?;
+    Ok(folder)
+}
+
 /// Where they are; none when they cannot be had, and then it is measured without them.
 pub(super) fn find(shell: &Shell, peers: &[Peer]) -> anyhow::Result<Option<PathBuf>> {
     step("peers");
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| shell.current_dir().join("target"), PathBuf::from);
-    let folder = target.join("bench-peers");
-    shell.create_dir(&folder)?;
+    let folder = folder(shell)?;
     for peer in peers {
         if let Err(error) = unpack(shell, &folder, peer) {
             say(&format!("{} cannot be had, so nothing is measured with it: {error}", peer.program));
@@ -70,9 +140,28 @@ fn unpack(shell: &Shell, folder: &Path, peer: &Peer) -> anyhow::Result<()> {
         cmd!(shell, "dpkg-deb --extract {file} {folder}").quiet().run()?;
     }
     // A program of another release of the system may want libraries that are not here. wrk ends with 1 in any case.
-    let libraries = folder.join(format!("usr/lib/{}-linux-gnu", env::consts::ARCH));
-    let output =
-        cmd!(shell, "{program} {version}").env("LD_LIBRARY_PATH", libraries).quiet().ignore_status().output()?;
-    ensure!(matches!(output.status.code(), Some(0 | 1)), "{}", String::from_utf8_lossy(&output.stderr));
+    // Nor has s6 a version to tell: it shows its usage, and ends with 100.
+    let output = cmd!(shell, "{program} {version}")
+        .env("LD_LIBRARY_PATH", libraries(folder))
+        .quiet()
+        .ignore_status()
+        .output()?;
+    ensure!(matches!(output.status.code(), Some(0 | 1 | 100)), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
+}
+
+/// Where libraries have been unpacked, as `LD_LIBRARY_PATH` wants it.
+pub(super) fn libraries(folder: &Path) -> String {
+    let there = |lib| folder.join(lib).join(format!("{}-linux-gnu", env::consts::ARCH)).display().to_string();
+    ["usr/lib", "lib"].map(there).join(":")
+}
+
+/// The version of a package that has been unpacked, as its changelog says.
+pub(super) fn version_of(shell: &Shell, folder: &Path, package: &str) -> Option<String> {
+    let changelogs = ["changelog.Debian.gz", "changelog.Debian.amd64.gz", "changelog.gz"];
+    let log =
+        changelogs.iter().map(|name| folder.join("usr/share/doc").join(package).join(name)).find(|it| it.exists())?;
+    let text = cmd!(shell, "gzip -dc {log}").quiet().ignore_stderr().read().ok()?;
+    let (_, rest) = text.lines().next()?.split_once('(')?;
+    Some(rest.split_once(')')?.0.to_owned())
 }

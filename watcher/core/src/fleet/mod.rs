@@ -42,7 +42,7 @@ use self::{
 };
 use crate::{
     Action, Ending, EntryId, Event, ExitNotice, Finish, FleetId, Mono, Note, Now, Outbox, ProcId, Reason, RunEnd,
-    RunId, SavedEntry, Signal, SocketNews, Span, StartTicks, Told,
+    RunId, SavedEntry, Signal, SocketNews, Span, Told, Uptime,
     pfile::{EntryNumber, Interval, Param, Pfile, select::Processes},
 };
 
@@ -198,11 +198,11 @@ impl Fleet {
         [self.timers.next(), self.shared.runs.deadline(), looks, self.hurry].into_iter().flatten().min()
     }
 
-    fn listed(&mut self, processes: &mut Processes, uptime: StartTicks, now: Now, out: &mut Outbox<Action>) {
+    fn listed(&mut self, processes: &mut Processes, uptime: Uptime, now: Now, out: &mut Outbox<Action>) {
         let (asked, began) = self.shared.looks.end(now.mono);
         let asking = asked.iter().filter_map(|unit| self.units.get(unit)).flat_map(|unit| &unit.members);
         processes.prepare(asking.map(|member| &member.entry));
-        let listing = Listing { processes, uptime, began, now: now.mono };
+        let listing = Listing { processes, uptime, began };
         for unit in asked {
             self.with_unit(unit, now, out, |unit, cx| unit.looked(&listing, cx));
         }

@@ -1,23 +1,30 @@
 //! What a program has cost so far, its children included, and how much memory it has.
+//!
+//! Benches read it before and after a window of time.
 
 use std::{fs, mem};
 
 /// So far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Cost {
+pub struct Cost {
     /// Processor time, nanoseconds.
-    pub(crate) cpu: u64,
+    pub cpu: u64,
     /// Of it in the kernel and in all, in ticks.
     system: u64,
     ticks: u64,
     /// Voluntary context switches: each is one time that it went to sleep, having been woken.
-    pub(crate) wake_ups: u64,
+    pub wake_ups: u64,
 }
 
 impl Cost {
     /// Of a process and its descendants.
-    pub(crate) fn of_family(pid: u32) -> Self {
-        family(pid).into_iter().map(Self::of).fold(Self::default(), |all, one| Self {
+    pub fn of_family(pid: u32) -> Self {
+        Self::of_all(&family(pid))
+    }
+
+    /// Of all of these.
+    pub fn of_all(pids: &[u32]) -> Self {
+        pids.iter().copied().map(Self::of).fold(Self::default(), |all, one| Self {
             cpu: all.cpu + one.cpu,
             system: all.system + one.system,
             ticks: all.ticks + one.ticks,
@@ -26,7 +33,7 @@ impl Cost {
     }
 
     /// Of a process, and of its children that have ended.
-    pub(crate) fn of(pid: u32) -> Self {
+    pub fn of(pid: u32) -> Self {
         let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return Self::default() };
         let after_name = stat.rsplit(')').next().expect("a name");
         let field = |number: usize| {
@@ -42,7 +49,7 @@ impl Cost {
         }
     }
 
-    pub(crate) const fn since(&self, before: &Self) -> Self {
+    pub const fn since(&self, before: &Self) -> Self {
         Self {
             cpu: self.cpu.saturating_sub(before.cpu),
             system: self.system.saturating_sub(before.system),
@@ -52,7 +59,7 @@ impl Cost {
     }
 
     /// Which share of its time was spent in the kernel, percent.
-    pub(crate) fn system_share(&self) -> f64 {
+    pub fn system_share(&self) -> f64 {
         self.system as f64 * 100.0 / (self.ticks as f64).max(1.0)
     }
 }
@@ -61,17 +68,22 @@ const NANOSECONDS_A_TICK: u64 = 10_000_000;
 
 /// Memory, MiB.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Memory {
-    pub(crate) rss: f64,
-    pub(crate) pss: f64,
-    pub(crate) peak: f64,
+pub struct Memory {
+    pub rss: f64,
+    pub pss: f64,
+    pub peak: f64,
 }
 
 impl Memory {
-    pub(crate) fn of(pid: u32) -> Self {
+    pub fn of(pid: u32) -> Self {
+        Self::of_all(&family(pid))
+    }
+
+    /// Of all of these.
+    pub fn of_all(pids: &[u32]) -> Self {
         let mut memory = Self::default();
         let mib = |file: String, name| field(&file, name) as f64 / 1024.0;
-        for pid in family(pid) {
+        for pid in pids {
             memory.rss += mib(format!("/proc/{pid}/status"), "VmRSS:");
             memory.pss += mib(format!("/proc/{pid}/smaps_rollup"), "Pss:");
             memory.peak += mib(format!("/proc/{pid}/status"), "VmHWM:");
@@ -81,7 +93,7 @@ impl Memory {
 }
 
 /// What all processors have done since the start of the host but wait, nanoseconds.
-pub(crate) fn busy() -> u64 {
+pub fn busy() -> u64 {
     let stat = fs::read_to_string("/proc/stat").expect("/proc");
     let all = stat.lines().next().expect("the line of all processors");
     let words: Vec<u64> = all.split_whitespace().filter_map(|word| word.parse().ok()).collect();
@@ -90,7 +102,8 @@ pub(crate) fn busy() -> u64 {
         * NANOSECONDS_A_TICK
 }
 
-fn family(pid: u32) -> Vec<u32> {
+/// A process and its descendants.
+pub fn family(pid: u32) -> Vec<u32> {
     let mut family = vec![pid];
     let mut at = 0;
     while let Some(pid) = family.get(at).copied() {
