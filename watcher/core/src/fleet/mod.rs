@@ -24,7 +24,7 @@ pub(crate) mod timers;
 mod unit;
 mod view;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 pub use self::shown::Refused;
 pub(crate) use self::stall::PROBES_AT_ONCE;
@@ -59,7 +59,8 @@ pub struct Fleet {
     param: Param,
     /// `MONITOR_INTERVAL`, where the operator has set it.
     set_interval: Option<Interval>,
-    units: BTreeMap<UnitId, Unit>,
+    /// Boxed: a tree has room for almost twice as many as are in it.
+    units: BTreeMap<UnitId, Box<Unit>>,
     /// Where each entry is, in the order of the file.
     places: BTreeMap<EntryNumber, (UnitId, usize)>,
     timers: Timers<UnitId>,
@@ -314,7 +315,7 @@ impl Fleet {
     }
 
     /// What the next watch has to know although this one has come to its end: which scripts still run. All else begins anew.
-    fn left_behind(&mut self) -> Vec<SavedEntry> {
+    fn left_behind(&mut self) -> Vec<Arc<SavedEntry>> {
         let mut left = Vec::new();
         for unit in self.units.values_mut() {
             unit.budget.reset();
@@ -323,8 +324,7 @@ impl Fleet {
                 let Some(member) = unit.members.get_mut(at).filter(|_| script.is_some()) else { continue };
                 (member.restart_count, member.rerun, member.paused) = (0, None, None);
                 (member.set_retries, member.set_grace) = (None, None);
-                let text = member.take_text();
-                left.push(member.to_save(text, &unit.budget, false, script));
+                left.push(Arc::new(member.to_save(&unit.budget, false, script)));
             }
         }
         left

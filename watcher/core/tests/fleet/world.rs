@@ -348,11 +348,11 @@ impl World {
                 }
                 Action::Renew(all) => {
                     self.saved.clear();
-                    all.into_iter().for_each(|saved| self.save(saved));
+                    all.iter().for_each(|saved| self.save(saved));
                 }
                 Action::Reply { request, answer } => self.replies.push((request, answer)),
                 Action::Run(order) => self.run(*order),
-                Action::Save(saved) => self.save(*saved),
+                Action::Save(saved) => self.save(&saved),
                 Action::Signal { proc, signal } | Action::SignalGroup { leader: proc, signal } => {
                     let heeds = signal == Signal::KILL || !self.stubborn.contains(&proc);
                     if heeds && !self.stuck.contains(&proc) {
@@ -375,8 +375,8 @@ impl World {
         }
     }
 
-    fn save(&mut self, saved: SavedEntry) {
-        self.saved.insert((saved.text.as_slice().to_vec(), saved.occurrence), saved);
+    fn save(&mut self, saved: &SavedEntry) {
+        self.saved.insert((saved.text.as_slice().to_vec(), saved.occurrence), saved.clone());
     }
 
     pub(crate) fn view(&self, number: usize) -> EntryView {
