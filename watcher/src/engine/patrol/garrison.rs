@@ -1,6 +1,6 @@
 //! The daemon: pfiles are taken on and dismissed while it runs, and what ends one of them ends no other.
 
-use std::io;
+use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt as _, path::PathBuf};
 
 use tracing::debug;
 use watcher_core::{
@@ -13,20 +13,31 @@ use watcher_core::{
 };
 
 use super::{News, Patrol, Recruit, turn::is_up};
-use crate::executor::muster::{Muster, Mustered, not_watched};
+use crate::{
+    control::WhyNot,
+    executor::muster::{Muster, Mustered, not_watched},
+};
 
 impl Patrol {
-    /// Watches these pfiles, and those that a reload finds, until it is told to end.
+    /// Watches these pfiles, and those that a reload finds, until it is told to end. Of the refused the log was told.
     ///
     /// # Errors
     /// When no tier works any more.
-    pub async fn stand(mut self, recruits: Vec<Recruit>, muster: Muster<Box<Recruit>>) -> io::Result<()> {
+    pub async fn stand(
+        mut self,
+        recruits: Vec<Recruit>,
+        refused: Vec<(PathBuf, String)>,
+        muster: Muster<Box<Recruit>>,
+    ) -> io::Result<()> {
         let (mut news, mut out) = (News::default(), Outbox::default());
         if recruits.is_empty() {
             self.hands.say(Level::Warning, "No pfile is watched; SIGHUP looks again");
             is_up();
         }
         self.muster = Some(muster);
+        for (pfile, why) in refused {
+            self.record.is_unwatched(pfile, WhyNot::Refused(why));
+        }
         for recruit in recruits {
             self.take_on(recruit, &mut out, &mut news);
         }
@@ -40,6 +51,7 @@ impl Patrol {
         debug!(?mustered);
         match mustered {
             Mustered::Seen(Ok(pfiles)) => {
+                self.record.keep(&pfiles);
                 for duty in self.roll.seen(pfiles) {
                     let (id, order) = match duty {
                         Duty::Dismiss(id) => (id, Order::Shutdown),
@@ -60,7 +72,10 @@ impl Patrol {
                     let reload = |id| (id, Event::Order { request: None, order: Order::Reload });
                     news.of_one.extend(begun.map(reload));
                 }
-                (Came::Refused, Err(why)) => self.hands.say(Level::Error, &not_watched(&pfile, &why)),
+                (Came::Refused, Err(why)) => {
+                    self.hands.say(Level::Error, &not_watched(&pfile, &why));
+                    self.record.is_unwatched(pfile, WhyNot::Refused(why));
+                }
                 // What it has claimed is given up with it.
                 (Came::Refused | Came::Unwanted | Came::Welcome | Came::WelcomeAndReadAgain, _) => {}
             },
@@ -125,5 +140,9 @@ impl Patrol {
             Finish::RetryOver(RetryOver::Shutdown | RetryOver::Continue) => (Level::Critical, "RETRY_OVER:SHUTDOWN"),
         };
         self.hands.say(level, &format!("Not watched any more: {pfile} ({why})"));
+        if how != Finish::Asked {
+            let path = OsStr::from_bytes(pfile.as_slice()).into();
+            self.record.is_unwatched(path, WhyNot::RetryOver(why.to_owned()));
+        }
     }
 }

@@ -215,7 +215,9 @@ impl Patrol {
         self.next_fleet += 1;
         self.greet(&recruit);
         let Recruit { pfile, rules, warnings: _, saved, ledger, control } = recruit;
-        self.roll.begin(OsStr::from_bytes(pfile.as_slice()).into(), id);
+        let path = PathBuf::from(OsStr::from_bytes(pfile.as_slice()));
+        self.record.is_watched(&path);
+        self.roll.begin(path, id);
         self.posts.insert(id, Post::new(ledger, self.bells.make(), pfile));
         self.doors.open(id, control);
         self.fleets.begin(id, &rules, &saved, now(), out);
@@ -311,9 +313,9 @@ impl Patrol {
     }
 
     fn serve(&mut self, id: FleetId, request: Request, news: &mut News) {
-        if request.command == Command::Status {
+        if let Command::Status { process } = request.command {
             // Nobody may wait for it any more; an answer that is dropped says that the watch has ended.
-            let _nobody_waits = self.status(id).map(|status| request.answer.send(status));
+            let _nobody_waits = self.status(id, process).map(|status| request.answer.send(status));
             return;
         }
         // The same.
