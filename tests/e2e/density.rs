@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::CString,
     fs,
+    os::unix::process::CommandExt as _,
     path::Path,
     process::Command,
 };
@@ -89,6 +90,19 @@ impl Dense {
         let mut command = watcher(["run", "-d", &self.host.path("rules.d"), "--run-dir", &self.host.run_dir()]);
         command.args(["--log", "stderr", "--tier", tier.name()]);
         die_with_the_test(&mut command);
+        // What most hosts allow at first is less than many pfiles take.
+        let few = move || {
+            let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            // SAFETY: the structure lives on this stack.
+            let done = unsafe {
+                libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
+                limit.rlim_cur = 48;
+                libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit)
+            };
+            if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        };
+        // SAFETY: two system calls are all that is done in the child.
+        unsafe { command.pre_exec(few) };
         Pcheck::start(&mut command)
     }
 
@@ -207,6 +221,32 @@ fn many_pfiles_are_watched_and_reloaded_and_nothing_is_lost_or_done_twice() {
         assert!(others.clone().count() > 0 && others.into_iter().all(|process| lives(dense.pids[process])));
     };
     if is_long() { on_each_tier_in_turn(story) } else { on_each_tier(story) }
+}
+
+/// Tier ebpf: its table has room for 1,024 where few are watched at the start, and cannot grow.
+#[test]
+fn more_than_the_kernel_was_asked_to_make_room_for_are_watched_all_the_same() {
+    let size = Size { pfiles: 12, each: 100 };
+    if !Tier::Ebpf.is_wanted() || is_emulated() {
+        return;
+    }
+    let dense = Dense::new(size);
+    fs::rename(dense.host.path("rules.d"), dense.host.path("later")).unwrap();
+    fs::create_dir(dense.host.path("rules.d")).unwrap();
+    let mut daemon = dense.daemon(Tier::Ebpf);
+    daemon.until("No pfile is watched");
+    fs::remove_dir(dense.host.path("rules.d")).unwrap();
+    fs::rename(dense.host.path("later"), dense.host.path("rules.d")).unwrap();
+    daemon.signal(libc::SIGHUP);
+    // Told after all that the same look has found.
+    let mut lines = until_up(&mut daemon, size.all());
+    lines.extend(daemon.until("The kernel's table of watched processes takes no more"));
+    assert!(!lines.iter().any(|line| line.contains("can only be looked at")), "{lines:#?}");
+    dense.pids.iter().for_each(|pid| kill(*pid));
+    let lines = until_up(&mut daemon, size.all());
+    assert!(lines.iter().all(|line| is_of_a_restart(line)), "{lines:#?}");
+    assert_eq!(dense.revived(), (0..size.all()).map(|process| (dense.name(process), 1)).collect());
+    assert_eq!(daemon.stop(), [""; 0]);
 }
 
 /// One after the other: the host is full with one.

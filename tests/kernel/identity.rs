@@ -3,6 +3,8 @@
 use std::{
     fs,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
 use watcher::{
@@ -12,6 +14,7 @@ use watcher::{
 use watcher_abi::NS_PER_TICK;
 use watcher_core::{Pid, ProcId, StartTicks};
 use watcher_tests::{
+    program::built,
     victim::{Victim, identity},
     wait,
 };
@@ -49,6 +52,30 @@ fn a_pid_that_was_really_reused_is_never_mistaken() {
     second.wait().unwrap();
     assert_eq!(probe.record_by_now(), None, "the second owner of the pid was taken for the first");
     assert_eq!(probe.counters().stale, 1);
+}
+
+#[test]
+fn a_leader_that_hands_over_to_a_thread_is_never_taken_for_a_zombie() {
+    const TIMES: &str = "400";
+    let mut victim = Victim::run(Command::new(built("execs_from_thread")).env("TIMES", TIMES));
+    let proc = victim.id();
+    victim.go();
+    let is_over = AtomicBool::new(false);
+    let looks = thread::scope(|scope| {
+        let looks = scope.spawn(|| {
+            let mut looks = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                let look = look(proc);
+                assert!(!matches!(look, Look::Gone | Look::Zombie(_)), "it lives, and yet: {look:?}");
+                looks += 1;
+            }
+            looks
+        });
+        victim.expect("another program");
+        is_over.store(true, Ordering::Relaxed);
+        looks.join()
+    });
+    assert!(looks.unwrap() > 400, "it was looked at while that happened");
 }
 
 /// Starts processes until one of them gets this pid. It ends when its standard input does.

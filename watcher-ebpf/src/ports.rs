@@ -97,15 +97,29 @@ impl Slot {
         }
     }
 
-    /// Tells, and notes that it was told: what could not be is told at the next opportunity.
+    /// Tells, and notes that it was told: before, since whoever hears of it at once may look at the note. What could not be told
+    /// is told at the next opportunity.
     #[inline(always)]
     pub fn tell(self, key: &PortKey, alarm: u32, raised: bool, value: u64, limit: u64) -> bool {
-        let (stamp_ns, raised) = (emit::stamp_ns(), raised as u32);
-        let record = SocketRecord { kind: KIND_SOCKET, alarm, key: *key, stamp_ns, value, limit, raised, reserved: 0 };
+        let stamp_ns = emit::stamp_ns();
+        let reserved = 0;
+        let record = SocketRecord {
+            kind: KIND_SOCKET,
+            alarm,
+            key: *key,
+            stamp_ns,
+            value,
+            limit,
+            raised: raised as u32,
+            reserved,
+        };
+        let before = self.is_raised(alarm);
+        // SAFETY: as in `is_raised`.
+        unsafe { ptr::write_volatile(self.flag(alarm), u64::from(raised)) };
         let is_told = emit::socket(record);
-        if is_told {
-            // SAFETY: as in `is_raised`.
-            unsafe { ptr::write_volatile(self.flag(alarm), u64::from(raised)) };
+        if !is_told {
+            // SAFETY: as above.
+            unsafe { ptr::write_volatile(self.flag(alarm), u64::from(before)) };
         }
         is_told
     }

@@ -31,7 +31,7 @@ pub enum Action {
     /// An attempt to ask a service is not wanted any more.
     ForgetProbe(ProbeId),
     /// Forget all that was saved, and save this.
-    Renew(Vec<SavedEntry>),
+    Renew(Vec<Arc<SavedEntry>>),
     /// List all processes of the host.
     List,
     /// Look at a watched port: what the kernel does not tell unasked.
@@ -60,7 +60,7 @@ pub enum Action {
     /// Run a script.
     Run(Box<ScriptOrder>),
     /// Save this, for when the watch is killed.
-    Save(Box<SavedEntry>),
+    Save(Arc<SavedEntry>),
     /// Send a process a signal.
     Signal {
         /// Which.

@@ -2,7 +2,7 @@
 
 use crate::{
     Blame, Comm, Ending, Mono, Order, PortKey, PortReport, PortWatchId, ProbeId, ProcId, RequestId, RunEnd, RunId,
-    Signal, SocketNews, Span, StartTicks,
+    Signal, SocketNews, Span, Uptime,
     pfile::{Pfile, select::Processes},
     probe::Verdict,
 };
@@ -35,8 +35,8 @@ pub enum Event {
     Listed {
         /// They.
         processes: Processes,
-        /// When they were read, on the clock of start times.
-        uptime: StartTicks,
+        /// When they had been read.
+        uptime: Uptime,
     },
     /// An operator's order.
     Order {

@@ -2,6 +2,8 @@
 
 use std::{fmt, num::NonZeroU32};
 
+use crate::Mono;
+
 /// A process number. It names a process only together with a start time: see [`ProcId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pid(NonZeroU32);
@@ -35,6 +37,15 @@ impl fmt::Display for Pid {
 /// When a process was started, in ticks of 1/100 s since boot: field 22 of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StartTicks(pub u64);
+
+/// What the clock of start times says at a moment. Only both together tell when a process began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uptime {
+    /// What it says.
+    pub ticks: StartTicks,
+    /// The moment.
+    pub at: Mono,
+}
 
 /// A process: its pid and its start time. Another process with the same pid is another `ProcId`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

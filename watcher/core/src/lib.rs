@@ -43,7 +43,7 @@ pub use action::{Action, Finish, Outbox};
 pub use blame::{Blame, Origin, Sender, explain};
 pub use ending::Ending;
 pub use event::{Death, Event, ExitNotice};
-pub use id::{Comm, EntryId, FleetId, Pid, PortWatchId, ProbeId, ProcId, RequestId, RunId, StartTicks};
+pub use id::{Comm, EntryId, FleetId, Pid, PortWatchId, ProbeId, ProcId, RequestId, RunId, StartTicks, Uptime};
 pub use note::{Level, Note, Subject, Told};
 pub use order::{Answer, Order, Setting, no_such_entry};
 pub use saved::SavedEntry;

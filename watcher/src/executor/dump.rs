@@ -112,12 +112,6 @@ impl DumpFile {
         self.wanted = self.path.is_some();
     }
 
-    /// Whether it is wanted, or being written.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        self.wanted || !self.writing.is_empty()
-    }
-
     /// Waits until it can be written, if that is wanted, or until writing has failed.
     pub async fn ready(&mut self) -> Ready {
         loop {

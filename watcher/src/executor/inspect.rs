@@ -82,7 +82,7 @@ pub fn identify(pid: Pid) -> Result<Facts, NotWatchable> {
         }
     }
     let unreadable = |error| NotWatchable::Unreadable { pid, error };
-    if facts.leader_zombie && !proc::has_live_followers(pid).map_err(unreadable)? {
+    if facts.leader_zombie && !proc::has_live_followers(&facts).map_err(unreadable)? {
         return Err(NotWatchable::Zombie { pid, comm: facts.comm, parent: facts.parent });
     }
     Ok(facts)
@@ -130,7 +130,7 @@ fn look_closer(facts: &Facts) -> io::Result<Look> {
     if !facts.leader_zombie {
         return Ok(Look::Dying);
     }
-    Ok(match proc::followers(facts.proc.pid)? {
+    Ok(match proc::followers(facts)? {
         Followers::Gone => Look::Zombie(ending_of_zombie(facts)),
         Followers::Leaving => Look::Dying,
         Followers::Alive => Look::Leaderless,

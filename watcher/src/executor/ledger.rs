@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::Serialize;
@@ -45,12 +46,6 @@ impl Ledger {
     pub fn new(run_dir: RunDir, store: Store, rules: RulesReader, desks: &Desks) -> Self {
         let (trace, reading) = (Trace::new(desks), desks.reading.clone());
         Self { run_dir, store, is_void: false, trace, rules, reading, checks: JoinSet::new(), to_check: None }
-    }
-
-    /// Whether something was asked for and is not done.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        self.rules.is_busy() || self.trace.is_busy() || !self.checks.is_empty()
     }
 
     /// Whether rules are being read.
@@ -113,12 +108,12 @@ impl Ledger {
     }
 
     /// Keeps what must survive when we are killed. There may be a line for the log.
-    pub fn save(&mut self, saved: &SavedEntry) -> Option<Line> {
+    pub fn save(&mut self, saved: Arc<SavedEntry>) -> Option<Line> {
         warning(self.store.save(saved))
     }
 
     /// Forgets all that was kept, and keeps this.
-    pub fn renew(&mut self, saved: &[SavedEntry]) -> Option<Line> {
+    pub fn renew(&mut self, saved: Vec<Arc<SavedEntry>>) -> Option<Line> {
         self.is_void = saved.is_empty();
         warning(self.store.renew(saved))
     }

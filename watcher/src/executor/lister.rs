@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use watcher_core::{
-    Event, Pid, StartTicks,
+    Event, Pid,
     pfile::select::{Process, Processes},
 };
 
@@ -146,8 +146,7 @@ impl Lister {
 }
 
 fn listed(processes: Vec<Process>) -> Event {
-    let ticks = clock::since_boot().0 / watcher_abi::NS_PER_TICK;
-    Event::Listed { processes: Processes::new(processes), uptime: StartTicks(ticks) }
+    Event::Listed { processes: Processes::new(processes), uptime: clock::uptime() }
 }
 
 async fn over(until: Option<Instant>) {

@@ -91,12 +91,6 @@ impl Trace {
         self.dump.want();
     }
 
-    /// Whether something is under way, or wanted.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        !self.looking.is_empty() || self.dump.is_busy()
-    }
-
     /// Waits until there is something to do: then the dump may be due, or there is a sentence for the log.
     pub async fn ready(&mut self) -> Option<String> {
         tokio::select! {

@@ -5,7 +5,7 @@ use std::{
     io, mem,
 };
 
-use tracing::{debug, warn};
+use tracing::debug;
 use watcher_core::{Comm, Ending, Event, ProcId, Tier};
 
 use super::{
@@ -41,6 +41,9 @@ pub struct Watch {
     /// That some are looked at although a tier was meant to tell of them: said once.
     without_pidfd: Option<String>,
     is_without_pidfd: bool,
+    /// That the kernel's table of watched processes is full: said once.
+    overflow: Option<String>,
+    is_full: bool,
 }
 
 /// Why a process is taken for one that is dying.
@@ -66,6 +69,8 @@ impl Watch {
             trouble: None,
             without_pidfd: None,
             is_without_pidfd: false,
+            overflow: None,
+            is_full: false,
         }
     }
 
@@ -124,7 +129,8 @@ impl Watch {
                     self.check(proc, events);
                 }
                 Err(error) => {
-                    warn!(%error, pid = %proc.pid, "not watched by the kernel programs, but by its pidfd");
+                    debug!(%error, pid = %proc.pid, "not watched by the kernel programs, but by its pidfd");
+                    self.say_that_it_is_full(&error.to_string());
                     self.hold(proc, events);
                 }
             },
@@ -333,7 +339,7 @@ impl Watch {
 
     /// A sentence for the operator about processes that are not watched as they should be. Each is said once.
     pub fn take_complaint(&mut self) -> Option<String> {
-        self.eyes.take_complaint().or_else(|| self.without_pidfd.take())
+        self.eyes.take_complaint().or_else(|| self.overflow.take()).or_else(|| self.without_pidfd.take())
     }
 
     /// Goes over to the means of another tier: whoever is watched is so by these from now on, whoever was about to end still
@@ -353,6 +359,18 @@ impl Watch {
         for proc in watched {
             self.begin(proc, events);
             self.check(proc, events);
+        }
+    }
+
+    /// The table cannot grow. Of whom it has no room for, a pidfd tells as well: that takes a descriptor, and leaves his death
+    /// unexplained.
+    fn say_that_it_is_full(&mut self, why: &str) {
+        if !mem::replace(&mut self.is_full, true) {
+            limits::raise_descriptors();
+            self.overflow = Some(format!(
+                "The kernel's table of watched processes takes no more ({why}): those that come now are watched by pidfds, and \
+                 their deaths are not explained; starting watcher anew makes room for them"
+            ));
         }
     }
 

@@ -99,8 +99,8 @@ fn pidfd_works(processes: usize) -> Result<(), String> {
     })?;
     match limits::raise_descriptors() {
         Some(limit) if limit < processes as u64 + OTHER_DESCRIPTORS => Err(format!(
-            "it needs a descriptor for each of the {processes} processes, but only {limit} are allowed (ulimit -n, or \
-             LimitNOFILE= in a unit)"
+            "it needs a descriptor for each of the {processes} processes and {OTHER_DESCRIPTORS} for other things, but only \
+             {limit} are allowed (ulimit -n, or LimitNOFILE= in a unit)"
         )),
         Some(_) | None => Ok(()),
     }

@@ -67,6 +67,8 @@ pub fn run(pfile: &Path, settings: &Settings) -> Result<Finish, Failed> {
 /// come. The log was told, too.
 pub fn run_many(places: Places, settings: &Settings) -> Result<(), Failed> {
     in_runtime(settings, async |log, mut signals| {
+        // Each pfile takes three descriptors as long as it is watched. What is started by us gets the old limit back.
+        limits::raise_descriptors();
         let (mut drafts, mut recruits, mut failed) = (Vec::new(), Vec::new(), None);
         let desks = Desks::default();
         let mut refuse = |pfile: &Path, why: Failed| {

@@ -1,7 +1,8 @@
 //! The clocks.
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
-use watcher_core::{Mono, Span, Wall};
+use watcher_abi::NS_PER_TICK;
+use watcher_core::{Mono, Span, StartTicks, Uptime, Wall};
 
 use super::host::TimeOffsets;
 
@@ -16,6 +17,12 @@ pub fn now() -> Mono {
 pub fn since_boot() -> Span {
     let TimeOffsets { boottime_ns, start_ns, .. } = TimeOffsets::own();
     Span(boottime().0.saturating_add_signed(start_ns.saturating_sub(boottime_ns)))
+}
+
+/// Where the clock of process start times stands, at which moment.
+#[must_use]
+pub fn uptime() -> Uptime {
+    Uptime { ticks: StartTicks(since_boot().0 / NS_PER_TICK), at: now() }
 }
 
 /// `CLOCK_BOOTTIME`, as the time namespace of this process has it.

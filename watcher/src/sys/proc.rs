@@ -26,6 +26,9 @@ pub struct Facts {
     pub leader_exiting: bool,
     /// The leading thread is a zombie. Others may live on.
     pub leader_zombie: bool,
+    /// How many threads there are, the leading one included. None: it was reaped, or replaced by another of them, while this
+    /// was read.
+    pub threads: u32,
     /// Wait status of a zombie; 0 also when this user may not know.
     pub wait_status: u32,
 }
@@ -35,6 +38,19 @@ pub struct Facts {
 /// # Errors
 /// When `/proc` cannot be read or understood.
 pub fn facts(pid: Pid) -> io::Result<Option<Facts>> {
+    /// Once is enough, if not one after the other does so.
+    const TIMES: usize = 3;
+    let mut facts = read_facts(pid)?;
+    for _ in 1..TIMES {
+        if !facts.as_ref().is_some_and(|facts| facts.leader_zombie && facts.threads == 0) {
+            break;
+        }
+        facts = read_facts(pid)?;
+    }
+    Ok(facts)
+}
+
+fn read_facts(pid: Pid) -> io::Result<Option<Facts>> {
     let mut line = [0; 1024];
     let length = match fs::File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut line)) {
         // The file is there, but the process has been reaped since it was opened.
@@ -53,6 +69,7 @@ pub fn facts(pid: Pid) -> io::Result<Option<Facts>> {
         session: u32::try_from(stat.session).unwrap_or(0),
         leader_exiting: stat.flags & PF_EXITING != 0,
         leader_zombie: matches!(stat.state, 'Z' | 'X'),
+        threads: u32::try_from(stat.num_threads).unwrap_or(0),
         wait_status: stat.exit_code.and_then(|code| u32::try_from(code).ok()).unwrap_or(0),
     }))
 }
@@ -103,47 +120,51 @@ pub fn owner(pid: Pid) -> io::Result<Option<u32>> {
     }
 }
 
-/// The threads of a process that are not its leader.
+/// The threads of a process that are not its leader, which is a zombie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Followers {
     /// None of them lives.
     Gone,
-    /// Each of them has begun to exit, or has done so.
+    /// None is seen that has not begun to exit. (Where all are zombies whoever traces them has not taken notice, and to the
+    /// kernel the process has not ended.)
     Leaving,
     /// One of them lives.
     Alive,
 }
 
-/// How those of this process stand.
+/// How those of this process stand. A thread that runs another program takes the place of the leader, and with it its number:
+/// for a moment none is to be seen, or the old leader in its place, though one lives. Only the number of threads is of the
+/// same moment as the zombie.
 ///
 /// # Errors
 /// When its threads cannot be looked at.
-pub fn followers(pid: Pid) -> io::Result<Followers> {
+pub fn followers(&Facts { proc: ProcId { pid, start: _ }, threads, .. }: &Facts) -> io::Result<Followers> {
+    if threads == 1 {
+        return Ok(Followers::Gone);
+    }
     let threads = match fs::read_dir(format!("/proc/{pid}/task")) {
         Ok(threads) => threads,
-        Err(error) if no_such_process(&error) => return Ok(Followers::Gone),
+        Err(error) if no_such_process(&error) => return Ok(Followers::Leaving),
         Err(error) => return Err(error),
     };
-    let mut found = Followers::Gone;
     for thread in threads {
         let name = thread?.file_name();
         let tid = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::new);
         let Some(tid) = tid.filter(|tid| *tid != pid) else { continue };
         match facts(tid)? {
             Some(facts) if !facts.leader_exiting => return Ok(Followers::Alive),
-            Some(facts) if !facts.leader_zombie => found = Followers::Leaving,
             Some(_) | None => {}
         }
     }
-    Ok(found)
+    Ok(Followers::Leaving)
 }
 
 /// Whether a thread of this process lives that is not its leader.
 ///
 /// # Errors
 /// When its threads cannot be looked at.
-pub fn has_live_followers(pid: Pid) -> io::Result<bool> {
-    Ok(followers(pid)? != Followers::Gone)
+pub fn has_live_followers(facts: &Facts) -> io::Result<bool> {
+    Ok(followers(facts)? != Followers::Gone)
 }
 
 /// Whether there is a process with this number, be it hidden in `/proc` or a zombie.

@@ -76,15 +76,12 @@ fn seen<T>(read: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 fn process(pid: Pid, own_exe: Option<&Bytes>) -> io::Result<Option<Process>> {
-    let Some(Facts { proc, comm, parent, group, leader_zombie, session: _, leader_exiting: _, wait_status: _ }) =
-        seen(proc::facts(pid))?.flatten()
-    else {
-        return Ok(None);
-    };
+    let Some(facts) = seen(proc::facts(pid))?.flatten() else { return Ok(None) };
     let Some(mut words) = seen(words(pid))? else { return Ok(None) };
     let link = exe_link(pid);
     let exe = link.as_ref().ok().cloned();
-    let zombie = leader_zombie && seen(proc::has_live_followers(pid))? == Some(false);
+    let zombie = facts.leader_zombie && seen(proc::has_live_followers(&facts))? == Some(false);
+    let Facts { proc, comm, parent, group, leader_zombie, .. } = facts;
     // A process that sets its own title may leave NULs at the end of it.
     while words.last().is_some_and(Vec::is_empty) {
         words.pop();

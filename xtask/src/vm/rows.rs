@@ -195,7 +195,15 @@ const GROUPS: &[Group] = &[
     Group { limit: AT_THE_SAME_TIME, ..group("stalls", Program::EndToEnd, "pcheck::stalls::", Needs::ATier) },
     group("ends", Program::EndToEnd, "ends::", Needs::ATier),
     // Of the group watch, what is told on more than one tier.
-    group("told", Program::EndToEnd, "every_tier json_tells_exit any_tier hostile_name time_namespace", Needs::ATier),
+    Group {
+        skip: &["doctor::"],
+        ..group(
+            "told",
+            Program::EndToEnd,
+            "every_tier json_tells_exit any_tier hostile_name time_namespace",
+            Needs::ATier,
+        )
+    },
     Group {
         skip: &["ten_thousand_on_one", "thousands_of_pids"],
         ..group("watch", Program::EndToEnd, "watch::", Needs::Ebpf)

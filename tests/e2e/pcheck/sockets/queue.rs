@@ -1,12 +1,13 @@
 //! Connections that nobody accepts.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use serde_json::Value;
 use watcher::sys::netns;
 use watcher_tests::{
     block::Block,
     host::{Host, Tier, lives, signal},
+    is_emulated,
     netns::{enter_new, in_a_new_one},
     pcheck::Pcheck,
     server::free_port,
@@ -34,6 +35,11 @@ fn drained(pcheck: &mut Pcheck) -> Vec<String> {
     lines
 }
 
+/// How many wait in a full queue: two that are finished at the same moment may share the last place, where a moment is long.
+fn full() -> RangeInclusive<usize> {
+    ROOM..=if is_emulated() { ROOM + 1 } else { ROOM }
+}
+
 pub(super) fn nobody_accepts_and_it_is_only_told(tier: Tier) {
     let mut scene = Scene::set(tier, BACKLOG, "");
     let (pid, port) = (scene.pid(), scene.port);
@@ -47,10 +53,12 @@ pub(super) fn nobody_accepts_and_it_is_only_told(tier: Tier) {
     assert_eq!(turned_away(pid), 0, "it is told before anybody is");
     let late = impatient_clients(port, ROOM - NEARLY);
     let (before, measure) = scene.told("Socket Backlog Full");
-    assert_eq!((before, measure), (Vec::new(), wait(ROOM)));
+    assert_eq!(before, [] as [String; 0]);
+    assert!(full().any(|count| measure == wait(count)), "{measure}");
     let lines = scene.during(LONG);
     assert!(lives(pid) && !lines.iter().any(|line| line.contains("Stall")), "{lines:#?}");
-    assert_eq!(queue_of(pid, port).0, ROOM as u32);
+    let waiting = queue_of(pid, port).0 as usize;
+    assert!(full().contains(&waiting), "{waiting}");
     signal(pid, libc::SIGCONT);
     drop((early, late));
     let pid = scene.pid();
@@ -70,7 +78,7 @@ pub(super) fn nobody_accepts_and_it_is_a_stall(tier: Tier) {
     stop(pid);
     let _clients = (clients(port, NEARLY), impatient_clients(port, ROOM - NEARLY));
     let (_, measure) = scene.told("Socket Backlog Full");
-    assert_eq!(measure, format!(" : {ROOM} of {ROOM} wait to be accepted"));
+    assert!(full().any(|count| measure == format!(" : {count} of {ROOM} wait to be accepted")), "{measure}");
     let (_, measure) = scene.told("Find Socket Service Stall");
     assert_eq!(measure, "");
     let mut lines = scene.pcheck.until("Try to restart");

@@ -2,7 +2,7 @@
 
 use super::{Fleet, standing::Move, unit::Unit};
 use crate::{
-    Action, FleetId, Mono, Now, Outbox, PortWatchId, SavedEntry, StartTicks,
+    Action, FleetId, Mono, Now, Outbox, PortWatchId, SavedEntry, Uptime,
     pfile::{Pfile, select::Processes},
 };
 
@@ -57,7 +57,7 @@ impl Fleet {
     }
 
     /// All processes, which it has asked for. Others may be shown the same ones.
-    pub(crate) fn shown(&mut self, processes: &mut Processes, uptime: StartTicks, now: Now, out: &mut Outbox<Action>) {
+    pub(crate) fn shown(&mut self, processes: &mut Processes, uptime: Uptime, now: Now, out: &mut Outbox<Action>) {
         if !self.finished {
             self.listed(processes, uptime, now, out);
             self.after_all(now, out);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Mono, Span, StartTicks, pfile::select::Processes};
+use crate::{Mono, Span, StartTicks, Uptime, pfile::select::Processes};
 
 /// Start times are told in ticks: a process may have begun this much later than it says.
 const TICK: Span = Span::of_millis(10);
@@ -14,24 +14,22 @@ const TICKS: u64 = 100;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Listing<'a> {
     pub(super) processes: &'a Processes,
-    /// The moment, on the clock of start times.
-    pub(super) uptime: StartTicks,
+    /// When they had been read.
+    pub(super) uptime: Uptime,
     /// When the look began: of what came later it knows nothing.
     pub(super) began: Mono,
-    /// The moment.
-    pub(super) now: Mono,
 }
 
 impl Listing<'_> {
     /// Whether a process began after a moment.
     pub(super) fn began_after(&self, start: StartTicks, moment: Mono) -> bool {
         // As far as the ticks tell: when in doubt, after.
-        Mono(self.now.0.saturating_sub(self.age(start).0)).after(TICK) >= moment
+        Mono(self.uptime.at.0.saturating_sub(self.age(start).0)).after(TICK) >= moment
     }
 
-    /// How long ago a process began.
+    /// How long before the look a process began.
     pub(super) fn age(&self, start: StartTicks) -> Span {
-        Span(self.uptime.0.saturating_sub(start.0).saturating_mul(1_000_000_000 / TICKS))
+        Span(self.uptime.ticks.0.saturating_sub(start.0).saturating_mul(1_000_000_000 / TICKS))
     }
 }
 
@@ -121,8 +119,8 @@ mod tests {
     fn a_process_that_began_in_the_tick_of_the_death_counts_as_newer() {
         let processes = Processes::default();
         let second = 1_000 * MS;
-        let (uptime, now) = (StartTicks(10_000), Mono(50 * second));
-        let listing = Listing { processes: &processes, uptime, began: now, now };
+        let uptime = Uptime { ticks: StartTicks(10_000), at: Mono(50 * second) };
+        let listing = Listing { processes: &processes, uptime, began: uptime.at };
         let died = Mono(49 * second + 5 * MS);
         assert!(listing.began_after(StartTicks(9_900), died));
         assert!(!listing.began_after(StartTicks(9_899), died));

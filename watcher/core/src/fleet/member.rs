@@ -1,5 +1,7 @@
 //! One entry: what it wants, and what is known of its process.
 
+use std::sync::Arc;
+
 use super::{
     EntryView, ProcStatus, UnitId, budget::Budget, looks::Listing, runs::Wanted, sockets::Sockets, stall::Stalls,
     standing::Standing, view::Doing,
@@ -52,7 +54,7 @@ pub(super) struct Member {
     /// What it knew was taken over by an entry of newer rules.
     pub(super) carried: bool,
     /// What was saved last.
-    pub(super) saved: Option<SavedEntry>,
+    pub(super) saved: Option<Arc<SavedEntry>>,
 }
 
 /// What is known of an entry's process.
@@ -252,22 +254,15 @@ impl Member {
         }
     }
 
-    /// What must survive.
-    /// Its text, out of what was saved last. Printing it takes longer than all else that is done for most events.
-    pub(super) fn take_text(&mut self) -> Bytes {
-        let saved = self.saved.as_mut().map(|saved| std::mem::take(&mut saved.text));
-        saved.unwrap_or_else(|| pfile::print_entry(&self.entry))
+    /// Its text, out of what was saved last: printing it takes longer than all else that is done for most events.
+    fn text(&self) -> Bytes {
+        self.saved.as_ref().map_or_else(|| pfile::print_entry(&self.entry), |saved| saved.text.clone())
     }
 
-    pub(super) fn to_save(
-        &self,
-        text: Bytes,
-        budget: &Budget,
-        gave_up: bool,
-        script: Option<(ProcId, Mono)>,
-    ) -> SavedEntry {
+    /// What must survive.
+    pub(super) fn to_save(&self, budget: &Budget, gave_up: bool, script: Option<(ProcId, Mono)>) -> SavedEntry {
         SavedEntry {
-            text,
+            text: self.text(),
             occurrence: self.occurrence,
             proc: self.last,
             died_at: self.died_at,

@@ -24,7 +24,7 @@ pub(crate) mod timers;
 mod unit;
 mod view;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 pub use self::shown::Refused;
 pub(crate) use self::stall::PROBES_AT_ONCE;
@@ -42,7 +42,7 @@ use self::{
 };
 use crate::{
     Action, Ending, EntryId, Event, ExitNotice, Finish, FleetId, Mono, Note, Now, Outbox, ProcId, Reason, RunEnd,
-    RunId, SavedEntry, Signal, SocketNews, Span, StartTicks, Told,
+    RunId, SavedEntry, Signal, SocketNews, Span, Told, Uptime,
     pfile::{EntryNumber, Interval, Param, Pfile, select::Processes},
 };
 
@@ -59,7 +59,8 @@ pub struct Fleet {
     param: Param,
     /// `MONITOR_INTERVAL`, where the operator has set it.
     set_interval: Option<Interval>,
-    units: BTreeMap<UnitId, Unit>,
+    /// Boxed: a tree has room for almost twice as many as are in it.
+    units: BTreeMap<UnitId, Box<Unit>>,
     /// Where each entry is, in the order of the file.
     places: BTreeMap<EntryNumber, (UnitId, usize)>,
     timers: Timers<UnitId>,
@@ -198,11 +199,11 @@ impl Fleet {
         [self.timers.next(), self.shared.runs.deadline(), looks, self.hurry].into_iter().flatten().min()
     }
 
-    fn listed(&mut self, processes: &mut Processes, uptime: StartTicks, now: Now, out: &mut Outbox<Action>) {
+    fn listed(&mut self, processes: &mut Processes, uptime: Uptime, now: Now, out: &mut Outbox<Action>) {
         let (asked, began) = self.shared.looks.end(now.mono);
         let asking = asked.iter().filter_map(|unit| self.units.get(unit)).flat_map(|unit| &unit.members);
         processes.prepare(asking.map(|member| &member.entry));
-        let listing = Listing { processes, uptime, began, now: now.mono };
+        let listing = Listing { processes, uptime, began };
         for unit in asked {
             self.with_unit(unit, now, out, |unit, cx| unit.looked(&listing, cx));
         }
@@ -314,7 +315,7 @@ impl Fleet {
     }
 
     /// What the next watch has to know although this one has come to its end: which scripts still run. All else begins anew.
-    fn left_behind(&mut self) -> Vec<SavedEntry> {
+    fn left_behind(&mut self) -> Vec<Arc<SavedEntry>> {
         let mut left = Vec::new();
         for unit in self.units.values_mut() {
             unit.budget.reset();
@@ -323,8 +324,7 @@ impl Fleet {
                 let Some(member) = unit.members.get_mut(at).filter(|_| script.is_some()) else { continue };
                 (member.restart_count, member.rerun, member.paused) = (0, None, None);
                 (member.set_retries, member.set_grace) = (None, None);
-                let text = member.take_text();
-                left.push(member.to_save(text, &unit.budget, false, script));
+                left.push(Arc::new(member.to_save(&unit.budget, false, script)));
             }
         }
         left

@@ -66,7 +66,7 @@ impl Fleet {
             let id = known.unwrap_or_else(|| {
                 let id = UnitId(self.next_unit);
                 self.next_unit += 1;
-                self.units.insert(id, Unit::new(tag.clone(), Vec::with_capacity(1)));
+                self.units.insert(id, Box::new(Unit::new(tag.clone(), Vec::with_capacity(1))));
                 id
             });
             groups.extend(tag.map(|tag| (tag, id)));
@@ -127,7 +127,7 @@ impl Fleet {
 
     /// Units with the same entries as before go on as they are, wherever these stand in the file now. How many entries
     /// that are.
-    fn keep_unchanged(&mut self, old: &mut BTreeMap<UnitId, Unit>) -> usize {
+    fn keep_unchanged(&mut self, old: &mut BTreeMap<UnitId, Box<Unit>>) -> usize {
         let mut known: BTreeMap<_, Vec<UnitId>> = BTreeMap::new();
         for (id, unit) in old.iter().rev() {
             known.entry(texts(unit)).or_default().push(*id);
@@ -151,7 +151,7 @@ impl Fleet {
     /// Entries that changed, but for whose process they mean, keep that, and a script that runs; they count anew.
     fn carry_over(
         &mut self,
-        old: &mut BTreeMap<UnitId, Unit>,
+        old: &mut BTreeMap<UnitId, Box<Unit>>,
         all_paused: bool,
         changes: &mut Changes,
         out: &mut Outbox<Action>,

@@ -1,5 +1,7 @@
 //! What is saved and shown of a unit.
 
+use std::sync::Arc;
+
 use super::{
     EntryView,
     member::{Member, Presence},
@@ -7,7 +9,7 @@ use super::{
     unit::{Phase, Unit},
     view::Doing,
 };
-use crate::{Action, Mono, ProcId, SavedEntry, pfile::Bytes};
+use crate::{Action, Mono, ProcId};
 
 impl Unit {
     /// Tells what is to be saved of the members that have changed.
@@ -15,15 +17,13 @@ impl Unit {
         for at in 0..self.members.len() {
             let (script, gave_up) = (self.script_of(at, cx.shared), self.gave_up());
             let Some(member) = self.members.get_mut(at) else { continue };
-            // The text is long, and stays the same: most events come to nothing here, and have no need of a copy.
-            let text = member.take_text();
-            let saved = member.to_save(Bytes::default(), &self.budget, gave_up, script);
-            let is_new = member.saved.as_ref() != Some(&saved);
-            let saved = SavedEntry { text, ..saved };
-            if is_new {
-                cx.out.push(Action::Save(Box::new(saved.clone())));
+            // Most events come to nothing here, and have no need of a copy.
+            let saved = member.to_save(&self.budget, gave_up, script);
+            if member.saved.as_deref() != Some(&saved) {
+                let saved = Arc::new(saved);
+                cx.out.push(Action::Save(Arc::clone(&saved)));
+                member.saved = Some(saved);
             }
-            member.saved = Some(saved);
         }
     }
 

@@ -80,7 +80,8 @@ pub(super) struct Watched(BTreeMap<ProcId, Vec<Who>>);
 
 impl Watched {
     pub(super) fn add(&mut self, proc: ProcId, who: Who, out: &mut Outbox<Action>) {
-        let interested = self.0.entry(proc).or_default();
+        // Hardly ever more than one.
+        let interested = self.0.entry(proc).or_insert_with(|| Vec::with_capacity(1));
         if interested.is_empty() {
             out.push(Action::Watch(proc));
         }

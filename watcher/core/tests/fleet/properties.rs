@@ -1,6 +1,6 @@
 //! What holds whatever happens, in whatever order.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::world::{Life, Script, Service, World, rules};
 use proptest::prelude::*;
@@ -313,10 +313,10 @@ proptest! {
         let without_stamps = |actions: Vec<Action>| {
             actions.into_iter().map(|mut action| {
                 if let Action::Save(saved) = &mut action {
-                    saved.rerun = None;
+                    Arc::make_mut(saved).rerun = None;
                 }
                 if let Action::Renew(all) = &mut action {
-                    all.iter_mut().for_each(|saved| saved.rerun = None);
+                    all.iter_mut().for_each(|saved| Arc::make_mut(saved).rerun = None);
                 }
                 action
             }).collect::<Vec<_>>()

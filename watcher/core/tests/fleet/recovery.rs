@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use watcher_core::{
     Action, Comm, Ending, Event, ExitNotice, FleetId, Mono, Now, Order, Outbox, Pid, ProcId, RequestId, RunEnd, RunId,
-    Span, StartTicks, Wall,
+    Span, StartTicks, Uptime, Wall,
     fleet::{Doing, EntryView, ProcStatus},
     fleets::{Asked, AtOnce, Fleets, Recovery},
     pfile::{
@@ -137,7 +137,7 @@ impl Host {
             match action {
                 Action::List => {
                     let processes = Processes::new(self.processes.values().cloned().collect());
-                    self.events.push(Event::Listed { processes, uptime: self.ticks() });
+                    self.events.push(Event::Listed { processes, uptime: Uptime { ticks: self.ticks(), at: self.now } });
                 }
                 Action::Run(order) => {
                     self.running.insert((self.now.after(SCRIPT), order.run), order.process.to_string());

@@ -2,7 +2,7 @@
 
 use watcher_core::{
     Action, Ending, Event, Finish, FleetId, Mono, Now, Order, Outbox, Pid, ProcId, RequestId, RunEnd, RunId, Signal,
-    StartTicks, Wall,
+    StartTicks, Uptime, Wall,
     fleets::{Asked, AtOnce, Fleets},
     pfile::{
         RetryOver,
@@ -79,7 +79,10 @@ impl Several {
         let mut asked = Vec::new();
         loop {
             let processes = Processes::new(self.processes.clone());
-            asked.extend(self.step(Event::Listed { processes, uptime: StartTicks(1_000_000) }));
+            asked.extend(self.step(Event::Listed {
+                processes,
+                uptime: Uptime { ticks: StartTicks(1_000_000), at: Mono(self.now) },
+            }));
             self.now += SECOND / 10;
             let later = self.step(Event::Deadline);
             let goes_on = later.iter().any(|asked| asked.action == Action::List);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use watcher_core::{
     Action, Answer, Comm, Ending, EntryId, Event, ExitNotice, Finish, Mono, Note, Now, Order, Outbox, Pid, ProbeId,
-    ProcId, RequestId, RunEnd, RunId, SavedEntry, ScriptOrder, Signal, Span, StartTicks, Told, Wall,
+    ProcId, RequestId, RunEnd, RunId, SavedEntry, ScriptOrder, Signal, Span, StartTicks, Told, Uptime, Wall,
     fleet::{EntryView, Fleet},
     pfile::{
         EntryNumber, Pfile, UnknownOptions, read,
@@ -284,8 +284,8 @@ impl World {
                 }
             }
             Happening::Listed(processes) => {
-                let (processes, uptime) = (Processes::new(processes), StartTicks(self.now.0 / 10_000_000));
-                self.pending.push_back(Event::Listed { processes, uptime });
+                let uptime = Uptime { ticks: StartTicks(self.now.0 / 10_000_000), at: self.now };
+                self.pending.push_back(Event::Listed { processes: Processes::new(processes), uptime });
             }
             Happening::Probed(probe, verdict) => {
                 if self.asking.remove(&probe).is_some() {
@@ -348,11 +348,11 @@ impl World {
                 }
                 Action::Renew(all) => {
                     self.saved.clear();
-                    all.into_iter().for_each(|saved| self.save(saved));
+                    all.iter().for_each(|saved| self.save(saved));
                 }
                 Action::Reply { request, answer } => self.replies.push((request, answer)),
                 Action::Run(order) => self.run(*order),
-                Action::Save(saved) => self.save(*saved),
+                Action::Save(saved) => self.save(&saved),
                 Action::Signal { proc, signal } | Action::SignalGroup { leader: proc, signal } => {
                     let heeds = signal == Signal::KILL || !self.stubborn.contains(&proc);
                     if heeds && !self.stuck.contains(&proc) {
@@ -375,8 +375,8 @@ impl World {
         }
     }
 
-    fn save(&mut self, saved: SavedEntry) {
-        self.saved.insert((saved.text.as_slice().to_vec(), saved.occurrence), saved);
+    fn save(&mut self, saved: &SavedEntry) {
+        self.saved.insert((saved.text.as_slice().to_vec(), saved.occurrence), saved.clone());
     }
 
     pub(crate) fn view(&self, number: usize) -> EntryView {

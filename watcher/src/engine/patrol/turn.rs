@@ -120,7 +120,7 @@ impl Patrol {
                     self.busy(by, |post| post.ledger.read_rules(request));
                 }
                 Action::Renew(saved) => {
-                    let line = self.posts.get_mut(&by).and_then(|post| post.ledger.renew(&saved));
+                    let line = self.posts.get_mut(&by).and_then(|post| post.ledger.renew(saved));
                     self.hands.pass_on(line);
                     self.follow_rules(by);
                 }
@@ -132,7 +132,7 @@ impl Patrol {
                     }
                 }
                 Action::Save(saved) => {
-                    let line = self.posts.get_mut(&by).and_then(|post| post.ledger.save(&saved));
+                    let line = self.posts.get_mut(&by).and_then(|post| post.ledger.save(saved));
                     self.hands.pass_on(line);
                 }
                 Action::Snapshot { entry, proc } => self.busy(by, |post| post.ledger.trace.look_at(entry, proc)),

@@ -11,6 +11,7 @@ use std::{
     io::{self, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use watcher_core::{SavedEntry, pfile::Bytes};
@@ -26,7 +27,8 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 pub struct Store {
     path: PathBuf,
     boot_id: String,
-    entries: BTreeMap<(Bytes, u32), SavedEntry>,
+    /// Shared with whoever has saved them.
+    entries: BTreeMap<(Bytes, u32), Arc<SavedEntry>>,
     /// None while the file is not what it should be: it is then written anew at the next change.
     file: Option<File>,
     lines: usize,
@@ -42,6 +44,7 @@ impl Store {
             Err(why) => (BTreeMap::new(), Some(set_aside(&path, &why))),
         };
         let saved = entries.values().cloned().collect();
+        let entries = entries.into_iter().map(|(name, entry)| (name, Arc::new(entry))).collect();
         let mut store = Self { path, boot_id, entries, file: None, lines: 0, complained: false };
         // Always anew: the last line of the old file may be torn.
         let failed = store.write(None);
@@ -52,16 +55,16 @@ impl Store {
     }
 
     /// Saves an entry. The sentence, if any, is for the log: it comes once, until saving works again.
-    pub fn save(&mut self, entry: &SavedEntry) -> Option<String> {
-        let line = line(&Record::from(entry));
-        self.entries.insert((entry.text.clone(), entry.occurrence), entry.clone());
+    pub fn save(&mut self, entry: Arc<SavedEntry>) -> Option<String> {
+        let line = line(&Record::from(&*entry));
+        self.entries.insert((entry.text.clone(), entry.occurrence), entry);
         self.write(Some(&line))
     }
 
     /// Forgets all entries, and saves these. The sentence is as above.
-    pub fn renew(&mut self, entries: &[SavedEntry]) -> Option<String> {
-        let named = |entry: &SavedEntry| ((entry.text.clone(), entry.occurrence), entry.clone());
-        self.entries = entries.iter().map(named).collect();
+    pub fn renew(&mut self, entries: Vec<Arc<SavedEntry>>) -> Option<String> {
+        let named = |entry: Arc<SavedEntry>| ((entry.text.clone(), entry.occurrence), entry);
+        self.entries = entries.into_iter().map(named).collect();
         self.file = None;
         self.write(None)
     }
@@ -99,7 +102,7 @@ impl Store {
 
     fn write_all(&mut self) -> io::Result<()> {
         let mut text = line(&Header { format: FORMAT, boot_id: self.boot_id.clone() });
-        text.extend(self.entries.values().flat_map(|entry| line(&Record::from(entry))));
+        text.extend(self.entries.values().flat_map(|entry| line(&Record::from(&**entry))));
         put_for_this_boot(&self.path, &text, 0o600)?;
         self.file = Some(OpenOptions::new().append(true).open(&self.path)?);
         self.lines = self.entries.len();

@@ -80,10 +80,10 @@ proptest! {
         let path = folder.path().join("state");
         let (mut store, found, sentence) = open(&path);
         prop_assert_eq!((found, sentence), (vec![], None));
-        prop_assert_eq!(store.renew(&first), None);
+        prop_assert_eq!(store.renew(first.iter().cloned().map(Arc::new).collect()), None);
         // As long as it was not written anew, the file is what was saved, in order.
         for entry in &then {
-            prop_assert_eq!(store.save(entry), None);
+            prop_assert_eq!(store.save(Arc::new(entry.clone())), None);
         }
         drop(store);
         let all = [first, then].concat();
@@ -99,7 +99,7 @@ proptest! {
         prop_assert!(known.iter().all(|known| *known));
         // After a torn line the next one begins on its own.
         let next = entry(b"next", 9);
-        prop_assert_eq!(store.save(&next), None);
+        prop_assert_eq!(store.save(Arc::new(next.clone())), None);
         drop(store);
         let (_, again, sentence) = open(&path);
         prop_assert_eq!(sentence, None);
@@ -111,14 +111,14 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state");
         let (mut store, ..) = open(&path);
-        store.renew(&[entry(b"a", 1), entry(b"b", 2)]);
+        store.renew(vec![Arc::new(entry(b"a", 1)), Arc::new(entry(b"b", 2))]);
         let mut text = fs::read(&path).unwrap();
         let at = at.index(text.len());
         text.splice(at..at, junk);
         fs::write(&path, text).unwrap();
         let (mut store, ..) = open(&path);
         let next = entry(b"next", 9);
-        prop_assert_eq!(store.save(&next), None);
+        prop_assert_eq!(store.save(Arc::new(next.clone())), None);
         drop(store);
         let (_, found, sentence) = open(&path);
         prop_assert!(found.contains(&next) && sentence.is_none());
@@ -131,7 +131,7 @@ fn the_file_stays_small() {
     let path = folder.path().join("state");
     let (mut store, ..) = open(&path);
     for count in 0..1000 {
-        assert_eq!(store.save(&entry(b"a", count)), None);
+        assert_eq!(store.save(Arc::new(entry(b"a", count))), None);
     }
     let lines = fs::read_to_string(&path).unwrap().lines().count();
     assert!(lines <= 70, "{lines}");
@@ -145,7 +145,7 @@ fn the_file_stays_small() {
 fn a_file_of_another_boot_means_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state");
-    open(&path).0.save(&entry(b"a", 1));
+    open(&path).0.save(Arc::new(entry(b"a", 1)));
     let (_, found, sentence) = Store::open(path, "another".to_owned());
     assert_eq!((found, sentence), (vec![], None));
 }
@@ -171,7 +171,7 @@ fn a_damaged_file_is_set_aside_and_told() {
         let (mut store, found, sentence) = open(&path);
         let (path, kept) = (path.display(), aside.display());
         assert_eq!(sentence.unwrap(), format!("what {path} has saved is lost: {why}; it is kept as {kept}"));
-        assert_eq!((found, store.save(&entry(b"a", 1))), (vec![], None));
+        assert_eq!((found, store.save(Arc::new(entry(b"a", 1)))), (vec![], None));
     }
     // The folder that was set aside is in the way of the next one.
     fs::write(&path, "?\n").unwrap();
@@ -185,21 +185,21 @@ fn a_disk_that_is_full_is_told_once_and_made_up_for() {
     fs::create_dir(&inner).unwrap();
     let path = inner.join("state");
     let (mut store, ..) = open(&path);
-    store.save(&entry(b"a", 1));
+    store.save(Arc::new(entry(b"a", 1)));
     fs::remove_dir_all(&inner).unwrap();
-    let sentence = store.save(&entry(b"b", 2)).unwrap();
+    let sentence = store.save(Arc::new(entry(b"b", 2))).unwrap();
     assert!(sentence.starts_with(&format!("{} cannot be written: No such file", path.display())), "{sentence}");
-    assert_eq!(store.save(&entry(b"c", 3)), None);
+    assert_eq!(store.save(Arc::new(entry(b"c", 3))), None);
     fs::create_dir(&inner).unwrap();
-    assert_eq!(store.save(&entry(b"d", 4)), None);
+    assert_eq!(store.save(Arc::new(entry(b"d", 4))), None);
     assert_eq!(open(&path).1.len(), 4);
     // It can be told again.
     fs::remove_dir_all(&inner).unwrap();
-    assert!(store.save(&entry(b"b", 2)).is_some());
+    assert!(store.save(Arc::new(entry(b"b", 2))).is_some());
     // A write that fails in the middle of a line.
     let (mut store, ..) = open(&folder.path().join("state"));
     store.file = Some(OpenOptions::new().write(true).open("/dev/full").unwrap());
-    assert!(store.save(&entry(b"a", 1)).is_some());
-    assert_eq!(store.save(&entry(b"b", 2)), None);
+    assert!(store.save(Arc::new(entry(b"a", 1))).is_some());
+    assert_eq!(store.save(Arc::new(entry(b"b", 2))), None);
     assert_eq!(open(&folder.path().join("state")).1.len(), 2);
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Ending, Event, Now, Order, Outbox, RequestId, RunEnd, RunId, StartTicks, Wall,
+    Ending, Event, Now, Order, Outbox, RequestId, RunEnd, RunId, StartTicks, Uptime, Wall,
     fleet::{Fleet, member::Member},
     pfile::{
         EntryNumber, Pfile, UnknownOptions, read,
@@ -129,7 +129,7 @@ impl World {
         }
         if is_listed {
             let processes = self.alive.iter().map(|(proc, name)| process(*proc, name)).collect();
-            let uptime = StartTicks(self.now.0 / 10_000_000);
+            let uptime = Uptime { ticks: StartTicks(self.now.0 / 10_000_000), at: self.now };
             self.step(Event::Listed { processes: Processes::new(processes), uptime });
         }
         killed.into_iter().for_each(|proc| self.dies(proc));
