@@ -66,12 +66,12 @@ fn waiting(host: &Host) -> Running {
 fn each_end_has_the_code_that_pcheck_would_end_with() {
     for by in [By::Pcheck, By::Daemon] {
         for (action, code) in [("0:exit", 4), ("0:shutdown", 3)] {
-            let (host, pcheck, service) = watched(by, action);
+            let (host, _pcheck, service) = watched(by, action);
             let mut waiting = waiting(&host);
             service.kill();
             assert_eq!(waiting.end(), Some(code), "{by:?} {action}: {}", waiting.talk());
         }
-        let (host, pcheck, _service) = watched(by, "3:continue");
+        let (host, _pcheck, _service) = watched(by, "3:continue");
         let mut first = waiting(&host);
         assert_eq!(host.padmin("reload").code, Some(0), "a reload is no end");
         assert_eq!(wait(&host, &["--timeout", "0"]).code, Some(7), "{by:?}: it is watched");
