@@ -187,6 +187,47 @@ fn daemon(host: &Host) -> Command {
     command
 }
 
+/// What nobody watches has no entries to be in trouble.
+#[test]
+fn pfiles_that_are_not_watched_or_not_any_more_are_no_good_news() {
+    let host = Host::new();
+    fs::create_dir(host.path("rules.d")).unwrap();
+    for (name, key, action) in [("dies", "0x11", "0:exit"), ("lives", "0x12", "3:continue")] {
+        let path = host.install(name);
+        let script = host.script("none.sh", ":");
+        host.write(
+            &format!("rules.d/{name}.pfile"),
+            &format!("{}{path}:{script}:60:{action}\n", PARAM.replace("0x1", key)),
+        );
+    }
+    let broken = host.write("rules.d/broken.pfile", "IPCKEY 0x13\n/bin/x:/bin/y:1\n");
+    let (dies, _lives) = (host.start_as("dies", ""), host.start_as("lives", ""));
+    let mut daemon = Pcheck::start(&mut daemon(&host));
+    daemon.until(" Up");
+    daemon.until(" Up");
+    let why = |report: &Value| report["problems"][0]["why"].as_str().unwrap().to_owned();
+    let (code, refused) = report(&host, &[]);
+    assert_eq!((code, &refused["problems"][0]["health"], &refused["counts"]["ok"]), (1, &"warning".into(), &2.into()));
+    assert!(why(&refused).starts_with(&format!("{broken}: not watched by process ")), "{refused:#}");
+    fs::remove_file(broken).unwrap();
+    daemon.signal(libc::SIGHUP);
+    until("it is forgotten with its file", || report(&host, &[]).0 == 0);
+    dies.kill();
+    daemon.until("Not watched any more: ");
+    let (code, over) = report(&host, &[]);
+    assert_eq!((code, &over["problems"][0]["health"], &over["counts"]["ok"]), (2, &"critical".into(), &1.into()));
+    assert!(
+        why(&over).starts_with(&format!("{}: not watched any more by ", host.path("rules.d/dies.pfile"))),
+        "{over:#}"
+    );
+    assert!(why(&over).ends_with(": RETRY_OVER:EXIT"), "{over:#}");
+    let _again = host.start_as("dies", "");
+    daemon.signal(libc::SIGHUP);
+    daemon.until(" Up");
+    assert_eq!(report(&host, &[]).0, 0, "it is taken on anew");
+    daemon.stop();
+}
+
 #[test]
 fn a_mass_death_is_recovered_from_in_order_and_status_shows_how_far() {
     const PFILES: usize = 8;

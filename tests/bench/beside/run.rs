@@ -70,7 +70,8 @@ fn among_strangers(
         return Ok(Value::Null);
     }
     let noise = Noise::make(ground, windows.noise, news)?;
-    thread::sleep(Duration::from_secs(1));
+    // Whoever died last in the first half has been dealt with by then.
+    thread::sleep(windows.warm_up);
     let (before, begun) = noise.so_far();
     let mut half = action()?;
     let (after, ended) = noise.so_far();

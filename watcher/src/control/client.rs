@@ -21,6 +21,9 @@ use rustix::net::{
     sockopt::{Timeout, set_socket_timeout, socket_peercred},
 };
 
+/// The longest line that is taken: whoever sits behind a socket may send anything.
+const LONGEST: u64 = 64 << 20;
+
 /// How much is read at once.
 const PIECE: usize = 64 << 10;
 
@@ -235,7 +238,8 @@ impl Connection {
     fn line(&mut self) -> Result<String, Failure> {
         let limit = self.reader.get_ref().limit;
         let mut line = String::new();
-        self.reader.read_line(&mut line).map_err(|error| failure(error, limit))?;
+        let mut bounded = (&mut self.reader).take(LONGEST);
+        bounded.read_line(&mut line).map_err(|error| failure(error, limit))?;
         match line.strip_suffix('\n') {
             Some(line) => Ok(line.to_owned()),
             None => Err(Failure::Broken(io::ErrorKind::UnexpectedEof.into())),

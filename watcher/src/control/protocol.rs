@@ -42,8 +42,11 @@ pub enum Command {
     },
     /// The parameters in force.
     ShowParam,
-    /// How entries stand, and the process that watches them: what it costs, and how far it has come.
-    Status,
+    /// How the watch and its entries stand.
+    Status {
+        /// And the process that watches: what it costs, and how far it has come.
+        process: bool,
+    },
     /// How does the watch end? That is answered when it does.
     Wait,
     /// What is remembered of entries, in the lines of the dump file: one, or all.
@@ -110,7 +113,7 @@ enum Wire {
     ShowEntries { entry: Option<NonZeroU32> },
     ShowParam,
     Shutdown,
-    Status,
+    Status { process: bool },
     Wait,
     Why { entry: Option<NonZeroU32> },
 }
@@ -140,7 +143,7 @@ impl Wire {
             Command::Ping => Self::Ping,
             Command::ShowEntries { entry } => Self::ShowEntries { entry: entry.map(number) },
             Command::ShowParam => Self::ShowParam,
-            Command::Status => Self::Status,
+            Command::Status { process } => Self::Status { process: *process },
             Command::Wait => Self::Wait,
             Command::Why { entry } => Self::Why { entry: entry.map(number) },
         }
@@ -173,7 +176,7 @@ impl Wire {
             Self::ShowEntries { entry } => Command::ShowEntries { entry: entry.map(entry_number) },
             Self::ShowParam => Command::ShowParam,
             Self::Shutdown => Command::Order(Order::Shutdown),
-            Self::Status => Command::Status,
+            Self::Status { process } => Command::Status { process },
             Self::Wait => Command::Wait,
             Self::Why { entry } => Command::Why { entry: entry.map(entry_number) },
         })
@@ -239,7 +242,7 @@ mod tests {
             Just(Command::Monitor(monitor::Order::Show)),
             Just(Command::Ping),
             Just(Command::ShowParam),
-            Just(Command::Status),
+            any::<bool>().prop_map(|process| Command::Status { process }),
             Just(Command::Wait),
             entry().prop_map(|entry| Command::ShowEntries { entry }),
             entry().prop_map(|entry| Command::Why { entry }),

@@ -1,6 +1,8 @@
 //! How a process that watches stands, and what it costs, on the wire. The same members are what `watcher status --json`
 //! prints (`docs/json.md`): they are added, never changed.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use watcher_core::{
     Mono, Pid, Seen, Span, Tier, Wall,
@@ -23,8 +25,8 @@ pub struct Status {
     pub who: Who,
     /// Rules that it should have taken and has not.
     pub refused: Option<Refused>,
-    /// Its process.
-    pub process: Process,
+    /// Its process, where that was asked for.
+    pub process: Option<Process>,
     /// Its entries.
     pub entries: Vec<EntryView>,
 }
@@ -40,6 +42,8 @@ pub struct Process {
     pub tier: Tier,
     /// That it has left a better tier, and why.
     pub tier_left: Option<String>,
+    /// Pfiles that it should watch, and does not.
+    pub unwatched: Unwatched,
     /// How many pfiles it watches,
     pub pfiles: usize,
     /// with so many entries,
@@ -60,6 +64,24 @@ pub struct Process {
     pub recovery: Option<Recovery>,
 }
 
+/// Pfiles that should be watched, and are not.
+#[derive(Clone, Debug, Default)]
+pub struct Unwatched {
+    /// Some of them.
+    pub some: Vec<(PathBuf, WhyNot)>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+/// Why a pfile is not watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhyNot {
+    /// An entry has ended the watch: its retries are used up.
+    RetryOver(String),
+    /// It cannot be watched, such as for a mistake in it.
+    Refused(String),
+}
+
 /// Kernel programs.
 #[derive(Debug)]
 pub struct Programs {
@@ -78,8 +100,8 @@ pub struct StatusLine {
     pub who: WhoLine,
     /// Rules that it should have taken and has not.
     pub refused: Option<RefusedLine>,
-    /// Its process.
-    pub process: ProcessLine,
+    /// Its process, where that was asked for.
+    pub process: Option<ProcessLine>,
 }
 
 /// Rules that were not taken.
@@ -104,6 +126,10 @@ pub struct ProcessLine {
     pub tier: String,
     /// That it has left a better tier, and why.
     pub tier_left: Option<String>,
+    /// Pfiles that it should watch, and does not: the first of them.
+    pub unwatched: Vec<UnwatchedLine>,
+    /// How many more of these there are.
+    pub more_unwatched: usize,
     /// How many pfiles it watches.
     pub pfiles: usize,
     /// How many entries they have.
@@ -122,6 +148,17 @@ pub struct ProcessLine {
     pub scripts: ScriptsLine,
     /// How far those have come back that fell together.
     pub recovery: Option<RecoveryLine>,
+}
+
+/// A pfile that is not watched.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct UnwatchedLine {
+    /// Which.
+    pub pfile: String,
+    /// Whether an entry has ended its watch; if not, it cannot be watched.
+    pub retry_over: bool,
+    /// Why.
+    pub why: String,
 }
 
 /// What a process has cost.
@@ -221,7 +258,12 @@ impl StatusLine {
         let Status { now, who, refused, process, entries } = status;
         let refused =
             refused.as_ref().map(|Refused { at, why }| RefusedLine { unix_time: unix_seconds(*at), why: why.clone() });
-        Self { count: entries.len(), who: WhoLine::of(who), refused, process: ProcessLine::of(process, *now) }
+        Self {
+            count: entries.len(),
+            who: WhoLine::of(who),
+            refused,
+            process: process.as_ref().map(|process| ProcessLine::of(process, *now)),
+        }
     }
 }
 
@@ -232,6 +274,7 @@ impl ProcessLine {
             began,
             tier,
             tier_left,
+            unwatched: Unwatched { some, more },
             pfiles,
             entries,
             watched,
@@ -248,6 +291,8 @@ impl ProcessLine {
             since_unix_time: unix_seconds(*began),
             tier: tier.name().to_owned(),
             tier_left: tier_left.clone(),
+            unwatched: some.iter().map(UnwatchedLine::of).collect(),
+            more_unwatched: *more,
             pfiles: *pfiles,
             entries: *entries,
             watched: *watched,
@@ -276,6 +321,16 @@ impl ProcessLine {
             },
             recovery: recovery.as_ref().map(|recovery| RecoveryLine::of(recovery, now)),
         }
+    }
+}
+
+impl UnwatchedLine {
+    fn of((pfile, why): &(PathBuf, WhyNot)) -> Self {
+        let (retry_over, why) = match why {
+            WhyNot::RetryOver(why) => (true, why.clone()),
+            WhyNot::Refused(why) => (false, why.clone()),
+        };
+        Self { pfile: pfile.display().to_string(), retry_over, why }
     }
 }
 

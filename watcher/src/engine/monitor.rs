@@ -110,7 +110,7 @@ impl Watch {
             | Command::Ping
             | Command::ShowEntries { .. }
             | Command::ShowParam
-            | Command::Status
+            | Command::Status { .. }
             | Command::Wait
             | Command::Why { .. } => {
                 let command = self.parts.kind.command();

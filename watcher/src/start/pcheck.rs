@@ -92,9 +92,11 @@ pub fn run_many(places: Places, settings: &Settings) -> Result<(), Failed> {
         // Each pfile takes three descriptors as long as it is watched. What is started by us gets the old limit back.
         limits::raise_descriptors();
         let (mut drafts, mut recruits, mut failed) = (Vec::new(), Vec::new(), None);
+        let mut refused = Vec::new();
         let desks = Desks::default();
         let mut refuse = |pfile: &Path, why: Failed| {
             log.tell(Level::Error, not_watched(pfile, &why.sentence).as_bytes());
+            refused.push((pfile.to_owned(), why.sentence.clone()));
             let before = failed.take().is_none_or(|failed: Failed| failed.already_running);
             failed = Some(Failed { already_running: why.already_running && before, ..why });
         };
@@ -126,7 +128,7 @@ pub fn run_many(places: Places, settings: &Settings) -> Result<(), Failed> {
         let reading = desks.reading.clone();
         let enlist = move |drafts| enlist_all(drafts, &terms, &desks).into_iter().map(boxed).collect();
         let muster = Muster::new(places, settings.terms.unknown_options, reading, Arc::new(enlist));
-        Ok(patrol.stand(recruits, muster, lobby).await?)
+        Ok(patrol.stand(recruits, refused, muster, lobby).await?)
     })
 }
 

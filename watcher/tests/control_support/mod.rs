@@ -227,7 +227,7 @@ fn reply(
         Command::Wait => Reply::Wait(end.subscribe()),
         Command::ShowParam => Reply::Param(who.fleet.clone()),
         // As one that is too old for it.
-        Command::Status => Reply::refused("this pcheck does not know the request: unknown variant `status`"),
+        Command::Status { .. } => Reply::refused("this pcheck does not know the request: unknown variant `status`"),
         Command::Why { .. } => Reply::Lines(lines.clone()),
     }
 }

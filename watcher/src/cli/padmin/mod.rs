@@ -107,7 +107,7 @@ const fn is_logged(command: &control::Command) -> bool {
         | control::Command::Ping
         | control::Command::ShowEntries { .. }
         | control::Command::ShowParam
-        | control::Command::Status
+        | control::Command::Status { .. }
         | control::Command::Wait
         | control::Command::Why { .. } => false,
     }

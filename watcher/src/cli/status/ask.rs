@@ -31,7 +31,7 @@ pub(super) struct Answers {
 }
 
 /// How the watch over one pfile stands.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Told {
     pub(super) status: StatusLine,
     pub(super) entries: Vec<EntryLine>,
@@ -108,24 +108,51 @@ fn doors(run_dir: &Path, choice: &Choice<'_>) -> io::Result<Vec<Door>> {
     Ok(doors)
 }
 
-/// Asks one process for all of its pfiles.
+/// Asks one process for all of its pfiles. How the process itself stands, the last one tells: so what is told of all is not
+/// older than what is told of each.
 fn ask_one(doors: &[Door], until: Instant, limit: Duration, answers: &mut Answers) {
-    let mut hangs = false;
-    for door in doors {
-        let left = until.saturating_duration_since(Instant::now());
-        // Who has not answered once in time is not asked again: all would wait for the same one.
-        let answer = if hangs || left.is_zero() {
-            Err(Failure::TimedOut(limit))
+    let mut visit = Visit { until, limit, hangs: false };
+    let mut told: Vec<(&Door, Told)> = Vec::new();
+    for (number, door) in doors.iter().enumerate() {
+        match visit.ask(door, number + 1 == doors.len()) {
+            Ok(one) => told.push((door, one)),
+            Err(silent) => answers.silent.extend(silent),
+        }
+    }
+    // The last one may have ended just now: any other can tell.
+    for place in (0..told.len()).rev() {
+        if told.iter().any(|(_, one)| one.status.process.is_some()) {
+            break;
+        }
+        let Some((door, one)) = told.get_mut(place) else { break };
+        if let Ok(again) = visit.ask(door, true) {
+            *one = again;
+        }
+    }
+    answers.told.extend(told.into_iter().map(|(_, one)| one));
+}
+
+/// One process, as it is asked.
+struct Visit {
+    until: Instant,
+    limit: Duration,
+    /// It has not answered in time. It is not asked again: all would wait for the same one.
+    hangs: bool,
+}
+
+impl Visit {
+    fn ask(&mut self, door: &Door, process: bool) -> Result<Told, Option<Silent>> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        let answer = if self.hangs || left.is_zero() {
+            Err(Failure::TimedOut(self.limit))
         } else {
-            client::ask(&control::socket(&door.folder), &Command::Status, left)
+            client::ask(&control::socket(&door.folder), &Command::Status { process }, left)
         };
-        hangs |= matches!(answer, Err(Failure::TimedOut(_)));
+        self.hangs |= matches!(answer, Err(Failure::TimedOut(_)));
         match answer {
-            Ok(Answer::Status(status, entries)) => answers.told.push(Told { status: *status, entries }),
-            Ok(_) => {
-                answers.silent.push(door.silent(Health::Unknown, "it answers something else than was asked".to_owned()))
-            }
-            Err(failure) => answers.silent.extend(door.why_silent(&failure, limit)),
+            Ok(Answer::Status(status, entries)) => Ok(Told { status: *status, entries }),
+            Ok(_) => Err(Some(door.silent(Health::Unknown, "it answers something else than was asked".to_owned()))),
+            Err(failure) => Err(door.why_silent(&failure, self.limit)),
         }
     }
 }
@@ -156,9 +183,9 @@ impl Door {
                 let why = "it is of an older version, which cannot tell how it stands: end it, and start it again";
                 self.silent(Health::Unknown, why.to_owned())
             }
-            Failure::Forbidden | Failure::Refused(_) | Failure::Strange(_) => {
-                self.silent(Health::Unknown, failure.to_string())
-            }
+            // Told of all together: it is the same for each.
+            Failure::Forbidden => Silent { why: failure.to_string(), ..self.silent(Health::Unknown, String::new()) },
+            Failure::Refused(_) | Failure::Strange(_) => self.silent(Health::Unknown, failure.to_string()),
         })
     }
 

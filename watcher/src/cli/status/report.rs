@@ -9,7 +9,7 @@ use super::{
     ask::{Answers, Silent, Told},
     choice::Choice,
 };
-use crate::control::{EntryLine, ProcessLine, RefusedLine, StatusLine, WhoLine};
+use crate::control::{EntryLine, ProcessLine, RefusedLine, StatusLine, UnwatchedLine, WhoLine};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -135,19 +135,20 @@ impl Report {
         for Told { status: StatusLine { count: _, who, refused, process }, entries: all } in told {
             let named = all.into_iter().filter(|entry| choice.names(entry));
             let named: Vec<_> = named.map(|entry| EntryRow::of(&who, entry, paused_ok)).collect();
+            processes.extend(process.map(|process| ((process.pid, process.since_unix_time.to_bits()), process)));
             if named.is_empty() && choice.names_entries() {
                 continue;
             }
             problems.extend(refused.iter().map(|refused| of_refused(&who, refused)));
             let of_file = refused.as_ref().map_or(Health::Ok, |_| Health::Warning);
             let health = named.iter().map(|row| row.level).fold(of_file, Health::max);
-            // What was told last is what holds.
-            processes.insert((process.pid, process.since_unix_time.to_bits()), process);
             pfiles.push(PfileRow { who, refused, health });
             entries.extend(named.into_iter().filter(|row| choice.wants_state(&row.troubles)));
         }
-        let processes: Vec<_> = processes.into_values().collect();
+        let has_pfile = |process: &ProcessLine| pfiles.iter().any(|row| row.who.pid == process.pid);
+        let processes: Vec<_> = processes.into_values().filter(has_pfile).collect();
         problems.extend(processes.iter().filter_map(of_tier));
+        problems.extend(processes.iter().flat_map(|process| of_unwatched(process, choice)));
         Self::made(problems, processes, pfiles, entries)
     }
 
@@ -201,6 +202,23 @@ fn of_refused(who: &WhoLine, refused: &RefusedLine) -> Problem {
 fn of_tier(process: &ProcessLine) -> Option<Problem> {
     let why = format!("process {}: {}", process.pid, process.tier_left.as_ref()?);
     Some(Problem { pid: Some(process.pid), ..Problem::new(Health::Warning, why) })
+}
+
+fn of_unwatched<'a>(process: &'a ProcessLine, choice: &'a Choice<'_>) -> impl Iterator<Item = Problem> + 'a {
+    // Which entries they have is not known.
+    let is_wanted = |line: &&UnwatchedLine| choice.wants_file(Path::new(&line.pfile)) && !choice.names_entries();
+    let more = (process.more_unwatched > 0 && choice.files.is_empty() && !choice.names_entries())
+        .then(|| format!("process {}: {} more pfiles are not watched", process.pid, process.more_unwatched));
+    let more = more.map(|why| Problem { pid: Some(process.pid), ..Problem::new(Health::Warning, why) });
+    let each = process.unwatched.iter().filter(is_wanted).map(|UnwatchedLine { pfile, retry_over, why }| {
+        let (health, what) = match retry_over {
+            true => (Health::Critical, "not watched any more"),
+            false => (Health::Warning, "not watched"),
+        };
+        let why = format!("{pfile}: {what} by process {}: {why}", process.pid);
+        Problem { health, pid: Some(process.pid), pfile: Some(pfile.clone()), why }
+    });
+    each.chain(more)
 }
 
 fn bytes(path: &Path) -> Option<Vec<u8>> {

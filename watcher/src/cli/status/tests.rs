@@ -9,6 +9,7 @@ use super::{
     choice::Choice,
     *,
 };
+use crate::control::UnwatchedLine;
 
 const ALL: Choice<'static> = Choice { files: &[], processes: &[], groups: &[], states: &[], trouble: false };
 
@@ -33,7 +34,8 @@ fn told(pid: u32, pfile: &str, entries: &[Value]) -> Told {
         },
         "refused": null,
         "process": {
-            "pid": pid, "version": "0", "since_unix_time": 1.5, "tier": "ebpf", "tier_left": null, "pfiles": 2,
+            "pid": pid, "version": "0", "since_unix_time": 1.5, "tier": "ebpf", "tier_left": null,
+            "unwatched": [], "more_unwatched": 0, "pfiles": 2,
             "entries": 3, "watched": 3,
             "cost": {"cpu_user_s": 0.25, "cpu_system_s": 0.5, "wake_ups": 1_234, "rss_bytes": 37_958_451},
             "events": {"deaths": 1, "ends": 2, "starts": 3, "sockets": 4, "lost": 5, "lost_sockets": 6},
@@ -189,4 +191,29 @@ fn who_is_suspended_may_count_as_well() {
     let paused = || vec![told(7, "/a.pfile", &[entry(1, "/bin/a", Some(("paused", "warning")))])];
     let of = |ok| Report::of(Answers { told: paused(), silent: Vec::new() }, &ALL, ok, Path::new("/run")).health;
     assert_eq!([of(false), of(true)], [Health::Warning, Health::Ok]);
+}
+
+#[test]
+fn pfiles_that_should_be_watched_and_are_not_are_told() {
+    let mut all = two_pfiles();
+    let unwatched =
+        |pfile: &str, retry_over| UnwatchedLine { pfile: pfile.to_owned(), retry_over, why: "so".to_owned() };
+    let process = all[0].status.process.as_mut().unwrap();
+    (process.unwatched, process.more_unwatched) = (vec![unwatched("/x.pfile", false), unwatched("/y.pfile", true)], 3);
+    // The others of a process say nothing of it.
+    all[1].status.process = None;
+    let whys = |choice: &Choice<'_>| {
+        let report = made(all.iter().map(Told::clone).collect(), Vec::new(), choice);
+        let of = |problem: &Problem| (problem.health.name(), problem.why.clone());
+        (report.processes.len(), report.problems.iter().map(of).collect::<Vec<_>>())
+    };
+    let told = |health, why: &str| (health, why.to_owned());
+    let expected = [
+        told("critical", "/y.pfile: not watched any more by process 7: so"),
+        told("warning", "/x.pfile: not watched by process 7: so"),
+        told("warning", "process 7: 3 more pfiles are not watched"),
+    ];
+    assert_eq!(whys(&ALL), (1, expected.to_vec()));
+    let processes = ["d".to_owned()];
+    assert_eq!(whys(&Choice { processes: &processes, ..ALL }), (1, Vec::new()), "what it costs is shown all the same");
 }

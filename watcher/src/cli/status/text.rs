@@ -118,6 +118,8 @@ fn process(text: &mut String, one: &ProcessLine) {
         since_unix_time,
         tier,
         tier_left: _,
+        unwatched: _,
+        more_unwatched: _,
         pfiles,
         entries,
         watched,

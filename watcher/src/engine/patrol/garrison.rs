@@ -1,6 +1,6 @@
 //! The daemon: pfiles are taken on and dismissed while it runs, and what ends one of them ends no other.
 
-use std::io;
+use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt as _, path::PathBuf};
 
 use tracing::debug;
 use watcher_core::{
@@ -14,18 +14,19 @@ use watcher_core::{
 
 use super::{Door, Lobby, News, Patrol, Recruit, post::Post, turn::is_up};
 use crate::{
-    control::Server,
+    control::{Server, WhyNot},
     executor::muster::{Muster, Mustered, not_watched},
 };
 
 impl Patrol {
-    /// Watches these pfiles, and those that a reload finds, until it is told to end.
+    /// Watches these pfiles, and those that a reload finds, until it is told to end. Of the refused the log was told.
     ///
     /// # Errors
     /// When no tier works any more.
     pub async fn stand(
         mut self,
         recruits: Vec<Recruit>,
+        refused: Vec<(PathBuf, String)>,
         muster: Muster<Box<Recruit>>,
         lobby: Option<(Lobby, Server)>,
     ) -> io::Result<()> {
@@ -38,6 +39,9 @@ impl Patrol {
         if let Some((lobby, server)) = lobby {
             self.lobby = Some(lobby);
             self.doors.open(Door::Lobby, server);
+        }
+        for (pfile, why) in refused {
+            self.record.is_unwatched(pfile, WhyNot::Refused(why));
         }
         for recruit in recruits {
             self.take_on(recruit, None, &mut out, &mut news);
@@ -52,6 +56,7 @@ impl Patrol {
         debug!(?mustered);
         match mustered {
             Mustered::Seen(Ok(pfiles)) => {
+                self.record.keep(&pfiles);
                 for duty in self.roll.seen(pfiles) {
                     let (id, order) = match duty {
                         Duty::Dismiss(id) => (id, Order::Shutdown),
@@ -72,7 +77,10 @@ impl Patrol {
                     let reload = |id| (id, Event::Order { request: None, order: Order::Reload });
                     news.of_one.extend(begun.map(reload));
                 }
-                (Came::Refused, Err(why)) => self.hands.say(Level::Error, &not_watched(&pfile, &why)),
+                (Came::Refused, Err(why)) => {
+                    self.hands.say(Level::Error, &not_watched(&pfile, &why));
+                    self.record.is_unwatched(pfile, WhyNot::Refused(why));
+                }
                 // What it has claimed is given up with it.
                 (Came::Refused | Came::Unwanted | Came::Welcome | Came::WelcomeAndReadAgain, _) => {}
             },
@@ -154,6 +162,10 @@ impl Patrol {
             None => format!("Not watched any more: {} ({why})", post.pfile),
         };
         self.hands.say(level, &line);
+        if how != Finish::Asked {
+            let path = OsStr::from_bytes(post.pfile.as_slice()).into();
+            self.record.is_unwatched(path, WhyNot::RetryOver(why.to_owned()));
+        }
     }
 }
 

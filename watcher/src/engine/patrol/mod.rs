@@ -252,7 +252,8 @@ impl Patrol {
         };
         self.next_fleet += 1;
         let Recruit { pfile, rules, warnings, saved, ledger, control } = recruit;
-        let path = OsStr::from_bytes(pfile.as_slice()).into();
+        let path = PathBuf::from(OsStr::from_bytes(pfile.as_slice()));
+        self.record.is_watched(&path);
         match &guest {
             Some(guest) => {
                 self.guests.insert(guest.id, id);
@@ -361,9 +362,9 @@ impl Patrol {
             Door::Lobby => return self.receive(request),
             Door::Pfile(id) => id,
         };
-        if request.command == Command::Status {
+        if let Command::Status { process } = request.command {
             // Nobody may wait for it any more; an answer that is dropped says that the watch has ended.
-            let _nobody_waits = self.status(id).map(|status| request.answer.send(status));
+            let _nobody_waits = self.status(id, process).map(|status| request.answer.send(status));
             return;
         }
         // The same.

@@ -99,7 +99,7 @@ impl Post {
             }
             Command::ShowParam => Reply::Param(view(fleet, tier)),
             // That takes more than is known here.
-            Command::Status => Reply::refused("it is asked elsewhere"),
+            Command::Status { .. } => Reply::refused("it is asked elsewhere"),
             Command::Wait => Reply::Wait(self.ended.get_or_insert_with(|| watch::Sender::new(None)).subscribe()),
             Command::Why { entry } => match entry.filter(|entry| entry.number() > entries) {
                 Some(entry) => Reply::refused(no_such_entry(entry, entries)),

@@ -68,7 +68,7 @@ pub(super) struct Windows {
     pub(super) noise: u64,
 }
 
-const FULL: Windows = Windows { warm_up: 5, idle: 15, kills: 15, patience: 10, noise: 1_000 };
+const FULL: Windows = Windows { warm_up: 5, idle: 15, kills: 14, patience: 10, noise: 1_000 };
 
 const QUICK: Windows = Windows { warm_up: 1, idle: 2, kills: 3, patience: 5, noise: 1_000 };
 
@@ -127,7 +127,7 @@ impl Plan {
         let Windows { warm_up, idle, kills, patience: _, noise: _ } = self.windows;
         // To start so many processes, to end them, and to read what each has cost.
         let processes = cell.size as u64 / 400;
-        Duration::from_secs(4 + processes + warm_up + 2 * (idle + kills))
+        Duration::from_secs(4 + processes + 2 * (warm_up + idle + kills))
     }
 }
 
