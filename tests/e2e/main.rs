@@ -9,6 +9,7 @@ mod explained;
 mod forged;
 mod hostile;
 mod interrupted;
+mod joined;
 #[cfg(target_arch = "x86_64")]
 mod ladder;
 mod loss;

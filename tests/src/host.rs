@@ -95,6 +95,19 @@ pub struct Host {
     pub folder: TempDir,
     /// Services live as long as this is open.
     _life: File,
+    daemon: OnceLock<Daemon>,
+}
+
+/// It is killed when dropped.
+#[derive(Debug)]
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Both fail when it has ended already, which is fine.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// The first lines of a pfile.
@@ -106,7 +119,7 @@ impl Host {
         let life = folder.path().join("life");
         mknodat(CWD, &life, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
         let life = OpenOptions::new().read(true).write(true).open(life).expect("a FIFO");
-        let host = Self { folder, _life: life };
+        let host = Self { folder, _life: life, daemon: OnceLock::new() };
         host.install("svc");
         host
     }
@@ -204,12 +217,29 @@ impl Host {
         command.spawn().expect("the service starts")
     }
 
-    /// pcheck on this host, ready to be started.
+    /// pcheck on this host, ready to be started. With `WATCHER_TEST_JOINED=1` it joins a daemon on that tier.
     pub fn pcheck(&self, tier: Tier) -> Command {
-        let mut command = watcher(["pcheck", "-f", &self.pfile(), "--run-dir", &self.run_dir()]);
-        command.args(["--log", "stderr", "--tier", tier.name()]);
+        let mut command = watcher(["pcheck", "-f", &self.pfile(), "--run-dir", &self.run_dir(), "--log", "stderr"]);
+        if env::var_os("WATCHER_TEST_JOINED").is_some() {
+            self.daemon.get_or_init(|| self.daemon(tier));
+        } else {
+            command.args(["--tier", tier.name()]);
+        }
         die_with_the_test(&mut command);
         command
+    }
+
+    /// A daemon that can be joined, and watches nothing by itself.
+    fn daemon(&self, tier: Tier) -> Daemon {
+        let (folder, run_dir) = (self.path("of-the-daemon"), self.run_dir());
+        fs::create_dir(&folder).expect("the folder is writable");
+        let mut command =
+            watcher(["run", "-d", &folder, "--run-dir", &run_dir, "--log", "stderr", "--tier", tier.name()]);
+        die_with_the_test(&mut command);
+        let log = File::create(self.path("log-of-the-daemon")).expect("the folder is writable");
+        let daemon = Daemon(command.stdin(Stdio::null()).stderr(log).spawn().expect("the command starts"));
+        until("it can be joined", || self.folder.path().join("run/daemon/join").exists());
+        daemon
     }
 
     /// `padmin -f PFILE -c …`

@@ -137,6 +137,12 @@ impl Pcheck {
         lines
     }
 
+    /// Asks it to end: all lines that come before it has, and its exit code.
+    pub fn end_by_term(self) -> (Vec<String>, Option<i32>) {
+        self.signal(libc::SIGTERM);
+        self.end()
+    }
+
     /// `kill -9`
     pub fn kill(mut self) {
         self.child.kill().expect("it is our child");

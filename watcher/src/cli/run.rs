@@ -10,7 +10,7 @@ use crate::{executor::muster::Places, start::pcheck};
 /// Watch the processes of many pfiles in one process, and bring them back by their scripts
 ///
 /// Each pfile is watched as pcheck would watch it, and has its own control socket: padmin, `watcher why` and `watcher events`
-/// speak with it by -f PFILE. `exit` and `shutdown` end the watch over that pfile only. SIGHUP looks which pfiles
+/// speak with it by -f PFILE. A `pcheck -f PFILE` that is started while this runs joins it. `exit` and `shutdown` end the watch over that pfile only. SIGHUP looks which pfiles
 /// there are: new ones are watched (and those whose watch has ended, anew), those that are gone are not any more, the
 /// others are read again; one with a mistake stays as it was. SIGTERM and SIGINT end all (the processes live on). Exit code 0:
 /// asked to end. 1: no file that was named can be watched, or nothing works here. 2: those that were named are watched already, or

@@ -10,6 +10,7 @@ use crate::{
     control,
     executor::log::LogTo,
     start::pcheck::{Settings, Terms},
+    sys::own,
 };
 
 #[derive(Args, Debug)]
@@ -39,11 +40,12 @@ impl TermsArgs {
         let Self { run_dir, log, tier, scripts, sweep, lenient } = self;
         let unknown_options = if *lenient { UnknownOptions::Keep } else { UnknownOptions::Refuse };
         Settings {
-            terms: Terms { run_dir: run_dir.clone(), unknown_options, files_only },
+            terms: Terms { run_dir: run_dir.clone(), unknown_options, files_only, watcher: own::pid() },
             log: LogChoice::meaning(*log),
             tier: tier.wanted(),
             scripts: scripts.map(NonZeroUsize::get),
             sweep_every: *sweep,
+            standalone: false,
         }
     }
 }

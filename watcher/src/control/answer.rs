@@ -12,6 +12,7 @@ use watcher_core::{
 use super::{
     Line,
     ended::Ended,
+    join::Session,
     protocol::VERSION,
     status::{Status, StatusLine},
     view::{MonitorLine, ParamLine, WhoLine},
@@ -37,6 +38,8 @@ pub enum Reply {
     Monitor(Standing),
     /// To `ShowParam`.
     Param(FleetView),
+    /// To `Join`: what is said next is said there.
+    Session(Session),
     /// To `Status`.
     Status(Box<Status>),
     /// To `Wait`: how the watch ends, when it does. It ends without a word when the sender goes.
@@ -79,6 +82,8 @@ pub(super) enum Head {
     Lines {
         count: Option<usize>,
     },
+    /// More follows, until the connection is closed.
+    Joining,
     Monitor(MonitorLine),
     Param(ParamLine),
     Refused {

@@ -11,13 +11,14 @@ use super::{
     answer::Head,
     ended::{EndLine, Ended},
     is_absent,
+    join::Join,
     protocol::{self, Command, VERSION, Version},
     status::StatusLine,
     view::{EntryLine, MonitorLine, ParamLine, WhoLine},
 };
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
-    sockopt::{Timeout, set_socket_timeout},
+    sockopt::{Timeout, set_socket_timeout, socket_peercred},
 };
 
 /// The longest line that is taken: whoever sits behind a socket may send anything.
@@ -78,7 +79,7 @@ pub fn ask(socket: &Path, command: &Command, limit: Duration) -> Result<Answer, 
         Head::Done => Answer::Done,
         Head::Entries { count } => Answer::Entries(connection.entries(count)?),
         Head::Lines { count: Some(count) } => Answer::Lines(connection.lines(count)?),
-        Head::Lines { count: None } => {
+        Head::Lines { count: None } | Head::Joining | Head::Waiting => {
             return Err(Failure::Strange("it has no end, and none was asked for that has not".to_owned()));
         }
         Head::Monitor(standing) => Answer::Monitor(standing),
@@ -88,7 +89,6 @@ pub fn ask(socket: &Path, command: &Command, limit: Duration) -> Result<Answer, 
             let entries = connection.entries(status.count)?;
             Answer::Status(status, entries)
         }
-        Head::Waiting => return Err(Failure::Strange("it has no end, and none was asked for that has not".to_owned())),
         Head::Who(who) => Answer::Who(who),
     })
 }
@@ -116,6 +116,7 @@ pub fn follow(socket: &Path, command: &Command, limit: Duration) -> Result<Strea
         Head::Refused { why } => Err(Failure::Refused(why)),
         Head::Done
         | Head::Entries { .. }
+        | Head::Joining
         | Head::Monitor(_)
         | Head::Param(_)
         | Head::Status(_)
@@ -139,6 +140,7 @@ pub fn wait(socket: &Path, limit: Duration) -> Result<Waiting, Failure> {
         Head::Refused { why } => Err(Failure::Refused(why)),
         Head::Done
         | Head::Entries { .. }
+        | Head::Joining
         | Head::Lines { .. }
         | Head::Monitor(_)
         | Head::Param(_)
@@ -164,8 +166,29 @@ impl Waiting {
     }
 }
 
+/// Asks to join, if whoever listens there runs as the same user: what came after the first line, and the connection.
+pub(super) fn join(socket: &Path, join: &Join, limit: Duration) -> Result<(Vec<u8>, UnixStream), Failure> {
+    let connection = Connection::open(socket, limit)?;
+    let peer = socket_peercred(&connection.reader.get_ref().stream).map_err(|errno| Failure::Broken(errno.into()))?;
+    // Root would run scripts by order of somebody else.
+    if peer.uid != rustix::process::geteuid() {
+        return Err(Failure::Refused(format!("it runs as another user ({})", peer.uid.as_raw())));
+    }
+    match ask_on(connection, &Command::Join(Box::new(join.clone())))? {
+        (Head::Joining, connection) => {
+            let begun = connection.reader.buffer().to_vec();
+            Ok((begun, connection.reader.into_inner().stream))
+        }
+        (Head::Refused { why }, _) => Err(Failure::Refused(why)),
+        (other, _) => Err(Failure::Strange(format!("{other:?}"))),
+    }
+}
+
 fn begin(socket: &Path, command: &Command, limit: Duration) -> Result<(Head, Connection), Failure> {
-    let mut connection = Connection::open(socket, limit)?;
+    ask_on(Connection::open(socket, limit)?, command)
+}
+
+fn ask_on(mut connection: Connection, command: &Command) -> Result<(Head, Connection), Failure> {
     connection.send(command)?;
     let line = connection.line()?;
     let strange = |error: serde_json::Error| Failure::Strange(error.to_string());

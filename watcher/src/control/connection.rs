@@ -23,6 +23,7 @@ use super::{
     Line,
     answer::{Head, Reply},
     ended::{EndLine, Ended},
+    join::session,
     protocol,
     server::{Bounds, Request},
     status::StatusLine,
@@ -49,6 +50,11 @@ pub(super) async fn serve(stream: UnixStream, requests: mpsc::Sender<Request>, b
         Ok(Err(_)) => return,
         Err(_) => Reply::refused(format!("no request came within {} s", patience.as_secs_f32())),
     };
+    if let Reply::Session(session) = reply {
+        // Who does not take the first line is soon found to have gone.
+        let _taken = client.head(&Head::Joining).await;
+        return session::serve(client.stream, session).await;
+    }
     if let Err(error) = client.answer(reply).await {
         debug!(%error, "a client did not read its answer");
     }
@@ -114,6 +120,8 @@ impl Client {
             }
             Reply::Monitor(standing) => self.head(&Head::Monitor(MonitorLine::of(&standing))).await,
             Reply::Param(view) => self.head(&Head::Param(ParamLine::of(&view))).await,
+            // Served by others: see `serve`.
+            Reply::Session(_) => Ok(()),
             Reply::Status(status) => {
                 let head = Head::Status(Box::new(StatusLine::of(&status))).line()?;
                 self.entries_after(head, status.now, &status.entries).await

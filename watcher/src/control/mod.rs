@@ -6,6 +6,7 @@ pub mod client;
 mod connection;
 mod doors;
 mod ended;
+pub mod join;
 mod protocol;
 mod server;
 mod status;

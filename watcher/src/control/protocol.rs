@@ -9,6 +9,8 @@ use watcher_core::{
     pfile::{EntryNumber, Interval, Seconds},
 };
 
+use super::join::{Join, JoinWire};
+
 /// Version of requests and answers. A change that an older side would misread makes it one more.
 pub(super) const VERSION: u32 = 1;
 
@@ -25,6 +27,8 @@ pub enum Command {
         /// At most so many of those that are remembered; all of them where none is given.
         last: Option<u32>,
     },
+    /// To a daemon: watch a pfile for a pcheck, as long as the connection stays.
+    Join(Box<Join>),
     /// To a `clp_httpmon` or `clp_smtpmon`.
     Monitor(monitor::Order),
     /// Do something.
@@ -95,6 +99,7 @@ struct Versioned {
 enum Wire {
     Dump,
     Events { follow: bool, last: Option<u32> },
+    Join(Box<JoinWire>),
     MonitorPause,
     MonitorResume,
     MonitorShow,
@@ -117,6 +122,7 @@ impl Wire {
     fn of(command: &Command) -> Self {
         match command {
             Command::Events { follow, last } => Self::Events { follow: *follow, last: *last },
+            Command::Join(join) => Self::Join(Box::new(JoinWire::of(join))),
             Command::Monitor(monitor::Order::Pause) => Self::MonitorPause,
             Command::Monitor(monitor::Order::Resume) => Self::MonitorResume,
             Command::Monitor(monitor::Order::Show) => Self::MonitorShow,
@@ -147,6 +153,7 @@ impl Wire {
         Ok(match self {
             Self::Dump => Command::Order(Order::Dump),
             Self::Events { follow, last } => Command::Events { follow, last },
+            Self::Join(join) => Command::Join(Box::new(join.meaning()?)),
             Self::MonitorPause => Command::Monitor(monitor::Order::Pause),
             Self::MonitorResume => Command::Monitor(monitor::Order::Resume),
             Self::MonitorShow => Command::Monitor(monitor::Order::Show),
@@ -187,12 +194,32 @@ fn entry_number(number: NonZeroU32) -> EntryNumber {
 
 #[cfg(test)]
 mod tests {
+    use std::{ffi::OsString, os::unix::ffi::OsStringExt as _};
+
     use proptest::prelude::*;
+    use watcher_core::{Pid, pfile::UnknownOptions};
 
     use super::*;
 
     fn entry() -> impl Strategy<Value = Option<EntryNumber>> {
         prop::option::of((0..u32::MAX - 1).prop_map(|index| EntryNumber::of_index(index as usize)))
+    }
+
+    fn join() -> impl Strategy<Value = Command> {
+        let path = prop::collection::vec(any::<u8>(), 0..40);
+        let circumstances = prop::collection::btree_map(any::<String>(), any::<String>(), 0..4);
+        let numbers = (1..i32::MAX as u32, any::<(u64, u64)>(), any::<bool>());
+        (path, circumstances, numbers, any::<String>()).prop_map(|(path, circumstances, numbers, release)| {
+            let (pid, file, lenient) = numbers;
+            Command::Join(Box::new(Join {
+                pid: Pid::new(pid).unwrap(),
+                pfile: OsString::from_vec(path).into(),
+                file,
+                unknown_options: if lenient { UnknownOptions::Keep } else { UnknownOptions::Refuse },
+                release,
+                circumstances,
+            }))
+        })
     }
 
     fn command() -> impl Strategy<Value = Command> {
@@ -209,6 +236,7 @@ mod tests {
         ];
         prop_oneof![
             order.prop_map(Command::Order),
+            join(),
             Just(Command::Monitor(monitor::Order::Pause)),
             Just(Command::Monitor(monitor::Order::Resume)),
             Just(Command::Monitor(monitor::Order::Show)),
@@ -243,6 +271,9 @@ mod tests {
             *at.get_mut(&mut line) = byte;
             if let Ok(Command::Monitor(read)) = read(&line) {
                 prop_assert!(matches!(&command, Command::Monitor(order) if *order == read));
+            }
+            if let Ok(Command::Join(_)) = read(&line) {
+                prop_assert!(matches!(command, Command::Join(_)));
             }
             if let Ok(Command::Order(read)) = read(&line) {
                 let same = |order: &Order| std::mem::discriminant(order) == std::mem::discriminant(&read);

@@ -335,7 +335,7 @@ pub(super) fn unix_seconds(Wall { unix_ns }: Wall) -> f64 {
 }
 
 /// Names are bytes, JSON is UTF-8: what would get lost goes along as hexadecimal digits.
-fn text(bytes: &[u8]) -> (String, Option<String>) {
+pub(super) fn text(bytes: &[u8]) -> (String, Option<String>) {
     match str::from_utf8(bytes) {
         Ok(text) => (text.to_owned(), None),
         Err(_) => (
@@ -349,7 +349,7 @@ fn optional(bytes: Option<&[u8]>) -> (Option<String>, Option<String>) {
     bytes.map(text).map_or((None, None), |(text, hex)| (Some(text), hex))
 }
 
-fn bytes(text: &str, hex: Option<&str>) -> Vec<u8> {
+pub(super) fn bytes(text: &str, hex: Option<&str>) -> Vec<u8> {
     hex.and_then(of_hex).unwrap_or_else(|| text.as_bytes().to_vec())
 }
 

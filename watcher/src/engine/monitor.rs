@@ -105,6 +105,7 @@ impl Watch {
                 events.push(Event::Order { request, order });
             }
             Command::Events { .. }
+            | Command::Join(_)
             | Command::Order(_)
             | Command::Ping
             | Command::ShowEntries { .. }

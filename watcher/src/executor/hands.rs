@@ -76,6 +76,12 @@ impl Hands {
         self.scripts.end(run, force, events);
     }
 
+    /// Whoever has ordered scripts until now has gone. What they have left to say is told.
+    pub async fn disown_scripts(&mut self, events: &mut Vec<Event>) {
+        self.scripts.disown(events, &mut self.said).await;
+        self.tell_said();
+    }
+
     /// Lists all processes.
     pub fn list(&mut self) {
         self.lister.start();

@@ -2,10 +2,12 @@
 
 pub mod aside;
 pub mod ask;
+pub mod circumstances;
 pub mod dump;
 pub mod event_line;
 pub mod eyes;
 mod folder;
+pub mod hall;
 pub mod hands;
 pub mod harmless;
 pub mod hosts;

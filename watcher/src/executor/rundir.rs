@@ -85,6 +85,8 @@ struct Holder {
 #[derive(Debug)]
 pub struct Claims {
     root: PathBuf,
+    /// For whom: who is to be told to end, if a watch is.
+    watcher: Pid,
     _turn: File,
     /// What runs, by pfile, and by what the file is now: inodes of files that were replaced are used again.
     by_path: BTreeMap<PathBuf, Running>,
@@ -97,7 +99,7 @@ impl Claims {
     ///
     /// # Errors
     /// When it cannot be used.
-    pub fn begin(root: &Path) -> Result<Self, ClaimError> {
+    pub fn begin(root: &Path, watcher: Pid) -> Result<Self, ClaimError> {
         let unusable = |error: io::Error| ClaimError::Unusable { folder: root.to_owned(), why: error.to_string() };
         make(root, 0o755).map_err(unusable)?;
         check_root(root).map_err(unusable)?;
@@ -107,6 +109,7 @@ impl Claims {
         let _turn = lock(&turn, 100);
         let mut claims = Self {
             root: root.to_owned(),
+            watcher,
             _turn: turn,
             by_path: BTreeMap::new(),
             by_inode: BTreeMap::new(),
@@ -152,10 +155,10 @@ impl Claims {
             return Err(ClaimError::AlreadyRunning(running.clone()));
         }
         let name = percent::encode(pfile.as_os_str().as_bytes());
-        let holder = Holder { pid: own::pid().number(), pfile: name, device, inode };
+        let holder = Holder { pid: self.watcher.number(), pfile: name, device, inode };
         let text = serde_json::to_vec(&holder).map_err(|error| unusable(error.into()))?;
         file.write_all(&text).map_err(unusable)?;
-        self.note(Running { pid: own::pid(), pfile, ipc_key, dir: path.clone(), device, inode });
+        self.note(Running { pid: self.watcher, pfile, ipc_key, dir: path.clone(), device, inode });
         Ok(RunDir { path, _lock: file })
     }
 
@@ -177,7 +180,7 @@ impl RunDir {
     /// # Errors
     /// When the pfile or the key is in use, or the folder cannot be used.
     pub fn claim(root: &Path, ipc_key: u32, pfile: &Path) -> Result<Self, ClaimError> {
-        Claims::begin(root)?.claim(ipc_key, pfile)
+        Claims::begin(root, own::pid())?.claim(ipc_key, pfile)
     }
 
     /// The folder.

@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use watcher_core::pfile::{AbsolutePath, UnknownOptions};
+use watcher_core::{
+    Pid,
+    pfile::{AbsolutePath, UnknownOptions},
+};
 
 use crate::{
     control::Server,
@@ -33,6 +36,8 @@ pub struct Terms {
     pub unknown_options: UnknownOptions,
     /// Whether it has to be a file: a pipe keeps whoever opens it waiting.
     pub files_only: bool,
+    /// Who is to be told to end, if the watch is.
+    pub watcher: Pid,
 }
 
 /// Why it did not start, or did not go on.
@@ -88,7 +93,7 @@ pub(super) fn enlist_all(drafts: Vec<Draft>, terms: &Terms, desks: &Desks) -> Ve
     };
     let all: Vec<Result<_, Failed>> = drafts.into_iter().map(with_rules).collect();
     // Nothing is made where nothing is claimed.
-    let mut claims = all.iter().any(Result::is_ok).then(|| Claims::begin(&terms.run_dir));
+    let mut claims = all.iter().any(Result::is_ok).then(|| Claims::begin(&terms.run_dir, terms.watcher));
     let mut claim = |(full, path, rules, hosts): (AbsolutePath, PathBuf, Rules, _)| {
         let run_dir = match &mut claims {
             Some(Ok(claims)) => claims.claim(rules.pfile.param.ipc_key.value.number(), &path)?,

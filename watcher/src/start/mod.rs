@@ -1,6 +1,7 @@
 //! Wiring, once: which tier, then its sources and its executor.
 
 mod enlist;
+mod join;
 pub mod monitor;
 pub mod pcheck;
 pub mod privileges;

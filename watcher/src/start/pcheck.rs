@@ -10,6 +10,7 @@ use watcher_core::{
 pub use super::enlist::{Failed, Terms};
 use super::{
     enlist::{enlist, enlist_all},
+    join::{self, Came},
     privileges, tier,
 };
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
         muster::{Muster, Places, not_watched},
         rules::Draft,
         scripts::Scripts,
+        service,
     },
     sources::os_signals::OsSignals,
     sys::{heap, limits, own},
@@ -46,6 +48,8 @@ pub struct Settings {
     pub scripts: Option<usize>,
     /// However well events arrive, every watched process is looked at this often.
     pub sweep_every: Duration,
+    /// A pcheck does not join a daemon.
+    pub standalone: bool,
 }
 
 /// Runs pcheck until it is asked to end, or an entry ends it.
@@ -53,10 +57,28 @@ pub struct Settings {
 /// # Errors
 /// Says what is wrong. The log was told, too.
 pub fn run(pfile: &Path, settings: &Settings) -> Result<Finish, Failed> {
-    in_runtime(settings, async |log, signals| {
-        let mut recruit = enlist(pfile, &settings.terms, &Desks::default())?;
-        let patrol = assemble(settings, log, signals, std::slice::from_mut(&mut recruit))?;
-        Ok(patrol.run(recruit).await?)
+    in_runtime(settings, async |log, mut signals| {
+        let mut hands = hands(settings, log)?;
+        let enlisted = match join::join(pfile, settings, (&mut hands, &mut signals)).await {
+            Ok(Came::Ended(finish)) => {
+                service::stopping();
+                hands.finish();
+                return Ok(finish);
+            }
+            Ok(Came::Alone(None)) => enlist(pfile, &settings.terms, &Desks::default()),
+            Ok(Came::Alone(Some(ran))) => join::enlist_after(pfile, &settings.terms, &ran).await,
+            Err(failed) => Err(failed),
+        };
+        match enlisted {
+            Ok(mut recruit) => {
+                let patrol = assemble(settings, hands, signals, std::slice::from_mut(&mut recruit))?;
+                Ok(patrol.run(recruit).await?)
+            }
+            Err(failed) => {
+                hands.finish();
+                Err(failed)
+            }
+        }
     })
 }
 
@@ -98,13 +120,15 @@ pub fn run_many(places: Places, settings: &Settings) -> Result<(), Failed> {
         if let Some(failed) = failed.filter(|_| recruits.is_empty() && places.folders.is_empty()) {
             return Err(failed);
         }
-        let patrol = assemble(settings, log, signals, &mut recruits)?;
+        let mut hands = hands(settings, log)?;
+        let lobby = join::lobby((&settings.terms.run_dir, &desks), |level, sentence| hands.say(level, sentence));
+        let patrol = assemble(settings, hands, signals, &mut recruits)?;
         let terms = settings.terms.clone();
         let boxed = |recruit: Result<Recruit, Failed>| recruit.map(Box::new).map_err(|failed| failed.sentence);
         let reading = desks.reading.clone();
         let enlist = move |drafts| enlist_all(drafts, &terms, &desks).into_iter().map(boxed).collect();
         let muster = Muster::new(places, settings.terms.unknown_options, reading, Arc::new(enlist));
-        Ok(patrol.stand(recruits, refused, muster).await?)
+        Ok(patrol.stand(recruits, refused, muster, lobby).await?)
     })
 }
 
@@ -127,18 +151,30 @@ fn in_runtime<T>(
     done
 }
 
+/// What does; the log goes with it, and another one is left in its place.
+fn hands(settings: &Settings, log: &mut Log) -> Result<Hands, Failed> {
+    let scripts = Scripts::new()?;
+    Ok(Hands::new(std::mem::replace(log, Log::open(settings.log, "pcheck")), scripts))
+}
+
 /// Everything that watching these pfiles takes.
 fn assemble(
     settings: &Settings,
-    log: &mut Log,
+    mut hands: Hands,
     signals: OsSignals,
     recruits: &mut [Recruit],
 ) -> Result<Patrol, Failed> {
     let entries = recruits.iter().map(|recruit| recruit.rules.entries.len()).sum();
-    let Choice { tier: _, started: senses, passed_over } =
-        tier(settings.tier, room_for(entries)).map_err(|tried| no_tier(settings.tier, &tried))?;
+    let room = room_for(entries);
+    let Choice { tier: _, started: senses, passed_over } = match tier(settings.tier, room) {
+        Ok(chosen) => chosen,
+        Err(tried) => {
+            hands.finish();
+            return Err(no_tier(settings.tier, &tried));
+        }
+    };
     for PassedOver { tier, reason } in passed_over {
-        log.tell(Level::Notice, format!("Tier {tier} passed over: {reason}").as_bytes());
+        hands.say(Level::Notice, &format!("Tier {tier} passed over: {reason}"));
     }
     privileges::keep_for_watching(&senses.watch);
     if let Some(first) = recruits.first_mut().filter(|_| own::is_kept_from_others()) {
@@ -147,8 +183,7 @@ fn assemble(
     let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let at_once = settings.scripts.unwrap_or_else(|| processors.max(2));
     let fleets = Fleets::new(AtOnce { scripts: at_once, probes: probes_at_once() });
-    let hands = Hands::new(std::mem::replace(log, Log::open(settings.log, "pcheck")), Scripts::new()?);
-    Ok(Patrol::new(Parts { fleets, senses, hands, signals, sweep_every: settings.sweep_every }))
+    Ok(Patrol::new(Parts { fleets, senses, hands, signals, sweep_every: settings.sweep_every, room }))
 }
 
 /// The table of watched processes cannot grow: reloads may bring more entries, and scripts of earlier runs may be watched.

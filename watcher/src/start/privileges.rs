@@ -42,6 +42,23 @@ pub fn keep_for_watching(watch: &Watch) {
     give_up_all_but(running | of_maps, at_the_ready);
 }
 
+/// Whoever lets a daemon watch runs scripts and looks after them. It may have to start alone: that stays at the ready.
+pub fn keep_as_guest() {
+    let all = CapabilitySet::all();
+    match capabilities::of_programs() {
+        OfPrograms::All | OfPrograms::Permitted => put_out_of_effect(FILES | PROCESSES, all),
+        // It is meant for what it starts.
+        OfPrograms::Inherited => {}
+    }
+}
+
+/// It has to start alone: what was kept at the ready is in effect again.
+pub fn take_up_again() {
+    if let Err(error) = capabilities::raise_all() {
+        warn!(%error, "capabilities that were put out of effect cannot be used again");
+    }
+}
+
 /// Whoever only asks services gives up the rest.
 pub fn keep_for_asking() {
     give_up_all_but(FILES, CapabilitySet::empty());
@@ -64,5 +81,11 @@ fn give_up_all_but(running: CapabilitySet, at_the_ready: CapabilitySet) {
     // A security module may forbid it. What is not given up does no harm by itself.
     if let Err(error) = capabilities::keep(in_effect, at_the_ready, not_inherited) {
         warn!(%error, "capabilities that are not needed any more cannot be given up");
+    }
+}
+
+fn put_out_of_effect(in_effect: CapabilitySet, at_the_ready: CapabilitySet) {
+    if let Err(error) = capabilities::keep(in_effect, at_the_ready, CapabilitySet::empty()) {
+        warn!(%error, "capabilities that are not needed now cannot be put out of effect");
     }
 }

@@ -50,6 +50,16 @@ pub fn keep(in_effect: CapabilitySet, at_the_ready: CapabilitySet, not_inherited
     Ok(())
 }
 
+/// Puts all in effect that is permitted.
+///
+/// # Errors
+/// When the kernel refuses; nothing has changed then.
+pub fn raise_all() -> io::Result<()> {
+    let before = capabilities(None)?;
+    set_capabilities(None, CapabilitySets { effective: before.permitted, ..before })?;
+    Ok(())
+}
+
 /// Does something with a capability that is held at the ready. Without it where it is not held, or cannot be used.
 pub fn with<T>(wanted: CapabilitySet, action: impl FnOnce() -> T) -> T {
     let Ok(before) = capabilities(None) else { return action() };

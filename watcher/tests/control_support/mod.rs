@@ -210,6 +210,7 @@ fn reply(
             let live = follow.then(|| events.subscribe());
             Reply::Events { last: lines[skipped..].to_vec(), live }
         }
+        Command::Join(_) => Reply::refused("nobody can join"),
         Command::Monitor(_) => Reply::refused("no monitor"),
         Command::Order(Order::Pause(Some(entry)) | Order::Resume(Some(entry))) if entry.number() > entries.len() => {
             Reply::Answer(Answer::Refused(no_such_entry(entry, entries.len())))

@@ -179,6 +179,13 @@ impl Fleets {
         self.fleets.iter().map(|(id, fleet)| (*id, fleet))
     }
 
+    /// One of them is not watched here any more, without an end of its own: somebody else goes on with what was saved.
+    pub fn leave(&mut self, fleet: FleetId, now: Now, out: &mut Outbox<Asked>) {
+        self.mutual.begin_step();
+        self.end(fleet, out);
+        self.after_all(now, out);
+    }
+
     /// Takes leave of one that has come to its end: how it stood then.
     pub fn take_ended(&mut self, fleet: FleetId) -> Option<Fleet> {
         self.ended.remove(&fleet)

@@ -35,6 +35,8 @@ pub struct Roll<P> {
     there: Option<BTreeSet<P>>,
     watched: BTreeMap<P, FleetId>,
     names: BTreeMap<FleetId, P>,
+    /// Watched for somebody else, wherever they are.
+    of_others: BTreeSet<FleetId>,
     /// Their watches end: until they have given up what is theirs, no other is read, since one file may have the name or the
     /// key of another.
     leaving: BTreeSet<FleetId>,
@@ -54,6 +56,7 @@ impl<P: Clone + Ord> Default for Roll<P> {
             there: None,
             watched: BTreeMap::new(),
             names: BTreeMap::new(),
+            of_others: BTreeSet::new(),
             leaving: BTreeSet::new(),
             fresh: BTreeSet::new(),
             reading: BTreeMap::new(),
@@ -70,8 +73,15 @@ impl<P: Clone + Ord> Roll<P> {
         self.watched.insert(pfile, fleet);
     }
 
+    /// The same for somebody else, who says when it is to end: that it is not there where others are means nothing.
+    pub fn begin_for_another(&mut self, pfile: P, fleet: FleetId) {
+        self.of_others.insert(fleet);
+        self.begin(pfile, fleet);
+    }
+
     /// It comes to its end, whoever wanted that.
     pub fn end(&mut self, fleet: FleetId) {
+        self.of_others.remove(&fleet);
         if let Some(pfile) = self.names.remove(&fleet) {
             if self.watched.get(&pfile) == Some(&fleet) {
                 self.watched.remove(&pfile);
@@ -90,7 +100,8 @@ impl<P: Clone + Ord> Roll<P> {
         let duty = |(pfile, fleet): (&P, &FleetId)| {
             if there.contains(pfile) { Duty::ReadAgain(*fleet) } else { Duty::Dismiss(*fleet) }
         };
-        let duties: Vec<_> = self.watched.iter().map(duty).collect();
+        let is_ours = |(pfile, fleet): &(&P, &FleetId)| !self.of_others.contains(*fleet) || there.contains(*pfile);
+        let duties: Vec<_> = self.watched.iter().filter(is_ours).map(duty).collect();
         self.leaving.extend(duties.iter().filter_map(|duty| match duty {
             Duty::Dismiss(fleet) => Some(*fleet),
             Duty::ReadAgain(_) => None,
@@ -143,6 +154,12 @@ impl<P: Clone + Ord> Roll<P> {
         came
     }
 
+    /// Whether somebody may still hold what another one needs.
+    #[must_use]
+    pub fn is_anybody_leaving(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
     /// Whether something is to be read, or being read.
     #[must_use]
     pub fn is_busy(&self) -> bool {
@@ -157,6 +174,7 @@ mod tests {
     /// What happens to a roll.
     enum Step {
         Begin(char, u32),
+        ForAnother(char, u32),
         /// These there are; those are to be read again, those dismissed.
         Seen(&'static str, &'static [u32], &'static [u32]),
         /// These are read now.
@@ -166,7 +184,7 @@ mod tests {
         Left(u32),
         Busy(bool),
     }
-    use Step::{Begin, Busy, End, Left, Reads, Seen};
+    use Step::{Begin, Busy, End, ForAnother, Left, Reads, Seen};
 
     fn fleet(number: u32) -> FleetId {
         FleetId::new(number).unwrap()
@@ -260,6 +278,19 @@ mod tests {
                     Busy(false),
                 ],
             ),
+            (
+                "what is watched for somebody else is not dismissed, and is taken over where it is",
+                &[
+                    ForAnother('a', 1),
+                    ForAnother('b', 2),
+                    Seen("b", &[2], &[]),
+                    Reads(""),
+                    End(2),
+                    Left(2),
+                    Seen("ab", &[1], &[]),
+                    Reads("b"),
+                ],
+            ),
             ("what was not looked for is wanted", &[Step::Came('a', true, Welcome)]),
         ];
         for (story, steps) in stories {
@@ -268,6 +299,7 @@ mod tests {
                 let place = format!("{story}, step {at}");
                 match step {
                     Begin(pfile, number) => roll.begin(*pfile, fleet(*number)),
+                    ForAnother(pfile, number) => roll.begin_for_another(*pfile, fleet(*number)),
                     Seen(there, again, gone) => {
                         let duties = roll.seen(there.chars().collect());
                         let again = again.iter().map(|number| Duty::ReadAgain(fleet(*number)));

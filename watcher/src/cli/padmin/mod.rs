@@ -102,6 +102,7 @@ const fn is_logged(command: &control::Command) -> bool {
             Order::Dump | Order::Pause(_) | Order::Reload | Order::Resume(_) | Order::Set(_) | Order::Shutdown,
         ) => true,
         control::Command::Events { .. }
+        | control::Command::Join(_)
         | control::Command::Monitor(_)
         | control::Command::Ping
         | control::Command::ShowEntries { .. }

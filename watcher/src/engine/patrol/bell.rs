@@ -109,7 +109,7 @@ mod tests {
                 let reader =
                     RulesReader::new(desks.reading.clone(), pfile.clone(), UnknownOptions::Refuse, BTreeSet::new());
                 let path = AbsolutePath::new(pfile.as_os_str().as_encoded_bytes()).unwrap();
-                let post = Post::new(Ledger::new(run_dir, store, reader, &desks), bells.make(), path);
+                let post = Post::new(Ledger::new(run_dir, store, reader, &desks), bells.make(), path, None);
                 (FleetId::new(number).unwrap(), post)
             })
             .collect();

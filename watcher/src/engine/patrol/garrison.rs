@@ -9,12 +9,12 @@ use watcher_core::{
         Asked,
         roll::{Came, Duty},
     },
-    pfile::{AbsolutePath, RetryOver},
+    pfile::RetryOver,
 };
 
-use super::{News, Patrol, Recruit, turn::is_up};
+use super::{Door, Lobby, News, Patrol, Recruit, post::Post, turn::is_up};
 use crate::{
-    control::WhyNot,
+    control::{Server, WhyNot},
     executor::muster::{Muster, Mustered, not_watched},
 };
 
@@ -28,6 +28,7 @@ impl Patrol {
         recruits: Vec<Recruit>,
         refused: Vec<(PathBuf, String)>,
         muster: Muster<Box<Recruit>>,
+        lobby: Option<(Lobby, Server)>,
     ) -> io::Result<()> {
         let (mut news, mut out) = (News::default(), Outbox::default());
         if recruits.is_empty() {
@@ -35,11 +36,15 @@ impl Patrol {
             is_up();
         }
         self.muster = Some(muster);
+        if let Some((lobby, server)) = lobby {
+            self.lobby = Some(lobby);
+            self.doors.open(Door::Lobby, server);
+        }
         for (pfile, why) in refused {
             self.record.is_unwatched(pfile, WhyNot::Refused(why));
         }
         for recruit in recruits {
-            self.take_on(recruit, &mut out, &mut news);
+            self.take_on(recruit, None, &mut out, &mut news);
         }
         self.go_on(news, out).await?;
         self.end().await;
@@ -65,10 +70,10 @@ impl Patrol {
             }
             Mustered::Read(pfile, read) => match (self.roll.came(&pfile, read.is_ok()), read) {
                 (Came::Welcome, Ok(recruit)) => {
-                    self.take_on(*recruit, out, news);
+                    self.take_on(*recruit, None, out, news);
                 }
                 (Came::WelcomeAndReadAgain, Ok(recruit)) => {
-                    let begun = self.take_on(*recruit, out, news);
+                    let begun = self.take_on(*recruit, None, out, news);
                     let reload = |id| (id, Event::Order { request: None, order: Order::Reload });
                     news.of_one.extend(begun.map(reload));
                 }
@@ -86,7 +91,11 @@ impl Patrol {
     pub(super) fn tend_muster(&mut self) {
         let Some(muster) = &mut self.muster else { return };
         muster.read(self.roll.to_read());
-        let is_reading = || self.posts.values().any(|post| post.ledger.is_reading());
+        if let Some(lobby) = self.lobby.as_mut().filter(|_| !self.roll.is_anybody_leaving()) {
+            lobby.read_next();
+        }
+        let own = |post: &&Post| post.guest.is_none();
+        let is_reading = || self.posts.values().filter(own).any(|post| post.ledger.is_reading());
         if self.is_reloading && !self.roll.is_busy() && !muster.is_busy() && !is_reading() {
             self.is_reloading = false;
             is_up();
@@ -97,7 +106,8 @@ impl Patrol {
     pub(super) fn may_stop(&mut self, event: &Event) {
         let Event::Stop { signal } = event else { return };
         self.is_stopping = true;
-        if self.posts.is_empty() {
+        // Those who have joined go on by themselves.
+        if self.posts.values().all(|post| post.guest.is_some()) {
             for note in [Note::SignalCaught { signal: *signal }, Note::Stop] {
                 self.hands.tell(&Told { entry: None, note });
             }
@@ -107,6 +117,9 @@ impl Patrol {
     /// Tells the log. What is of one pfile as a whole names it, where there are several.
     pub(super) fn tell(&mut self, by: FleetId, told: &Told) {
         let of_all = matches!(told.note, Note::SignalCaught { .. } | Note::Lost { .. } | Note::Shortage { .. });
+        if self.tell_guest(by, told) {
+            return;
+        }
         if self.muster.is_none() || self.is_stopping || told.entry.is_some() || of_all {
             return self.hands.tell(told);
         }
@@ -119,17 +132,19 @@ impl Patrol {
         }
     }
 
-    pub(super) fn greet(&mut self, recruit: &Recruit) {
-        let (entries, tier) = (recruit.rules.entries.len(), self.senses.watch.tier());
+    pub(super) fn greet(&mut self, id: FleetId, entries: usize, warnings: Vec<String>) {
+        let Some(post) = self.posts.get(&id) else { return };
         let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
-        self.hands.say(Level::Notice, &format!("Start pcheck: {entries} of {}, tier {tier}", recruit.pfile));
-        for warning in &recruit.warnings {
-            self.hands.say(Level::Warning, warning);
+        let begun = format!("Start pcheck: {entries} of {}, tier {}", post.pfile, self.senses.watch.tier());
+        if let Some(guest) = &post.guest {
+            self.hands.say(Level::Notice, &format!("Watched from now on: {entries} of {}", guest.name(&post.pfile)));
         }
+        let warnings = warnings.into_iter().map(|warning| (Level::Warning, warning.into_bytes()));
+        self.pass_on(id, std::iter::once((Level::Notice, begun.into_bytes())).chain(warnings));
     }
 
     /// One of several has ended.
-    pub(super) fn say_farewell(&mut self, pfile: &AbsolutePath, how: Finish) {
+    pub(super) fn say_farewell(&mut self, post: &Post, how: Finish) {
         self.finish.get_or_insert(how);
         if self.muster.is_none() || self.is_stopping {
             return;
@@ -139,10 +154,25 @@ impl Patrol {
             Finish::RetryOver(RetryOver::Exit) => (Level::Critical, "RETRY_OVER:EXIT"),
             Finish::RetryOver(RetryOver::Shutdown | RetryOver::Continue) => (Level::Critical, "RETRY_OVER:SHUTDOWN"),
         };
-        self.hands.say(level, &format!("Not watched any more: {pfile} ({why})"));
+        let line = match &post.guest {
+            // Its own log says the same.
+            Some(guest) => {
+                return self.hands.say(Level::Notice, &format!("Ended: {} ({why})", guest.name(&post.pfile)));
+            }
+            None => format!("Not watched any more: {} ({why})", post.pfile),
+        };
+        self.hands.say(level, &line);
         if how != Finish::Asked {
-            let path = OsStr::from_bytes(pfile.as_slice()).into();
+            let path = OsStr::from_bytes(post.pfile.as_slice()).into();
             self.record.is_unwatched(path, WhyNot::RetryOver(why.to_owned()));
         }
+    }
+}
+
+/// Waits until something is mustered, where that is done.
+pub(super) async fn next_of<T: Send + 'static>(muster: Option<&mut Muster<T>>) -> Mustered<T> {
+    match muster {
+        Some(muster) => muster.next().await,
+        None => std::future::pending().await,
     }
 }

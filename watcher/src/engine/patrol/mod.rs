@@ -2,6 +2,9 @@
 
 mod bell;
 mod garrison;
+mod guest;
+mod guests;
+mod lobby;
 mod post;
 mod report;
 mod turn;
@@ -19,10 +22,18 @@ use watcher_core::{
     pfile::{AbsolutePath, Bytes, Pfile},
 };
 
-use self::{bell::Bells, post::Post, report::Record};
+pub use self::lobby::{Admit, Admitted, Lobby};
+use self::{
+    bell::Bells,
+    garrison::next_of,
+    guest::Guest,
+    lobby::{InLobby, next_in},
+    post::Post,
+    report::Record,
+};
 use super::{HURRY, SETTLE, Senses, keep_pace, tick, ticks, until};
 use crate::{
-    control::{Command, Doors, Request, Server},
+    control::{Command, Doors, Request, Server, join::GuestId},
     executor::{
         hands::Hands,
         ledger::Ledger,
@@ -54,7 +65,7 @@ pub struct Patrol {
     senses: Senses,
     hands: Hands,
     signals: OsSignals,
-    doors: Doors<FleetId>,
+    doors: Doors<Door>,
     /// Last words of those that have ended.
     farewells: JoinSet<(FleetId, Option<Line>)>,
     is_ready: bool,
@@ -69,12 +80,25 @@ pub struct Patrol {
     muster: Option<Muster<Box<Recruit>>>,
     /// Which those are.
     roll: Roll<PathBuf>,
+    /// Where pchecks join, if they can.
+    lobby: Option<Lobby>,
+    /// Those who have joined.
+    guests: BTreeMap<GuestId, FleetId>,
+    /// For so many entries there is room.
+    room: usize,
     next_fleet: u32,
     /// Not all rules that were asked for are in force yet.
     is_reloading: bool,
     /// All is to end.
     is_stopping: bool,
     record: Record,
+}
+
+/// At which door somebody has knocked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Door {
+    Lobby,
+    Pfile(FleetId),
 }
 
 /// What a patrol is made of.
@@ -90,6 +114,8 @@ pub struct Parts {
     pub signals: OsSignals,
     /// However well events arrive, every watched process is looked at this often.
     pub sweep_every: Duration,
+    /// For so many entries there is room.
+    pub room: usize,
 }
 
 /// A pfile that is to be watched.
@@ -127,13 +153,15 @@ struct News {
     of_one: Vec<(FleetId, Event)>,
     /// To pfiles that may be watched.
     mustered: Vec<Mustered<Box<Recruit>>>,
+    /// To those who have joined, or want to.
+    in_lobby: Vec<InLobby>,
 }
 
 impl Patrol {
     /// Ready to run.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { fleets, senses, hands, signals, sweep_every } = parts;
+        let Parts { fleets, senses, hands, signals, sweep_every, room } = parts;
         Self {
             fleets,
             posts: BTreeMap::new(),
@@ -152,6 +180,9 @@ impl Patrol {
             sweep_every,
             muster: None,
             roll: Roll::default(),
+            lobby: None,
+            guests: BTreeMap::new(),
+            room,
             next_fleet: 0,
             is_reloading: false,
             is_stopping: false,
@@ -165,7 +196,7 @@ impl Patrol {
     /// When no tier works any more.
     pub async fn run(mut self, recruit: Recruit) -> io::Result<Finish> {
         let (mut news, mut out) = (News::default(), Outbox::default());
-        self.take_on(recruit, &mut out, &mut news);
+        self.take_on(recruit, None, &mut out, &mut news);
         self.go_on(news, out).await?;
         let finish = self.finish;
         self.end().await;
@@ -196,6 +227,7 @@ impl Patrol {
                 keep_pace(&mut due.looks, self.look_every());
             }
             self.wait(&mut due, &mut news).await?;
+            self.listen_to_guests(&mut news).await;
         }
     }
 
@@ -207,19 +239,31 @@ impl Patrol {
     }
 
     /// One pfile more, by this name from now on.
-    fn take_on(&mut self, recruit: Recruit, out: &mut Outbox<Asked>, news: &mut News) -> Option<FleetId> {
+    fn take_on(
+        &mut self,
+        recruit: Recruit,
+        guest: Option<Guest>,
+        out: &mut Outbox<Asked>,
+        news: &mut News,
+    ) -> Option<FleetId> {
         let Some(id) = FleetId::new(self.next_fleet) else {
             self.hands.say(Level::Error, "No more pfiles can be taken on: end watcher, and start it again");
             return None;
         };
         self.next_fleet += 1;
-        self.greet(&recruit);
-        let Recruit { pfile, rules, warnings: _, saved, ledger, control } = recruit;
+        let Recruit { pfile, rules, warnings, saved, ledger, control } = recruit;
         let path = PathBuf::from(OsStr::from_bytes(pfile.as_slice()));
         self.record.is_watched(&path);
-        self.roll.begin(path, id);
-        self.posts.insert(id, Post::new(ledger, self.bells.make(), pfile));
-        self.doors.open(id, control);
+        match &guest {
+            Some(guest) => {
+                self.guests.insert(guest.id, id);
+                self.roll.begin_for_another(path, id);
+            }
+            None => self.roll.begin(path, id),
+        }
+        self.posts.insert(id, Post::new(ledger, self.bells.make(), pfile, guest));
+        self.greet(id, rules.entries.len(), warnings);
+        self.doors.open(Door::Pfile(id), control);
         self.fleets.begin(id, &rules, &saved, now(), out);
         self.follow_rules(id);
         self.perform(out, news);
@@ -239,7 +283,7 @@ impl Patrol {
         let Some(left) = self.senses.leave_if_failing(|| self.fleets.watched().collect(), &mut news.common)? else {
             return Ok(false);
         };
-        self.hands.say(Level::Warning, &left.to_string());
+        self.say_to_all(Level::Warning, &left.to_string());
         self.record.tier_left = Some(left.to_string());
         for (name, is_told) in &mut self.expected {
             *is_told = self.senses.watch.expect(name.as_slice());
@@ -273,10 +317,11 @@ impl Patrol {
                 }
             },
             mustered = next_of(self.muster.as_mut()) => news.mustered.push(mustered),
-            (id, request) = self.doors.next() => self.serve(id, request, news),
+            happened = next_in(self.lobby.as_mut()) => news.in_lobby.push(happened),
+            (door, request) = self.doors.next() => self.serve(door, request, news),
             (id, (event, lines)) = self.bells.next(&mut self.posts) => {
                 self.dumps.push(id);
-                self.hands.pass_on(lines);
+                self.pass_on(id, lines);
                 news.of_one.extend(event.map(|event| (id, event)));
             }
             Some(left) = self.farewells.join_next() => {
@@ -312,7 +357,11 @@ impl Patrol {
         Ok(())
     }
 
-    fn serve(&mut self, id: FleetId, request: Request, news: &mut News) {
+    fn serve(&mut self, door: Door, request: Request, news: &mut News) {
+        let id = match door {
+            Door::Lobby => return self.receive(request),
+            Door::Pfile(id) => id,
+        };
         if let Command::Status { process } = request.command {
             // Nobody may wait for it any more; an answer that is dropped says that the watch has ended.
             let _nobody_waits = self.status(id, process).map(|status| request.answer.send(status));
@@ -340,13 +389,6 @@ impl Patrol {
             Err(_) => warn!("some last words could not be said"),
         }
         hands.finish();
-    }
-}
-
-async fn next_of<T: Send + 'static>(muster: Option<&mut Muster<T>>) -> Mustered<T> {
-    match muster {
-        Some(muster) => muster.next().await,
-        None => std::future::pending().await,
     }
 }
 

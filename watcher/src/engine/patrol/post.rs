@@ -13,13 +13,13 @@ use tokio::{
 };
 use watcher_core::Tier;
 use watcher_core::{
-    Answer, EntryId, Event, RequestId, Span, Told, Wall,
+    Answer, EntryId, Event, Pid, RequestId, Span, Told, Wall,
     fleet::{EntryView, Fleet, FleetView},
     no_such_entry,
     pfile::{AbsolutePath, EntryNumber},
 };
 
-use super::bell::Bell;
+use super::{bell::Bell, guest::Guest};
 use crate::{
     control::{Command, Ended, EntryLine, Line, Reply, Request, Who},
     executor::{
@@ -45,6 +45,8 @@ pub(super) struct Post {
     pub(super) bell: Arc<Bell>,
     /// The full path of the pfile.
     pub(super) pfile: AbsolutePath,
+    /// The pcheck that it is watched for, if one has joined for it.
+    pub(super) guest: Option<Guest>,
     since: Wall,
     waiting: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     next_request: u64,
@@ -55,11 +57,12 @@ pub(super) struct Post {
 }
 
 impl Post {
-    pub(super) fn new(ledger: Ledger, bell: Arc<Bell>, pfile: AbsolutePath) -> Self {
+    pub(super) fn new(ledger: Ledger, bell: Arc<Bell>, pfile: AbsolutePath, guest: Option<Guest>) -> Self {
         Self {
             ledger,
             bell,
             pfile,
+            guest,
             since: clock::wall(),
             waiting: BTreeMap::new(),
             next_request: 0,
@@ -82,6 +85,7 @@ impl Post {
                 self.waiting.insert(request, answer);
                 return Some(Event::Order { request: Some(request), order });
             }
+            Command::Join(_) => Reply::refused("this is the watch over one pfile, and none can join it"),
             Command::Monitor(_) => Reply::refused("this is a pcheck, and no clp_httpmon or clp_smtpmon"),
             Command::Events { follow, last } => self.events(follow, last),
             Command::Ping => Reply::Who(Box::new(self.who(fleet, tier))),
@@ -109,7 +113,7 @@ impl Post {
 
     /// Whose post it is.
     pub(super) fn who(&self, fleet: &Fleet, tier: Tier) -> Who {
-        Who { pid: own::pid(), pfile: self.pfile.clone(), since: self.since, fleet: view(fleet, tier) }
+        Who { pid: self.pid(), pfile: self.pfile.clone(), since: self.since, fleet: view(fleet, tier) }
     }
 
     pub(super) fn reply(&mut self, request: RequestId, answer: Answer) {
@@ -147,6 +151,11 @@ impl Post {
         }
     }
 
+    /// Who is to be told to end, if this watch is.
+    fn pid(&self) -> Pid {
+        self.guest.as_ref().map_or_else(own::pid, |guest| guest.pid)
+    }
+
     /// The rules may have changed.
     pub(super) fn follow_rules(&mut self, fleet: &Fleet) {
         let dump_file = fleet.param().dump_file.as_ref().map(|dump| &dump.value);
@@ -172,7 +181,7 @@ impl Post {
             version: env!("CARGO_PKG_VERSION"),
             pfile: self.pfile.to_string(),
             ipckey: fleet.param().ipc_key.value.written().to_string(),
-            pid: own::pid().number(),
+            pid: self.pid().number(),
             tier: tier.name(),
             unix_time: Span(clock::wall().unix_ns).seconds(),
         }
@@ -186,7 +195,7 @@ impl Post {
         how: Ended,
     ) -> impl Future<Output = Option<scripts::Line>> + Send + use<> {
         let (head, entries) = (self.head(fleet, tier), entry_lines(fleet));
-        let Self { ledger, waiting, ended: waiters, .. } = self;
+        let Self { ledger, guest, waiting, ended: waiters, .. } = self;
         for waiting in waiting.into_values() {
             let ended = Answer::Refused("pcheck has ended".to_owned());
             let _nobody_waits = waiting.send(Reply::Answer(ended));
@@ -197,10 +206,30 @@ impl Post {
             if let Some(waiters) = waiters {
                 let _before = waiters.send_replace(Some(how));
             }
-            match in_time {
-                Ok(line) => line,
-                Err(_) => finished.await,
+            let Some(mut guest) = guest else {
+                return match in_time {
+                    Ok(line) => line,
+                    Err(_) => finished.await,
+                };
+            };
+            if let Ok(Some((level, line))) = in_time {
+                guest.log(level, line);
             }
+            guest.end(how);
+            None
+        }
+    }
+
+    /// Leaves all as it is, for whoever goes on: as if this process had been killed, but for a word to those who are to know.
+    pub(super) fn abandon(self, how: Option<Ended>) {
+        let Self { ledger, guest, ended: waiters, .. } = self;
+        // First this: who is told takes it at once.
+        drop(ledger);
+        if let (Some(waiters), Some(how)) = (waiters, how) {
+            let _before = waiters.send_replace(Some(how));
+        }
+        if let (Some(guest), Some(how)) = (guest, how) {
+            guest.end(how);
         }
     }
 }

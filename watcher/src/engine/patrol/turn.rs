@@ -1,7 +1,7 @@
 //! A turn: what is known is handed to the machines, and what they ask for is done.
 
 use tracing::debug;
-use watcher_core::{Action, Event, Finish, FleetId, Level, Outbox, fleets::Asked};
+use watcher_core::{Action, Event, Finish, FleetId, Level, Outbox, RunEnd, fleets::Asked};
 
 use super::{News, Patrol, now, post::Post};
 use crate::{
@@ -16,6 +16,9 @@ impl Patrol {
             // These come to news of the other kinds.
             for mustered in std::mem::take(&mut news.mustered) {
                 self.mustered(mustered, out, news);
+            }
+            for happened in std::mem::take(&mut news.in_lobby) {
+                self.in_lobby(happened, out, news);
             }
             // The kernel's records go before the facts that were gathered: they explain what those only state. A
             // process that is seen to be gone has left its record before, unless that was lost.
@@ -35,10 +38,17 @@ impl Patrol {
                 debug!(?event);
                 self.record.seen.count(&event);
                 let is_listing = self.is_first_listing(&event);
+                let is_listed = matches!(event, Event::Listed { .. });
+                if matches!(event, Event::Stop { .. }) {
+                    self.hand_over(out, news);
+                }
                 self.fleets.step(now, event, out);
                 self.perform(out, news);
                 if is_listing {
                     is_up();
+                }
+                if is_listed {
+                    self.tell_guests_that_are_up();
                 }
             }
             for (id, event) in of_one {
@@ -46,7 +56,7 @@ impl Patrol {
                 let is_rules = matches!(event, Event::Rules { .. });
                 self.fleets.step_one(id, now, event, out);
                 self.perform(out, news);
-                if is_rules && self.muster.is_none() {
+                if is_rules && !self.guest_is_reloaded(id) && self.muster.is_none() {
                     is_up();
                 }
             }
@@ -94,7 +104,10 @@ impl Patrol {
                 Action::Sweep => self.senses.watch.sweep(self.fleets.watched(), facts),
                 Action::Unwatch(proc) => self.senses.watch.end(proc),
                 Action::Watch(proc) => self.senses.watch.begin(proc, facts),
-                Action::EndRun { run, force } => self.hands.end_run(run, force, facts),
+                Action::EndRun { run, force } => match self.posts.get(&by).and_then(|post| post.guest.as_ref()) {
+                    Some(guest) => guest.end_run(run, force),
+                    None => self.hands.end_run(run, force, facts),
+                },
                 Action::List => self.hands.list(),
                 Action::ForgetProbe(probe) => self.hands.forget_probe(probe),
                 Action::LookAtPort(watch) => self.ports.look(watch, self.senses.watch.ports(), facts),
@@ -112,28 +125,42 @@ impl Patrol {
                     self.tell(by, &told);
                     self.of(by, |post| post.note(&told));
                 }
-                Action::Remember(told) => self.of(by, |post| post.note(&told)),
+                Action::Remember(told) => {
+                    self.tell_guest(by, &told);
+                    self.of(by, |post| post.note(&told));
+                }
                 Action::Dump => self.busy(by, |post| post.ledger.trace.want_dump()),
                 Action::ReadRules { request } => {
-                    service::reloading();
-                    self.is_reloading = true;
+                    if !self.guest_reloads(by) {
+                        service::reloading();
+                        self.is_reloading = true;
+                    }
                     self.busy(by, |post| post.ledger.read_rules(request));
                 }
                 Action::Renew(saved) => {
                     let line = self.posts.get_mut(&by).and_then(|post| post.ledger.renew(saved));
-                    self.hands.pass_on(line);
+                    self.pass_on(by, line);
                     self.follow_rules(by);
                 }
                 Action::Reply { request, answer } => self.of(by, |post| post.reply(request, answer)),
                 Action::Run(order) => {
                     if let Some(post) = self.posts.get(&by) {
                         let output = post.ledger.output(order.entry);
-                        self.hands.run(*order, output);
+                        let run = order.run;
+                        match &post.guest {
+                            None => self.hands.run(*order, output),
+                            Some(guest) => facts.extend(
+                                guest
+                                    .run(order, output)
+                                    .err()
+                                    .map(|why| Event::RunEnded { run, end: RunEnd::NotStarted(why) }),
+                            ),
+                        }
                     }
                 }
                 Action::Save(saved) => {
                     let line = self.posts.get_mut(&by).and_then(|post| post.ledger.save(saved));
-                    self.hands.pass_on(line);
+                    self.pass_on(by, line);
                 }
                 Action::Snapshot { entry, proc } => self.busy(by, |post| post.ledger.trace.look_at(entry, proc)),
             }
@@ -174,9 +201,8 @@ impl Patrol {
     /// The watch over a pfile is over. Scripts that run go on.
     fn dismiss(&mut self, id: FleetId, how: Finish) {
         let (Some(post), Some(fleet)) = (self.posts.remove(&id), self.fleets.take_ended(id)) else { return };
-        self.say_farewell(&post.pfile, how);
-        self.doors.close(id);
-        self.roll.end(id);
+        self.say_farewell(&post, how);
+        self.take_leave(id, &post);
         let leaving = post.leave((&fleet, self.senses.watch.tier()), how.into());
         self.farewells.spawn(async move { (id, leaving.await) });
     }

@@ -114,7 +114,7 @@ fn many_are_claimed_after_one_look_and_none_twice() {
     fs::write(&second, "").unwrap();
     let linked = folder.path().join("linked.pfile");
     fs::hard_link(&pfile, &linked).unwrap();
-    let mut claims = Claims::begin(&root).unwrap();
+    let mut claims = Claims::begin(&root, own::pid()).unwrap();
     let first = claims.claim(1, &pfile).unwrap();
     let refused = |claims: &mut Claims, key, pfile: &Path| claims.claim(key, pfile).unwrap_err();
     assert!(matches!(refused(&mut claims, 1, &second), ClaimError::KeyInUse(running) if running.pfile == pfile));

@@ -60,6 +60,32 @@ impl Left {
     }
 }
 
+/// What scripts were started for entries, by number: the script, and its process, the last one of each.
+pub type Ran = BTreeMap<EntryNumber, (AbsolutePath, ProcId)>;
+
+/// Completes what was saved by what this process itself has started for another one, which was killed before that was saved.
+/// Such a script may have ended by now: what it was to bring back comes only a moment later.
+pub fn complete(rules: &Pfile, ran: &Ran, saved: &mut [SavedEntry]) {
+    let mut seen = BTreeMap::new();
+    for (number, entry) in rules.numbered().filter(|_| !ran.is_empty()) {
+        let text = print_entry(&entry.value);
+        let occurrence: &mut u32 = seen.entry(text.clone()).or_insert(0);
+        let it = saved.iter_mut().find(|saved| saved.text == text && saved.occurrence == *occurrence);
+        *occurrence += 1;
+        // Of one that is back nothing is awaited.
+        let awaits =
+            |saved: &&mut SavedEntry| saved.script.is_none() && (saved.proc.is_none() || saved.died_at.is_some());
+        if let Some(saved) = it.filter(awaits)
+            && let Some(since) = saved.last_restart
+            && let Some((script, proc)) = ran.get(&number)
+            && *script == entry.value.script.value
+            && began_since(*proc, since)
+        {
+            saved.script = Some((*proc, since));
+        }
+    }
+}
+
 /// The process, if it is one that was started as a script for this entry since then. What scripts leave in the background
 /// has the same environment, and may lead a session, but runs another program.
 fn script_of(pid: Pid, (folder, number): (&Path, EntryNumber), entry: &Entry, since: Mono) -> Option<ProcId> {
@@ -70,12 +96,14 @@ fn script_of(pid: Pid, (folder, number): (&Path, EntryNumber), entry: &Entry, si
         && has(&[IPC_KEY.as_bytes(), b"=", &ipc_key(Some(folder))].concat());
     let facts = proc::facts(pid).ok().flatten()?;
     let leads = facts.session == pid.number();
+    (leads && is_told && !facts.leader_zombie && began_since(facts.proc, since)).then_some(facts.proc)
+}
 
-    // Start times count on a clock that goes on while the host sleeps, and in ticks.
+/// Start times count on a clock that goes on while the host sleeps, and in ticks.
+fn began_since(proc: ProcId, since: Mono) -> bool {
     let ahead = clock::since_boot().0.saturating_sub(clock::now().0);
-    let began_before = facts.proc.start.0.saturating_add(1).saturating_mul(watcher_abi::NS_PER_TICK);
-    let began_since = began_before > since.0.saturating_add(ahead);
-    (leads && is_told && !facts.leader_zombie && began_since).then_some(facts.proc)
+    let began_before = proc.start.0.saturating_add(1).saturating_mul(watcher_abi::NS_PER_TICK);
+    began_before > since.0.saturating_add(ahead)
 }
 
 #[cfg(test)]

@@ -18,10 +18,14 @@ use std::{
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::{Id, JoinError, JoinSet},
+    time::timeout_at,
 };
 use watcher_core::{Event, Level, RunEnd, RunId, ScriptOrder, pfile::AbsolutePath};
 
-pub use self::{launch::check, left::Left};
+pub use self::{
+    launch::check,
+    left::{Left, Ran, complete},
+};
 use self::{
     launch::{Launched, launch},
     output::Output,
@@ -36,6 +40,9 @@ pub const TEND_EVERY: Duration = Duration::from_millis(50);
 
 /// How often the members of a group are looked for that was asked to end: that takes a look at every process.
 const LOOK_FOR_MEMBERS_EVERY: Duration = Duration::from_millis(200);
+
+/// How long a script may take to start when nobody wants to know of it any more.
+const ABOUT_TO_START: Duration = Duration::from_secs(1);
 
 /// Why a script is not started whose start hangs already.
 const HANGS: &str = "it cannot be read: its file system does not answer";
@@ -169,6 +176,24 @@ impl Scripts {
                 events.push(Event::RunEnded { run: id, end: RunEnd::Ended(ending) });
             }
         }
+    }
+
+    /// Nobody wants to know of them any more: they run on, and leave is taken of them when they end. Those that are about to
+    /// start have a moment for it; one whose start hangs will not run. The last news of all.
+    pub async fn disown(&mut self, events: &mut Vec<Event>, lines: &mut Vec<Line>) {
+        let until = tokio::time::Instant::now() + ABOUT_TO_START;
+        while self.runs.values().any(|run| matches!(run.state, State::Starting(_)))
+            && timeout_at(until, self.ready()).await.is_ok()
+        {
+            self.collect(events, lines);
+        }
+        let all: Vec<_> = self.runs.iter().map(|(id, run)| (*id, matches!(run.state, State::Starting(_)))).collect();
+        for (id, _) in all.into_iter().filter(|(_, is_starting)| *is_starting) {
+            self.end(id, true, events);
+        }
+        // Names that none will ever have who is told.
+        let runs = std::mem::take(&mut self.runs);
+        self.runs = runs.into_values().zip(0..).map(|(run, number)| (RunId(u64::MAX - number), run)).collect();
     }
 
     /// Whether a script runs: its output is then to be looked at every [`TEND_EVERY`].

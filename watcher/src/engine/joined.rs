@@ -1,0 +1,249 @@
+//! The loop of a pcheck that has joined a daemon: that decides, and what is to be seen of a pcheck is seen of this process. It
+//! runs the scripts, tells the log, and takes signals. When the daemon goes, it goes on by itself.
+
+use std::{collections::BTreeMap, future::pending, time::Duration};
+
+use tokio::time::{Instant, Interval, sleep_until};
+use tracing::debug;
+use watcher_core::{
+    Event, Finish, Level, Note, Order, RunId, Signal, Told,
+    pfile::{AbsolutePath, EntryNumber, RetryOver},
+};
+
+use super::{SLOW_SWEEP, tick, ticks};
+use crate::{
+    control::{
+        Ended,
+        join::{Heard, Word, member::Member},
+    },
+    executor::{
+        hands::Hands,
+        scripts::{self, Ran},
+        service,
+    },
+    sources::os_signals::OsSignals,
+    sys::heap,
+};
+
+/// How long the daemon may take to read the pfile. One that hangs would keep us waiting alone, too, but not for its sake.
+const ADMISSION: Duration = Duration::from_secs(60);
+
+/// How long it may take to end the watch.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How it went.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Parted {
+    /// The watch never began: this pcheck has to stand alone. Why, as a sentence.
+    Alone(String),
+    /// It has ended.
+    Ended(Finish),
+    /// Nobody can watch this pfile.
+    Failed {
+        /// Since somebody watches it.
+        already_running: bool,
+        /// Why, as a sentence.
+        why: String,
+    },
+    /// The daemon has gone, or is about to: this pcheck has to go on. Why, as a sentence, and what it has run.
+    TakeOver(&'static str, Ran),
+}
+
+/// A pcheck that has joined, or is about to.
+#[derive(Debug)]
+pub struct Joined<'a> {
+    /// Its daemon.
+    member: Member,
+    /// What runs scripts, and tells the log.
+    hands: &'a mut Hands,
+    /// Signals to this process.
+    signals: &'a mut OsSignals,
+    /// Scripts whose starts are awaited: of which entry.
+    awaited: BTreeMap<RunId, (EntryNumber, AbsolutePath)>,
+    /// Those that were started.
+    ran: Ran,
+}
+
+impl<'a> Joined<'a> {
+    /// Ready to hear what the daemon says.
+    pub fn new(member: Member, hands: &'a mut Hands, signals: &'a mut OsSignals) -> Self {
+        Self { member, hands, signals, awaited: BTreeMap::new(), ran: Ran::new() }
+    }
+
+    /// Until one side has had enough.
+    pub async fn run(mut self) -> Parted {
+        let parted = self.until_parted().await;
+        let Parted::TakeOver(why, _) = parted else { return parted };
+        let mut events = Vec::new();
+        self.hands.disown_scripts(&mut events).await;
+        events.into_iter().for_each(|event| self.tell(event));
+        Parted::TakeOver(why, self.ran)
+    }
+
+    async fn until_parted(&mut self) -> Parted {
+        let began = Instant::now();
+        let mut stands = Stands::Waits(began + ADMISSION);
+        let mut tend = ticks(scripts::TEND_EVERY);
+        let mut slow = ticks(SLOW_SWEEP);
+        let mut watchdog = service::watchdog_period().map(ticks);
+        loop {
+            let mut events = Vec::new();
+            let limit = stands.limit();
+            tokio::select! {
+                biased;
+                event = self.signals.next() => if let Some(parted) = self.ordered(event, &mut stands) {
+                    return parted;
+                },
+                word = self.member.next() => match word {
+                    Some(word) => if let Some(parted) = self.hear(word, &mut stands) {
+                        return parted;
+                    },
+                    None => return stands.left_alone(),
+                },
+                () = self.hands.ready(&mut events) => {}
+                _ = tend.tick(), if self.hands.must_tend() => self.hands.tend(&mut events),
+                _ = slow.tick() => self.hands.tend_slowly(),
+                () = fed(watchdog.as_mut()) => service::watchdog(),
+                () = passed(limit) => return self.too_late(&stands),
+            }
+            for event in events {
+                self.tell(event);
+            }
+        }
+    }
+
+    /// What an operator orders by a signal.
+    fn ordered(&mut self, event: Event, stands: &mut Stands) -> Option<Parted> {
+        match (event, &*stands) {
+            (Event::Stop { signal }, Stands::Waits(_)) => {
+                self.say_stopped(signal);
+                return Some(Parted::Ended(Finish::Asked));
+            }
+            // A second one needs no patience.
+            (Event::Stop { .. }, Stands::Ends(_)) => return Some(Parted::Ended(Finish::Asked)),
+            (Event::Stop { signal }, Stands::Joined) => {
+                self.member.say(&Heard::Stop(signal));
+                *stands = Stands::Ends(Instant::now() + FAREWELL);
+            }
+            (Event::Order { order: Order::Reload, .. }, Stands::Joined) => self.member.say(&Heard::Reload),
+            (Event::Order { order: Order::Dump, .. }, Stands::Joined) => self.member.say(&Heard::Dump),
+            // Nothing to reload or to write yet, or any more.
+            (event, _) => debug!(?event, "it means nothing now"),
+        }
+        None
+    }
+
+    /// What the daemon says.
+    fn hear(&mut self, word: Word, stands: &mut Stands) -> Option<Parted> {
+        debug!(?word);
+        match word {
+            Word::Alone(why) => return Some(Parted::Alone(why)),
+            Word::Failed { already_running, why } => return Some(Parted::Failed { already_running, why }),
+            Word::Joined => {
+                *stands = Stands::Joined;
+                heap::give_back();
+            }
+            Word::Log(level, line) => self.hands.pass_on([(level, line)]),
+            Word::Lost(lines) => {
+                let line = format!("{lines} lines of the log are lost: this process did not take them in time");
+                self.hands.say(Level::Warning, &line);
+            }
+            Word::Ready => service::ready(),
+            Word::Reloading => service::reloading(),
+            Word::Run(order, output) => {
+                self.awaited.insert(order.run, (order.number, order.script.clone()));
+                self.hands.run(*order, output);
+            }
+            Word::EndRun { run, force } => {
+                let mut events = Vec::new();
+                self.hands.end_run(run, force, &mut events);
+                events.into_iter().for_each(|event| self.tell(event));
+            }
+            Word::Ended(Ended::HandedOver) => return Some(stands.handed_over()),
+            Word::Ended(Ended::Asked) => return Some(Parted::Ended(Finish::Asked)),
+            Word::Ended(Ended::Exit) => return Some(Parted::Ended(Finish::RetryOver(RetryOver::Exit))),
+            Word::Ended(Ended::Shutdown) => return Some(Parted::Ended(Finish::RetryOver(RetryOver::Shutdown))),
+        }
+        None
+    }
+
+    /// Tells the daemon what became of a script. Nothing else was asked for.
+    fn tell(&mut self, event: Event) {
+        if let Event::RunStarted { run, script } = event {
+            if let Some((number, path)) = self.awaited.remove(&run) {
+                self.ran.insert(number, (path, script));
+            }
+            self.member.say(&Heard::RunStarted(run, script));
+        } else if let Event::RunEnded { run, end } = event {
+            self.awaited.remove(&run);
+            self.member.say(&Heard::RunEnded(run, end));
+        }
+    }
+
+    fn too_late(&mut self, stands: &Stands) -> Parted {
+        match stands {
+            Stands::Ends(_) => {
+                let line = "watcher run does not end the watch, and sees that by itself: is it stopped, or very busy?";
+                self.hands.say(Level::Warning, line);
+                Parted::Ended(Finish::Asked)
+            }
+            Stands::Joined | Stands::Waits(_) => {
+                Parted::Alone(format!("it has not read the pfile within {} s", ADMISSION.as_secs()))
+            }
+        }
+    }
+
+    fn say_stopped(&mut self, signal: Signal) {
+        for note in [Note::SignalCaught { signal }, Note::Stop] {
+            self.hands.tell(&Told { entry: None, note });
+        }
+    }
+}
+
+/// How it stands with a daemon.
+#[derive(Debug)]
+enum Stands {
+    /// It was asked to end the watch; it has until then.
+    Ends(Instant),
+    /// It watches.
+    Joined,
+    /// It reads the pfile; it has until then.
+    Waits(Instant),
+}
+
+impl Stands {
+    const fn limit(&self) -> Option<Instant> {
+        match self {
+            Self::Ends(until) | Self::Waits(until) => Some(*until),
+            Self::Joined => None,
+        }
+    }
+
+    /// The daemon has gone without a word.
+    fn left_alone(&self) -> Parted {
+        match self {
+            Self::Ends(_) => Parted::Ended(Finish::Asked),
+            Self::Joined => Parted::TakeOver("has vanished", Ran::new()),
+            Self::Waits(_) => Parted::Alone("it has gone".to_owned()),
+        }
+    }
+
+    /// The daemon ends.
+    fn handed_over(&self) -> Parted {
+        match self {
+            Self::Ends(_) => Parted::Ended(Finish::Asked),
+            Self::Joined | Self::Waits(_) => Parted::TakeOver("ends", Ran::new()),
+        }
+    }
+}
+
+async fn fed(watchdog: Option<&mut Interval>) {
+    tick(watchdog).await;
+}
+
+async fn passed(limit: Option<Instant>) {
+    match limit {
+        Some(limit) => sleep_until(limit).await,
+        None => pending().await,
+    }
+}
