@@ -14,6 +14,7 @@ use std::{
     fs::{self, DirEntry},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     os::fd::OwnedFd,
+    path::Path,
     time::Duration,
 };
 
@@ -26,7 +27,7 @@ use watcher_tests::{
     is_emulated, netns,
     pcheck::Pcheck,
     server::free_port,
-    story::at_the_same_time,
+    story::{Story, at_the_same_time},
     wait::until,
 };
 
@@ -37,7 +38,7 @@ const TIERS: &[Tier] = &[Tier::Ebpf, Tier::Pidfd, Tier::Poll];
 
 #[test]
 fn stories_that_are_told_at_the_same_time() {
-    at_the_same_time(&[
+    let mut stories: Vec<Story<'_>> = vec![
         ("nobody accepts, and it is only told", TIERS, &queue::nobody_accepts_and_it_is_only_told),
         ("nobody accepts, and it is a stall", TIERS, &queue::nobody_accepts_and_it_is_a_stall),
         ("clients that do not wait to be accepted", TIERS, &queue::clients_that_do_not_wait_for_it),
@@ -51,17 +52,26 @@ fn stories_that_are_told_at_the_same_time() {
         ("descriptors of a worker", TIERS, &spent::descriptors_of_a_worker),
         ("nobody listens yet", TIERS, &well::nobody_listens_yet),
         ("nobody listens any more", TIERS, &spent::nobody_listens_any_more),
-        ("a SYN flood", TIERS, &flood::from_another_namespace),
-        ("a SYN flood on a short queue", TIERS, &flood::on_a_short_queue),
-        ("a SYN flood that does not fill the backlog", EBPF, &flood::that_does_not_fill_the_backlog),
         ("no local port is left", EBPF, &host::no_local_port_is_left),
         ("TCP gets no memory", EBPF, &host::tcp_gets_no_memory),
         ("many healthy connections", TIERS, &well::many_healthy_connections),
         ("workers that share a port", TIERS, &well::workers_that_share_a_port),
+    ];
+    // In these a service listens by IPv6, or by both.
+    let by_ipv6: [Story<'_>; 6] = [
+        ("a SYN flood", TIERS, &flood::from_another_namespace),
+        ("a SYN flood on a short queue", TIERS, &flood::on_a_short_queue),
+        ("a SYN flood that does not fill the backlog", EBPF, &flood::that_does_not_fill_the_backlog),
         ("both families on one port", TIERS, &well::both_families_on_one_port),
         ("IPv6 alone", TIERS, &well::ipv6_alone),
         ("IPv6 alone, and nobody listens any more", TIERS, &spent::nobody_listens_by_ipv6),
-    ]);
+    ];
+    if Path::new("/proc/net/if_inet6").exists() {
+        stories.extend(by_ipv6);
+    } else {
+        eprintln!("skipped here, since this kernel has no IPv6: {:?}", by_ipv6.map(|(name, ..)| name));
+    }
+    at_the_same_time(&stories);
 }
 
 /// A host in a namespace of its own, with a service on a watched port that is known to answer.
