@@ -37,7 +37,10 @@ impl Node {
         let script = folder.script("restart.sh", "#!/bin/sh\n");
         let service = folder.service("service", &["1000"]);
         let process = shown(&folder.path("service"));
-        folder.file("a.pfile", format!("IPCKEY 0x1\nMSG_CHECK_INTERVAL 1\nMONITOR_INTERVAL 1\n{process}:{script}:86400:{action}\n"));
+        folder.file(
+            "a.pfile",
+            format!("IPCKEY 0x1\nMSG_CHECK_INTERVAL 1\nMONITOR_INTERVAL 1\n{process}:{script}:86400:{action}\n"),
+        );
         // What the cluster is told.
         folder.script("crm_resource", &format!("#!/bin/sh\necho \"$*\" >>{}\n", shown(&folder.path("told"))));
         Self { folder, service: Some(service) }

@@ -99,8 +99,11 @@ fn dates() -> impl Strategy<Value = u64> {
 }
 
 fn reboots() -> impl Strategy<Value = Reboot> {
-    (proptest::option::weighted(0.9, dates()), proptest::bool::weighted(0.2))
-        .prop_map(|(at, dry_run)| Reboot { at: at.map(Date), dry_run, pfile: None })
+    (proptest::option::weighted(0.9, dates()), proptest::bool::weighted(0.2)).prop_map(|(at, dry_run)| Reboot {
+        at: at.map(Date),
+        dry_run,
+        pfile: None,
+    })
 }
 
 proptest! {

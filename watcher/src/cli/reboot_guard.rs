@@ -1,6 +1,13 @@
 //! `watcher reboot-guard`: pcheck, and a reboot of the host when that gives up; and what has been counted so far.
 
-use std::{ffi::OsString, io, num::NonZeroU32, path::{Path, PathBuf}, process::ExitCode, time::Duration};
+use std::{
+    ffi::OsString,
+    io,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::Args;
 use serde::Serialize;
@@ -146,7 +153,9 @@ fn forget(arguments: &RebootGuard) -> ExitCode {
     let reboots = Reboots::at(arguments.state.clone());
     match reboots.turn().and_then(|turn| turn.map(|turn| reboots.write(&turn, &[])).transpose()) {
         Ok(Some(())) => ExitCode::from(exit::DONE),
-        Ok(None) => exit::trouble("a guard is about to reboot this host: end that first, then nothing is left to forget"),
+        Ok(None) => {
+            exit::trouble("a guard is about to reboot this host: end that first, then nothing is left to forget")
+        }
         Err(why) => exit::trouble(&why),
     }
 }

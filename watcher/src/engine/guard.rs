@@ -203,7 +203,10 @@ impl Guard {
                 return Ok(Some(turn));
             }
             if !std::mem::replace(&mut is_told, true) {
-                self.say(Level::Warning, "pcheck has given up, and another guard is about to reboot this host: it has the turn");
+                self.say(
+                    Level::Warning,
+                    "pcheck has given up, and another guard is about to reboot this host: it has the turn",
+                );
             }
             if self.is_called_off_within(ITS_TURN).await {
                 return Ok(None);
@@ -272,7 +275,10 @@ impl Guard {
 
     /// What cannot be counted might go on for ever.
     fn uncounted(&mut self, why: &str) -> Finish {
-        self.say(Level::Critical, &format!("pcheck has given up, and {why}: what cannot be counted is not done, so no reboot"));
+        self.say(
+            Level::Critical,
+            &format!("pcheck has given up, and {why}: what cannot be counted is not done, so no reboot"),
+        );
         Finish::Failed
     }
 

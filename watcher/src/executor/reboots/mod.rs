@@ -89,10 +89,12 @@ impl Reboots {
     /// # Errors
     /// When it cannot be read, or is of another kind: as a sentence.
     pub fn read(&self) -> Result<Found, String> {
-        self.read_text().and_then(|text| text.map_or_else(|| Ok(Found::default()), |text| found(&text))).map_err(|why| {
-            let path = self.0.display();
-            format!("{path} cannot be read: {why}")
-        })
+        self.read_text().and_then(|text| text.map_or_else(|| Ok(Found::default()), |text| found(&text))).map_err(
+            |why| {
+                let path = self.0.display();
+                format!("{path} cannot be read: {why}")
+            },
+        )
     }
 
     fn read_text(&self) -> Result<Option<Vec<u8>>, String> {
