@@ -117,8 +117,8 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         // Both fail when it has been reaped already, which is fine.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _killed = self.child.kill();
+        let _reaped = self.child.wait();
     }
 }
 

@@ -156,6 +156,7 @@ fn documents_are_finished() {
         "CONTRIBUTING.md",
         "docs/auto-reboot.md",
         "docs/clp.md",
+        "docs/cluster.md",
         "docs/json.md",
         "docs/padmin.md",
         "docs/pcheck.md",

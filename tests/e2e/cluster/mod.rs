@@ -77,10 +77,15 @@ fn pacemaker_fails_over_when_pcheck_gives_up_and_not_before() {
     until("pcheck watches", || runs_on("watch", home, &nodes));
     until("one pcheck and one httpd run", || runs(node(home)) == (1, 1));
 
+    let shows = |count| {
+        let shown = node(home).run(&format!("{PADMIN} 'show pent'"));
+        shown.contains(&format!("restart_count        = {count}\nproc_sts             = AVAIL\n"))
+    };
+    until("pcheck has found httpd", || shows(0));
+
     // A fault that a restart cures.
     node(home).does("pkill -KILL -f ^/run/site/httpd");
-    let shows = |line: &str| node(home).run(&format!("{PADMIN} 'show pent'")).contains(line);
-    until("it was restarted", || shows("restart_count        = 1") && shows("proc_sts             = AVAIL"));
+    until("it was restarted", || shows(1));
     until("it answers again", || client.hears_again(home));
     assert!(client.meanwhile().iter().all(|answer| [None, Some(home)].contains(answer)), "only its own node answers");
     eprint!("{}", node(home).run("/run/site/watcher why -f /run/site/httpd.pfile"));
