@@ -14,8 +14,8 @@ use watcher_core::Pid;
 use watcher_tests::{
     host::{Host, Tier, kill, lives, on_each_tier},
     is_emulated, is_long,
-    pcheck::{Pcheck, die_with_the_test},
-    program::{built, watcher},
+    pcheck::Pcheck,
+    program::built,
     victim::Victim,
     wait::until,
 };
@@ -87,9 +87,8 @@ impl Dense {
     }
 
     fn daemon(&self, tier: Tier) -> Pcheck {
-        let mut command = watcher(["run", "-d", &self.host.path("rules.d"), "--run-dir", &self.host.run_dir()]);
-        command.args(["--log", "stderr", "--tier", tier.name()]);
-        die_with_the_test(&mut command);
+        let mut command = self.host.run("rules.d");
+        command.args(["--tier", tier.name()]);
         // What most hosts allow at first is less than many pfiles take.
         let few = move || {
             let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

@@ -19,9 +19,8 @@ enum By {
 fn start(host: &Host, by: By) -> Pcheck {
     let mut command = match by {
         By::Daemon => {
-            let mut daemon = watcher(["run", "-d", &host.folder.path().display().to_string()]);
-            daemon.args(["--run-dir", &host.run_dir(), "--log", "stderr", "--tier", Tier::best().name()]);
-            die_with_the_test(&mut daemon);
+            let mut daemon = host.run("");
+            daemon.args(["--tier", Tier::best().name()]);
             daemon
         }
         By::Pcheck => host.pcheck(Tier::best()),
