@@ -19,7 +19,7 @@ use thiserror::Error;
 use watcher_core::{EntryId, Pid};
 
 use super::{
-    folder::{check_own, check_root, lock, make},
+    folder::{LOCK, check_own, check_root, lock, make, open_lock},
     percent,
 };
 use crate::sys::own;
@@ -128,9 +128,7 @@ impl Claims {
         let unusable = |error: io::Error| ClaimError::Unusable { folder: path.clone(), why: error.to_string() };
         make(&path, 0o700).map_err(unusable)?;
         check_own(&path).map_err(unusable)?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-        let mut file = options.open(path.join(LOCK)).map_err(unusable)?;
+        let mut file = open_lock(&path).map_err(unusable)?;
         let pfile = fs::canonicalize(pfile).unwrap_or_else(|_| pfile.to_owned());
         let (device, inode) = inode_of(&pfile).unwrap_or((0, 0));
         let is_same = |running: &Running| {
@@ -233,8 +231,6 @@ pub fn claimed(root: &Path) -> Vec<(Running, bool)> {
     found.sort_by_key(|(running, _)| running.ipc_key);
     found
 }
-
-const LOCK: &str = "lock";
 
 fn claimed_in(dir: &Path) -> Option<(Running, bool)> {
     let name = dir.file_name()?.to_str().filter(|name| name.len() == 8)?;
