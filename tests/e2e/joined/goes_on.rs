@@ -4,11 +4,11 @@ use watcher_core::Pid;
 use watcher_tests::{
     host::{Tier, kill, lives, on_each_tier},
     pcheck::Pcheck,
-    program::{Running, watcher},
     wait::until,
 };
 
 use super::{House, has_programs, is_unwatched, together};
+use crate::waiting::{is_known, waiting};
 
 /// How the daemon goes.
 const WAYS: [(i32, &str); 2] = [
@@ -110,17 +110,11 @@ fn when_it_is_killed_the_daemon_leaves_what_a_killed_pcheck_leaves() {
 fn who_waits_for_the_end_goes_along_and_sees_what_vanishes() {
     let (house, service, daemon, mut pcheck) = together(Tier::best(), "0:exit");
     let host = &house.host;
-    let waiting = || {
-        let mut command = watcher(["wait", "-f", &host.pfile(), "--run-dir", &host.run_dir()]);
-        watcher_tests::pcheck::die_with_the_test(&mut command);
-        let mut waiting = Running::start(command.env("WATCHER_LOG", "watcher::cli::wait=debug"));
-        assert!(waiting.talk().contains("it will tell of the end"));
-        waiting
-    };
-    let mut first = waiting();
+    let mut first = waiting(host, "pfile");
     daemon.stop();
     pcheck.until(" Up");
-    assert!(first.talk().contains("it will tell of the end"), "it waits on");
+    // It waits on.
+    is_known(&mut first);
     service.kill();
     assert_eq!(first.end(), Some(4));
     assert_eq!(pcheck.end().1, Some(4));
@@ -128,7 +122,7 @@ fn who_waits_for_the_end_goes_along_and_sees_what_vanishes() {
     let mut daemon = house.daemon();
     let mut pcheck = house.joined(&mut daemon);
     pcheck.until(" Up");
-    let mut second = waiting();
+    let mut second = waiting(host, "pfile");
     pcheck.kill();
     assert_eq!(second.end(), Some(6), "nobody watches any more");
     daemon.until("nobody watches it any more");

@@ -134,7 +134,7 @@ impl Lobby {
         }
     }
 
-    /// Takes one out, if it has not gone. Nothing of it is left to wait for its turn: there are no more than there are connections.
+    /// Takes one out, if it has not gone. Nothing of it is left to wait for its turn.
     pub(super) fn take(&mut self, id: GuestId) -> Option<Guest> {
         self.to_read.retain(|(waiting, _)| *waiting != id);
         self.guests.remove(&id)
