@@ -220,7 +220,8 @@ impl std::fmt::Display for Figures<'_> {
         write!(f, " scripts_waiting={}", sum(&|one| one.scripts.waiting as u64))?;
         write!(f, " cpu_ms={:.0}c rss={}B", cpu * 1e3, sum(&|one| one.cost.rss_bytes.unwrap_or(0)))?;
         write!(f, " wake_ups={}c", sum(&|one| one.cost.wake_ups))?;
-        let told = |EventsLine { deaths, ends, starts, sockets, .. }: &EventsLine| total([*deaths, *ends, *starts, *sockets]);
+        let told =
+            |EventsLine { deaths, ends, starts, sockets, .. }: &EventsLine| total([*deaths, *ends, *starts, *sockets]);
         write!(f, " events={}c", sum(&|one| told(&one.events)))?;
         write!(f, " lost={}c", sum(&|one| total([one.events.lost, one.events.lost_sockets])))
     }
