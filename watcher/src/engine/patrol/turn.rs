@@ -186,6 +186,7 @@ impl Patrol {
         if let (Some(post), Some(fleet)) = (self.posts.get_mut(&id), self.fleets.get(id)) {
             post.follow_rules(fleet);
         }
+        self.hands.expect_lines_of(self.fleets.iter().map(|(_, fleet)| fleet.len()).sum());
     }
 
     /// Only a ledger that was heard of may have one that is due.
