@@ -154,6 +154,7 @@ fn documents_are_finished() {
         "CONTRIBUTING.md",
         "docs/clp.md",
         "docs/json.md",
+        "docs/metrics.md",
         "docs/padmin.md",
         "docs/pcheck.md",
         "docs/pfile.md",
@@ -162,6 +163,7 @@ fn documents_are_finished() {
         "docs/status.md",
         "rules/README.md",
         "rules/cluster/README.md",
+        "rules/monitoring/README.md",
     ] {
         let text = fs::read_to_string(root().join(document)).expect("the document is there");
         // The name of one of them is no placeholder.

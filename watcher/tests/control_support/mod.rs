@@ -92,6 +92,8 @@ pub(crate) fn entry(index: usize) -> EntryView {
             alarms: Vec::new(),
             held: false,
             ended: false,
+            took: None,
+            certificate_days: None,
         }],
         retry_over: "continue".to_owned(),
         down_since: None,

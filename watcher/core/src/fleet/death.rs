@@ -69,7 +69,8 @@ impl Unit {
         cx.tell(subject.clone(), Note::Down { pid: Some(pid) });
         if let Some(cause) = cause.clone() {
             let latency = notice.map(|notice| now.since(notice.at));
-            cx.tell(subject, Note::Cause { pid, ending, cause, latency });
+            let origin = notice.and_then(|notice| notice.origin());
+            cx.tell(subject, Note::Cause { pid, ending, origin, cause, latency });
         }
         self.has_died(at, reason, ending, cause, cx);
     }

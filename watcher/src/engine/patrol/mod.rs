@@ -98,6 +98,7 @@ pub struct Patrol {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Door {
     Lobby,
+    Metrics,
     Pfile(FleetId),
 }
 
@@ -116,6 +117,8 @@ pub struct Parts {
     pub sweep_every: Duration,
     /// For so many entries there is room.
     pub room: usize,
+    /// Where figures are to be had.
+    pub metrics: Option<Server>,
 }
 
 /// A pfile that is to be watched.
@@ -161,7 +164,11 @@ impl Patrol {
     /// Ready to run.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { fleets, senses, hands, signals, sweep_every, room } = parts;
+        let Parts { fleets, senses, hands, signals, sweep_every, room, metrics } = parts;
+        let mut doors = Doors::default();
+        if let Some(server) = metrics {
+            doors.open(Door::Metrics, server);
+        }
         Self {
             fleets,
             posts: BTreeMap::new(),
@@ -171,7 +178,7 @@ impl Patrol {
             senses,
             hands,
             signals,
-            doors: Doors::default(),
+            doors,
             farewells: JoinSet::new(),
             is_ready: false,
             passed_over: 0,
@@ -360,6 +367,11 @@ impl Patrol {
     fn serve(&mut self, door: Door, request: Request, news: &mut News) {
         let id = match door {
             Door::Lobby => return self.receive(request),
+            Door::Metrics => {
+                // Nobody may wait for it any more.
+                let _nobody_waits = request.answer.send(self.metrics());
+                return;
+            }
             Door::Pfile(id) => id,
         };
         if let Command::Status { process } = request.command {

@@ -5,11 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use watcher_core::{FleetId, Seen, Wall, fleet::Fleet, fleets::Fleets};
+use watcher_core::{FleetId, Seen, Wall, fleet::Fleet, fleets::Fleets, tally::Tally};
 
-use super::Patrol;
+use super::{Patrol, now, post::Post};
 use crate::{
-    control::{Process, Programs, Reply, Status, Unwatched, WhyNot},
+    control::{Metrics, PfileMetrics, Process, Programs, Reply, Status, Unwatched, WhyNot},
     executor::watch::Watch,
     sys::{clock, cost, own, raw_tracepoint},
 };
@@ -23,6 +23,7 @@ pub(super) struct Record {
     /// Since when this process watches.
     began: Wall,
     pub(super) seen: Seen,
+    pub(super) tally: Tally,
     /// Why it does not learn of deaths by the tier that it began with.
     pub(super) tier_left: Option<String>,
     /// Pfiles that should be watched, and are not.
@@ -31,7 +32,7 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn new(began: Wall) -> Self {
-        Self { began, seen: Seen::default(), tier_left: None, unwatched: BTreeMap::new() }
+        Self { began, seen: Seen::default(), tally: Tally::default(), tier_left: None, unwatched: BTreeMap::new() }
     }
 
     /// A pfile is not watched, or not any more.
@@ -50,7 +51,7 @@ impl Record {
     }
 
     fn process(&self, fleets: &Fleets, watch: &Watch) -> Process {
-        let Self { began, seen, tier_left, unwatched } = self;
+        let Self { began, seen, tally: _, tier_left, unwatched } = self;
         let some: Vec<_> = unwatched.iter().take(SHOWN).map(|(pfile, why)| (pfile.clone(), why.clone())).collect();
         let programs = watch.runs().map(|runs| Programs { counted: raw_tracepoint::runs_are_counted(), runs });
         Process {
@@ -73,6 +74,22 @@ impl Record {
 }
 
 impl Patrol {
+    /// Figures of all that is watched here.
+    pub(super) fn metrics(&self) -> Reply {
+        let posts = self.posts.iter().filter_map(|(id, post)| Some((post, self.fleets.get(*id)?)));
+        let pfile = |(post, fleet): (&Post, &Fleet)| PfileMetrics {
+            pfile: post.pfile.clone(),
+            refused: fleet.refused_rules().is_some(),
+            entries: fleet.views(),
+        };
+        Reply::Metrics(Box::new(Metrics {
+            now: now(),
+            process: self.record.process(&self.fleets, &self.senses.watch),
+            tally: self.record.tally.clone(),
+            pfiles: posts.map(pfile).collect(),
+        }))
+    }
+
     /// How one of the watches stands.
     pub(super) fn status(&self, id: FleetId, process: bool) -> Option<Reply> {
         let (post, fleet): (_, &Fleet) = (self.posts.get(&id)?, self.fleets.get(id)?);

@@ -122,10 +122,12 @@ impl Patrol {
                 Action::Signal { proc, signal } => self.hands.signal(proc, signal, signals::send),
                 Action::SignalGroup { leader, signal } => self.hands.signal(leader, signal, signals::send_to_group),
                 Action::Tell(told) => {
+                    self.record.tally.count(&told.note);
                     self.tell(by, &told);
                     self.of(by, |post| post.note(&told));
                 }
                 Action::Remember(told) => {
+                    self.record.tally.count(&told.note);
                     self.tell_guest(by, &told);
                     self.of(by, |post| post.note(&told));
                 }
