@@ -28,8 +28,12 @@ fn rules() -> String {
 fn its_checkers_have_nothing_to_say() {
     let host = Host::new();
     let (pcheck, _service, socket) = super::start(&host, Tier::best());
-    let mut promtool =
-        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     promtool.stdin.take().unwrap().write_all(page(&socket).as_bytes()).unwrap();
     let ended = promtool.wait_with_output().unwrap();
     assert!(ended.status.success() && ended.stderr.is_empty(), "{}", String::from_utf8_lossy(&ended.stderr));
@@ -80,7 +84,9 @@ fn a_server_scrapes_it_and_an_alert_fires() {
 
     service.kill();
     pcheck.until("RETRY_OVER:CONTINUE");
-    until("it shows", || asked(&place, "watcher_entry_trouble{trouble=\"gave_up\",severity=\"critical\"}") == Some(1.0));
+    until("it shows", || {
+        asked(&place, "watcher_entry_trouble{trouble=\"gave_up\",severity=\"critical\"}") == Some(1.0)
+    });
     assert_eq!(asked(&place, "sum(watcher_deaths_total)"), Some(1.0));
     let fires = "ALERTS{alertname=\"WatcherEntryGaveUp\",alertstate=\"firing\"}";
     until("the alert fires", || asked(&place, fires) == Some(1.0));

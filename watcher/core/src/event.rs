@@ -1,8 +1,8 @@
 //! What the core can be told.
 
 use crate::{
-    Blame, Comm, Ending, Mono, Order, Origin, PortKey, PortReport, PortWatchId, ProbeId, ProcId, RequestId, RunEnd, RunId,
-    Signal, SocketNews, Span, Uptime,
+    Blame, Comm, Ending, Mono, Order, Origin, PortKey, PortReport, PortWatchId, ProbeId, ProcId, RequestId, RunEnd,
+    RunId, Signal, SocketNews, Span, Uptime,
     pfile::{Pfile, select::Processes},
     probe::Verdict,
 };

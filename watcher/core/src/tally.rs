@@ -70,8 +70,8 @@ impl Tally {
     /// One more.
     pub fn count(&mut self, note: &Note) {
         let counted = match note {
-            // One that was never there has not died.
-            Note::Down { pid: Some(_) } => &mut self.downs,
+            // One that was never there has not died, and nobody dies twice.
+            Note::Down { pid: Some(_), again: false } => &mut self.downs,
             Note::Cause { pid: _, ending, origin, cause: _, latency } => {
                 if let Some(latency) = latency {
                     self.detection.count(*latency);
@@ -87,7 +87,7 @@ impl Tally {
             | Note::CertificateEnds { .. }
             | Note::CheckEnds { .. }
             | Note::CountWrong { .. }
-            | Note::Down { pid: None }
+            | Note::Down { .. }
             | Note::Fatal
             | Note::Gone { .. }
             | Note::GroupRestart { .. }
@@ -155,7 +155,8 @@ impl Histogram {
 
     /// One more.
     pub fn count(&mut self, span: Span) {
-        if let Some((_, counted)) = Self::BOUNDS.iter().zip(&mut self.counts).find(|(most, _)| span.0 <= **most * 1_000) {
+        if let Some((_, counted)) = Self::BOUNDS.iter().zip(&mut self.counts).find(|(most, _)| span.0 <= **most * 1_000)
+        {
             *counted = counted.saturating_add(1);
         }
         self.all = self.all.saturating_add(1);
@@ -192,7 +193,7 @@ mod tests {
     fn died(ending: Ending, origin: Option<Origin>) -> [Note; 2] {
         let pid = Pid::new(5).unwrap();
         let cause = Note::Cause { pid, ending, origin, cause: String::new(), latency: Some(Span(30_000)) };
-        [Note::Down { pid: Some(pid) }, cause]
+        [Note::Down { pid: Some(pid), again: false }, cause]
     }
 
     #[test]
@@ -207,8 +208,9 @@ mod tests {
             died(Ending::Unknown, None),
         ];
         told.iter().flatten().for_each(|note| tally.count(note));
-        tally.count(&Note::Down { pid: Pid::new(6) });
-        tally.count(&Note::Down { pid: None });
+        tally.count(&Note::Down { pid: Pid::new(6), again: false });
+        tally.count(&Note::Down { pid: Pid::new(6), again: true });
+        tally.count(&Note::Down { pid: None, again: false });
         let deaths = Fate::ALL.map(|fate| tally.deaths(fate));
         assert_eq!(deaths, [1, 1, 1, 1, 2]);
         assert_eq!(tally.detection.all(), 5);

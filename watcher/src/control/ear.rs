@@ -18,7 +18,11 @@ use crate::sys::own;
 /// What listens.
 #[derive(Debug)]
 pub(super) enum Ear {
-    Socket(UnixListener, SocketFile),
+    Socket {
+        listener: UnixListener,
+        /// Goes with it.
+        _file: SocketFile,
+    },
     Port(TcpListener),
 }
 
@@ -37,7 +41,7 @@ impl Ear {
                 is_free(path)?;
                 let aside = path.with_file_name(format!(".watcher-metrics-{}", own::pid()));
                 let (listener, file) = SocketFile::bind(path, &aside)?;
-                Ok(Self::Socket(listener, file))
+                Ok(Self::Socket { listener, _file: file })
             }
             Place::Loopback(address) => {
                 let listener = std::net::TcpListener::bind(address)?;
@@ -49,7 +53,7 @@ impl Ear {
 
     pub(super) async fn accept(&self) -> io::Result<Client> {
         match self {
-            Self::Socket(listener, _) => Ok(Client::Unix(listener.accept().await?.0)),
+            Self::Socket { listener, _file } => Ok(Client::Unix(listener.accept().await?.0)),
             Self::Port(listener) => Ok(Client::Tcp(listener.accept().await?.0)),
         }
     }

@@ -90,7 +90,7 @@ impl Server {
             io::Error::new(error.kind(), format!("no control socket can be made at {}: {error}", path.display()))
         };
         let (listener, file) = SocketFile::bind(path, &path.with_extension("new")).map_err(sentence)?;
-        Ok(Self::with(Ear::Socket(listener, file), Speech::Lines, bounds))
+        Ok(Self::with(Ear::Socket { listener, _file: file }, Speech::Lines, bounds))
     }
 
     /// Listens for those who want figures.
@@ -144,15 +144,12 @@ impl Server {
     fn admit(&mut self, client: Client) {
         while self.connections.try_join_next().is_some() {}
         let Bounds { name, connections: most, patience: _ } = self.bounds;
-        let welcome = may_ask(&client, name).and_then(|()| match self.connections.len() {
-            busy if busy < most => Ok(()),
-            busy => {
-                Err(format!("{busy} others are asking this {name} right now, and more cannot be served: try again"))
-            }
-        });
-        let (requests, bounds) = (self.sender.clone(), self.bounds);
-        let _task = match (welcome, client, self.speech) {
-            (Err(why), client, speech) => return turn_away(client, speech, &why),
+        let (busy, bounds, requests) = (self.connections.len(), self.bounds, self.sender.clone());
+        if busy >= most {
+            let why = format!("{busy} others are asking this {name} right now, and more cannot be served: try again");
+            return turn_away(client, self.speech, &why);
+        }
+        let _task = match (may_ask(&client, name), client, self.speech) {
             (Ok(()), Client::Unix(stream), Speech::Lines) => {
                 self.connections.spawn(connection::serve(stream, requests, bounds))
             }
@@ -160,6 +157,10 @@ impl Server {
                 self.connections.spawn(http::serve(stream, requests, bounds))
             }
             (Ok(()), Client::Tcp(stream), _) => self.connections.spawn(http::serve(stream, requests, bounds)),
+            (Err(why), Client::Unix(stream), Speech::Http) => {
+                self.connections.spawn(http::turn_away(stream, why, bounds))
+            }
+            (Err(why), client, speech) => return turn_away(client, speech, &why),
         };
     }
 }
@@ -190,7 +191,7 @@ fn may_ask(client: &Client, name: &str) -> Result<(), String> {
 fn turn_away(client: Client, speech: Speech, why: &str) {
     let told = match speech {
         Speech::Lines => Head::Refused { why: why.to_owned() }.line().map_err(io::Error::from),
-        Speech::Http => Ok(http::turned_away(why)),
+        Speech::Http => Ok(http::unavailable(why)),
     };
     if let Err(error) = told.and_then(|line| client.tell_at_once(&line)) {
         debug!(%error, "a client was turned away without a word");

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use watcher_core::{
-    Ending, Level, Note, Pid, RunEnd, SocketAlarm, Span, Subject, Told, Wall,
+    Ending, Level, Note, Origin, Pid, RunEnd, SocketAlarm, Span, Subject, Told, Wall,
     pfile::{AbsolutePath, Port},
     probe::Fault,
 };
@@ -190,7 +190,7 @@ fn details(note: &Note) -> Details {
         },
         Note::CheckEnds { port } => Details { port: Some(port.number()), ..none() },
         Note::CountWrong { have, min, max } => Details { have: Some(*have), min: Some(*min), max: *max, ..none() },
-        Note::Down { pid } => Details { pid: pid.map(Pid::number), ..none() },
+        Note::Down { pid, again: _ } => Details { pid: pid.map(Pid::number), ..none() },
         Note::Gone { pid, took } => Details { took_ms: Some(took.micros() / 1e3), ..of_pid(*pid) },
         Note::GroupRestart { tag } => Details { group: Some(tag.to_string()), ..none() },
         Note::Lost { records } => Details { records: Some(*records), ..none() },

@@ -99,6 +99,8 @@ pub enum Note {
     Down {
         /// The last process that was known.
         pid: Option<Pid>,
+        /// Its end was told before: its successor has not come.
+        again: bool,
     },
     /// What follows `RetryOver` with `exit`.
     Fatal,

@@ -63,9 +63,41 @@ impl Refusal {
     }
 }
 
-/// What a client is told that is turned away before it is heard.
-pub(in crate::control) fn turned_away(why: &str) -> Vec<u8> {
+/// What a client is told for whom there is no place.
+pub(in crate::control) fn unavailable(why: &str) -> Vec<u8> {
     Refusal::new("503 Service Unavailable", why).bytes()
+}
+
+/// Tells a client that he may not ask.
+pub(in crate::control) async fn turn_away<S>(mut stream: S, why: String, bounds: Bounds)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if let Err(error) = refuse(&mut stream, &Refusal::new("403 Forbidden", why), bounds).await {
+        debug!(%error, "a client was turned away without a word");
+    }
+}
+
+/// Tells why not. What he still sends is read, up to a bound: he would not hear us if we hung up on him.
+async fn refuse<S>(stream: &mut S, refusal: &Refusal, bounds: Bounds) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    const ENOUGH: usize = 64 << 10;
+    put(stream, &refusal.bytes(), bounds).await?;
+    stream.shutdown().await?;
+    let rest = async {
+        let (mut piece, mut heard) = ([0; 4096], 0);
+        while heard < ENOUGH {
+            match stream.read(&mut piece).await {
+                Ok(0) | Err(_) => break,
+                Ok(read) => heard += read,
+            }
+        }
+    };
+    // Whoever sends for ever is left alone.
+    let _in_time = timeout(bounds.patience, rest).await;
+    Ok(())
 }
 
 /// Serves a visitor to the end.
@@ -76,14 +108,14 @@ where
     let served = match timeout(bounds.patience, request(&mut stream)).await {
         Ok(Ok(Ok(visit))) => match connection::ask(Command::Metrics, requests, bounds.name).await {
             Reply::Metrics(metrics) => send(&mut stream, &visit, metrics, bounds).await,
-            _ => put(&mut stream, &turned_away("the watch is ending"), bounds).await,
+            _ => put(&mut stream, &unavailable("the watch is ending"), bounds).await,
         },
-        Ok(Ok(Err(refusal))) => put(&mut stream, &refusal.bytes(), bounds).await,
+        Ok(Ok(Err(refusal))) => refuse(&mut stream, &refusal, bounds).await,
         // It has gone.
         Ok(Err(_)) => return,
         Err(_) => {
             let why = format!("no request came within {} s", bounds.patience.as_secs_f32());
-            put(&mut stream, &Refusal::new("408 Request Timeout", why).bytes(), bounds).await
+            refuse(&mut stream, &Refusal::new("408 Request Timeout", why), bounds).await
         }
     };
     if let Err(error) = served {
@@ -165,7 +197,9 @@ where
 }
 
 async fn put<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8], bounds: Bounds) -> io::Result<()> {
-    timeout(bounds.patience, stream.write_all(bytes)).await.map_err(|_elapsed| io::Error::from(io::ErrorKind::TimedOut))?
+    timeout(bounds.patience, stream.write_all(bytes))
+        .await
+        .map_err(|_elapsed| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 #[cfg(test)]

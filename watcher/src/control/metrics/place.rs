@@ -25,7 +25,8 @@ impl FromStr for Place {
             return Ok(Self::Socket(text.into()));
         }
         let address: SocketAddr = text.parse().map_err(|_error| {
-            "neither an address with a port, such as 127.0.0.1:9630 or [::1]:9630, nor the full path of a socket".to_owned()
+            "neither an address with a port, such as 127.0.0.1:9630 or [::1]:9630, nor the full path of a socket"
+                .to_owned()
         })?;
         match address {
             _ if !address.ip().is_loopback() => Err(format!(

@@ -72,7 +72,8 @@ impl<S: FnMut(String)> Text<S> {
 
     /// A sample of that family with this end of its name.
     pub(super) fn sample_of(&mut self, suffix: &str, labels: Labels<'_>, value: impl Display) {
-        self.write(format_args!("{}{suffix}", self.family.0));
+        self.piece.push_str(self.family.0);
+        self.piece.push_str(suffix);
         for (at, (name, text)) in labels.iter().enumerate() {
             self.piece.push(if at == 0 { '{' } else { ',' });
             self.piece.push_str(name);
