@@ -106,10 +106,13 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let served = match timeout(bounds.patience, request(&mut stream)).await {
-        Ok(Ok(Ok(visit))) => match connection::ask(Command::Metrics, requests, bounds.name).await {
-            Reply::Metrics(metrics) => send(&mut stream, &visit, metrics, bounds).await,
-            _ => put(&mut stream, &unavailable("the watch is ending"), bounds).await,
-        },
+        Ok(Ok(Ok(visit))) => {
+            if let Reply::Metrics(metrics) = connection::ask(Command::Metrics, requests, bounds.name).await {
+                send(&mut stream, &visit, metrics, bounds).await
+            } else {
+                put(&mut stream, &unavailable("the watch is ending"), bounds).await
+            }
+        }
         Ok(Ok(Err(refusal))) => refuse(&mut stream, &refusal, bounds).await,
         // It has gone.
         Ok(Err(_)) => return,

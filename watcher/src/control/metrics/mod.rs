@@ -5,7 +5,7 @@ mod page;
 mod place;
 mod text;
 
-use watcher_core::{Now, fleet::EntryView, pfile::AbsolutePath, tally::Tally};
+use watcher_core::{Mono, fleet::EntryView, pfile::AbsolutePath, tally::Tally};
 
 pub use place::Place;
 pub(super) use place::is_free;
@@ -16,7 +16,7 @@ use super::Process;
 #[derive(Debug)]
 pub struct Metrics {
     /// This moment.
-    pub now: Now,
+    pub now: Mono,
     /// The process that watches.
     pub process: Process,
     /// What it has counted.

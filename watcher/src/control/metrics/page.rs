@@ -155,7 +155,7 @@ fn of_entries<S: FnMut(String)>(metrics: &Metrics, text: &mut Text<S>) {
     each_entry(pfiles, |view, labels| text.sample(labels, view.retries));
     text.family("watcher_entry_trouble", Kind::Gauge, "1 for each thing that is wrong with an entry.");
     each_entry(pfiles, |view, labels| {
-        let mut troubles: Vec<_> = troubles_of(view, now.mono).into_iter().map(|(trouble, _)| trouble).collect();
+        let mut troubles: Vec<_> = troubles_of(view, *now).into_iter().map(|(trouble, _)| trouble).collect();
         let health = troubles.first().map_or(Health::Ok, |worst| worst.health());
         by_health.iter_mut().zip(Health::ALL).filter(|(_, each)| *each == health).for_each(|(count, _)| *count += 1);
         // Two ports may have the same.

@@ -28,15 +28,17 @@ impl FromStr for Place {
             "neither an address with a port, such as 127.0.0.1:9630 or [::1]:9630, nor the full path of a socket"
                 .to_owned()
         })?;
-        match address {
-            _ if !address.ip().is_loopback() => Err(format!(
-                "{} can be reached from outside, and whoever asks is not asked who he is: give a loopback address, and let \
-                 a proxy that knows its clients ask it",
-                address.ip()
-            )),
-            _ if address.port() == 0 => Err("port 0 is any port, and nobody would know which".to_owned()),
-            address => Ok(Self::Loopback(address)),
+        let ip = address.ip();
+        if !ip.is_loopback() {
+            return Err(format!(
+                "{ip} can be reached from outside, and whoever asks is not asked who he is: give a loopback address, and let \
+                 a proxy that knows its clients ask it"
+            ));
         }
+        if address.port() == 0 {
+            return Err("port 0 is any port, and nobody would know which".to_owned());
+        }
+        Ok(Self::Loopback(address))
     }
 }
 

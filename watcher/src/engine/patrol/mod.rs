@@ -33,7 +33,7 @@ use self::{
 };
 use super::{HURRY, SETTLE, Senses, keep_pace, tick, ticks, until};
 use crate::{
-    control::{Command, Doors, Request, Server, join::GuestId},
+    control::{Doors, Server, join::GuestId},
     executor::{
         hands::Hands,
         ledger::Ledger,
@@ -362,27 +362,6 @@ impl Patrol {
             news.common.push(Event::Deadline);
         }
         Ok(())
-    }
-
-    fn serve(&mut self, door: Door, request: Request, news: &mut News) {
-        let id = match door {
-            Door::Lobby => return self.receive(request),
-            Door::Metrics => {
-                // Nobody may wait for it any more.
-                let _nobody_waits = request.answer.send(self.metrics());
-                return;
-            }
-            Door::Pfile(id) => id,
-        };
-        if let Command::Status { process } = request.command {
-            // Nobody may wait for it any more; an answer that is dropped says that the watch has ended.
-            let _nobody_waits = self.status(id, process).map(|status| request.answer.send(status));
-            return;
-        }
-        // The same.
-        let (Some(post), Some(fleet)) = (self.posts.get_mut(&id), self.fleets.get(id)) else { return };
-        let order = post.serve(request, (fleet, self.senses.watch.tier()));
-        news.of_one.extend(order.map(|order| (id, order)));
     }
 
     /// What is left to do when all is over.

@@ -7,9 +7,9 @@ use std::{
 
 use watcher_core::{FleetId, Seen, Wall, fleet::Fleet, fleets::Fleets, tally::Tally};
 
-use super::{Patrol, now, post::Post};
+use super::{Door, News, Patrol, post::Post};
 use crate::{
-    control::{Metrics, PfileMetrics, Process, Programs, Reply, Status, Unwatched, WhyNot},
+    control::{Command, Metrics, PfileMetrics, Process, Programs, Reply, Request, Status, Unwatched, WhyNot},
     executor::watch::Watch,
     sys::{clock, cost, own, raw_tracepoint},
 };
@@ -74,8 +74,30 @@ impl Record {
 }
 
 impl Patrol {
+    /// Answers what a look answers, and hands orders on.
+    pub(super) fn serve(&mut self, door: Door, request: Request, news: &mut News) {
+        let id = match door {
+            Door::Lobby => return self.receive(request),
+            Door::Metrics => {
+                // Nobody may wait for it any more.
+                let _nobody_waits = request.answer.send(self.metrics());
+                return;
+            }
+            Door::Pfile(id) => id,
+        };
+        if let Command::Status { process } = request.command {
+            // Nobody may wait for it any more; an answer that is dropped says that the watch has ended.
+            let _nobody_waits = self.status(id, process).map(|status| request.answer.send(status));
+            return;
+        }
+        // The same.
+        let (Some(post), Some(fleet)) = (self.posts.get_mut(&id), self.fleets.get(id)) else { return };
+        let order = post.serve(request, (fleet, self.senses.watch.tier()));
+        news.of_one.extend(order.map(|order| (id, order)));
+    }
+
     /// Figures of all that is watched here.
-    pub(super) fn metrics(&self) -> Reply {
+    fn metrics(&self) -> Reply {
         let posts = self.posts.iter().filter_map(|(id, post)| Some((post, self.fleets.get(*id)?)));
         let pfile = |(post, fleet): (&Post, &Fleet)| PfileMetrics {
             pfile: post.pfile.clone(),
@@ -83,7 +105,7 @@ impl Patrol {
             entries: fleet.views(),
         };
         Reply::Metrics(Box::new(Metrics {
-            now: now(),
+            now: clock::now(),
             process: self.record.process(&self.fleets, &self.senses.watch),
             tally: self.record.tally.clone(),
             pfiles: posts.map(pfile).collect(),
@@ -91,7 +113,7 @@ impl Patrol {
     }
 
     /// How one of the watches stands.
-    pub(super) fn status(&self, id: FleetId, process: bool) -> Option<Reply> {
+    fn status(&self, id: FleetId, process: bool) -> Option<Reply> {
         let (post, fleet): (_, &Fleet) = (self.posts.get(&id)?, self.fleets.get(id)?);
         Some(Reply::Status(Box::new(Status {
             now: clock::now(),
