@@ -36,6 +36,7 @@ mod seen;
 mod signal;
 mod socket;
 mod socket_bands;
+pub mod tally;
 mod tier;
 mod time;
 pub mod vigil;

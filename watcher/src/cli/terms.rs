@@ -30,6 +30,9 @@ pub(super) struct TermsArgs {
     /// How often to look at every watched process, however well the kernel tells of deaths: what fails silently is found so
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = args::seconds)]
     sweep: Duration,
+    /// Give figures by HTTP, at /metrics, for Prometheus: at a loopback address, such as 127.0.0.1:9630, or at a socket of this path
+    #[arg(long, value_name = "ADDRESS|SOCKET")]
+    metrics: Option<control::Place>,
     /// Ignore options of entries that are not known, rather than refuse the pfile
     #[arg(long)]
     lenient: bool,
@@ -38,7 +41,7 @@ pub(super) struct TermsArgs {
 impl TermsArgs {
     /// The words that say the same to another command.
     pub(super) fn words(&self) -> Vec<OsString> {
-        let Self { run_dir, log, tier, scripts, sweep, lenient } = self;
+        let Self { run_dir, log, tier, scripts, sweep, metrics, lenient } = self;
         let mut words = vec!["--run-dir".into(), run_dir.clone().into_os_string()];
         let mut say = |option: &str, value: String| words.push(format!("--{option}={value}").into());
         if let Some(log) = log {
@@ -49,6 +52,9 @@ impl TermsArgs {
             say("scripts", scripts.to_string());
         }
         say("sweep", sweep.as_secs_f64().to_string());
+        if let Some(place) = metrics {
+            say("metrics", place.to_string());
+        }
         if *lenient {
             words.push("--lenient".into());
         }
@@ -66,7 +72,7 @@ impl TermsArgs {
     }
 
     pub(super) fn settings(&self, files_only: bool) -> Settings {
-        let Self { run_dir, log: _, tier, scripts, sweep, lenient: _ } = self;
+        let Self { run_dir, log: _, tier, scripts, sweep, metrics, lenient: _ } = self;
         Settings {
             terms: Terms {
                 run_dir: run_dir.clone(),
@@ -79,6 +85,7 @@ impl TermsArgs {
             scripts: scripts.map(NonZeroUsize::get),
             sweep_every: *sweep,
             standalone: false,
+            metrics: metrics.clone(),
         }
     }
 }
