@@ -14,6 +14,7 @@ mod fuzz;
 mod lint;
 mod old_kernel;
 mod old_library;
+mod packages;
 mod setup;
 mod test;
 mod vm;

@@ -91,6 +91,8 @@ impl<'a> Joined<'a> {
             let limit = stands.limit();
             tokio::select! {
                 biased;
+                // First: under a flood of other things the loop lives.
+                () = fed(watchdog.as_mut()) => service::watchdog(),
                 event = self.signals.next() => if let Some(parted) = self.ordered(event, &mut stands) {
                     return parted;
                 },
@@ -103,7 +105,6 @@ impl<'a> Joined<'a> {
                 () = self.hands.ready(&mut events) => {}
                 _ = tend.tick(), if self.hands.must_tend() => self.hands.tend(&mut events),
                 _ = slow.tick() => self.hands.tend_slowly(),
-                () = fed(watchdog.as_mut()) => service::watchdog(),
                 () = passed(limit) => return self.too_late(&stands),
             }
             for event in events {

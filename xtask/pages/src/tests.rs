@@ -1,5 +1,4 @@
 //! What comes out is read by those for whom it is made: `man` and the shells, where they are there.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail where it stands")]
 
 use std::{
     fs, io,
@@ -87,6 +86,14 @@ fn padmins_commands_are_a_section() {
     let made = Made::new();
     let page = made.read("man/padmin.8");
     assert!(page.contains(".SH COMMANDS") && page.contains("show pent"), "{page}");
+}
+
+#[test]
+fn the_page_on_pfiles_names_every_extension() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/man/pfile.5")).unwrap();
+    for key in watcher_core::pfile::Extension::KEYS {
+        assert!(page.contains(&format!("Cm {key}=")), "{key} is missing");
+    }
 }
 
 #[test]
