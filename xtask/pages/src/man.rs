@@ -49,8 +49,7 @@ fn page(command: &Command, whole: &Command, date: &str) -> io::Result<String> {
         let same = format!("The same as {} {}.", whole.get_name(), command.get_name());
         add(Roff::new().control("PP", []).text([roman(same)]).render());
     }
-    // clap takes an option's value with or without a sign between them, the monitors only without.
-    add(written(|page| man.render_options_section(page))?.replace("\\fR=\\fI", "\\fR \\fI"));
+    add(written(|page| man.render_options_section(page))?);
     if is_whole {
         add(table("COMMANDS", &whole.get_subcommands().map(of_command).collect::<Vec<_>>()));
         add(table("FILES", &FILES.map(|(left, right)| (left.to_owned(), right.to_owned()))));
