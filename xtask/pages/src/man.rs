@@ -49,7 +49,8 @@ fn page(command: &Command, whole: &Command, date: &str) -> io::Result<String> {
         let same = format!("The same as {} {}.", whole.get_name(), command.get_name());
         add(Roff::new().control("PP", []).text([roman(same)]).render());
     }
-    add(written(|page| man.render_options_section(page))?);
+    // Of a break, an empty line and a break mandoc takes only the empty line.
+    add(written(|page| man.render_options_section(page))?.replace(".br\n\n.br\n", ".sp\n"));
     if is_whole {
         add(table("COMMANDS", &whole.get_subcommands().map(of_command).collect::<Vec<_>>()));
         add(table("FILES", &FILES.map(|(left, right)| (left.to_owned(), right.to_owned()))));

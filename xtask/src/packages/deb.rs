@@ -105,7 +105,9 @@ fn finish(
     tree.file(&format!("{doc}/changelog"), 0o644, changelog)?;
     tree.compress(shell, &format!("{doc}/changelog"))?;
     let overrides = from.join(format!("{name}.lintian-overrides"));
-    tree.copy(&overrides, &format!("usr/share/lintian/overrides/{name}"))?;
+    if overrides.is_file() {
+        tree.copy(&overrides, &format!("usr/share/lintian/overrides/{name}"))?;
+    }
     // Writing to a string cannot fail.
     let _written = writeln!(about, "Installed-Size: {}", tree.kib()?);
     tree.file("DEBIAN/control", 0o644, about)?;
