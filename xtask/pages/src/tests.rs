@@ -73,7 +73,9 @@ fn each_command_has_a_page_by_the_name_that_it_is_called_by() {
 fn the_monitors_have_the_options_that_they_read_by_themselves() {
     let made = Made::new();
     let (http, smtp) = (made.read("man/clp_httpmon.8"), made.read("man/clp_smtpmon.8"));
-    for option in ["\\fB\\-s\\fR \\fI<SERVER>\\fR", "\\fB\\-\\-stop\\fR", "\\fB\\-\\-pause\\fR", "\\fB\\-\\-run\\-dir\\fR"] {
+    for option in
+        ["\\fB\\-s\\fR \\fI<SERVER>\\fR", "\\fB\\-\\-stop\\fR", "\\fB\\-\\-pause\\fR", "\\fB\\-\\-run\\-dir\\fR"]
+    {
         assert!(http.contains(option) && smtp.contains(option), "{option}:\n{http}");
     }
     assert!(http.contains("\\fB\\-h\\fR \\fI<URI>\\fR") && !smtp.contains("<URI>"));

@@ -99,9 +99,8 @@ fn finish(
     let doc = format!("usr/share/doc/{name}");
     tree.copy(&from.join("copyright"), &format!("{doc}/copyright"))?;
     let when = date(shell, &release.epoch, "+%a, %d %b %Y %H:%M:%S +0000")?;
-    let changelog = format!(
-        "watcher ({version}) unstable; urgency=medium\n\n  * Release {version}.\n\n -- {MAINTAINER}  {when}\n"
-    );
+    let changelog =
+        format!("watcher ({version}) unstable; urgency=medium\n\n  * Release {version}.\n\n -- {MAINTAINER}  {when}\n");
     tree.file(&format!("{doc}/changelog"), 0o644, changelog)?;
     tree.compress(shell, &format!("{doc}/changelog"))?;
     let overrides = from.join(format!("{name}.lintian-overrides"));

@@ -54,8 +54,7 @@ pub(super) fn pack(shell: &Shell, release: &Release, into: &Path) -> anyhow::Res
         .quiet()
         .run()
         .context("rpmbuild is needed: the package rpm, or rpm-build")?;
-    let packages =
-        [format!("watcher-{version}-1.{machine}.rpm"), format!("watcher-compat-{version}-1.noarch.rpm")];
+    let packages = [format!("watcher-{version}-1.{machine}.rpm"), format!("watcher-compat-{version}-1.noarch.rpm")];
     let packages = packages.map(|name| into.join(name));
     for package in &packages {
         ensure!(package.is_file(), "{} was not made", package.display());

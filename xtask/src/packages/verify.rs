@@ -34,8 +34,8 @@ eval "$3""#;
 
 /// How Debian's packages are dealt with.
 const DEB: &str = r#"conf=/etc/default/watcher
-install() { inside dpkg -i /packages/watcher_*.deb /packages/watcher-compat_*.deb; }
-upgrade() { inside dpkg -i /next/watcher_*.deb; }
+install() { inside sh -c 'dpkg -i /packages/watcher_*.deb /packages/watcher-compat_*.deb'; }
+upgrade() { inside sh -c 'dpkg -i /next/watcher_*.deb'; }
 remove() { inside dpkg -r watcher-compat watcher; }
 purge() { inside dpkg -P watcher; }
 "#;
@@ -55,7 +55,9 @@ say() { echo "@@ $*"; }
 must() { "$@" || { echo "this failed: $*"; exit 1; }; }
 soon() { left=600; until "$@"; do sleep 0.1; left=$((left - 1)); must [ $left -gt 0 ]; must kill -0 $daemon; done; }
 counted() { [ "$(grep -c ') Up' "$root/log")" = "$1" ]; }
-shown() { now=$(inside padmin -f $pfile -c show pent 2>/dev/null); }
+# Whoever is paused is not looked at after a start: proc_sts is INIT then.
+shown() { now=$(inside padmin -f $pfile -c show pent 2>/dev/null | grep -v proc_sts); [ -n "$now" ]; }
+same() { shown && [ "$now" = "$before" ]; }
 # Not by `inside`: this pid has to be the daemon's.
 starts() { chroot "$root" /usr/sbin/watcher run -d /etc/watcher/rules.d --log stderr 2>>"$root/log" & daemon=$!; }
 install
@@ -96,14 +98,12 @@ say upgraded "$(inside watcher --version)"
 must kill -0 $daemon
 must kill -0 "$svc"
 must grep -q '# mine' "$root$conf"
-must shown
-must [ "$now" = "$before" ]
+must same
 # As docs/install.md says: killed, it leaves counts and pauses to the next one.
 kill -9 $daemon
 wait $daemon || true
 starts
-soon shown
-must [ "$now" = "$before" ]
+soon same
 say counts and pauses are kept
 
 remove

@@ -205,6 +205,7 @@ impl Patrol {
 
     /// Until there is nothing more to do.
     async fn go_on(&mut self, mut news: News, mut out: Outbox<Asked>) -> io::Result<()> {
+        self.may_be_up();
         let mut due = Ticks {
             looks: ticks(self.look_every()),
             sweeps: ticks(self.sweep_every),
