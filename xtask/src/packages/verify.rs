@@ -135,7 +135,8 @@ pub(crate) fn run(shell: &Shell, release: &Release, packages: &[PathBuf]) -> any
     check(shell, packages)?;
     let next = Release { version: format!("{}{NEXT}", release.version), ..release.clone() };
     pack(shell, &next, &folder.join("next"))?;
-    tell(shell, &folder)
+    tell(shell, &folder)?;
+    Ok(shell.remove_path(&folder)?)
 }
 
 /// What the checkers of the distributions say.
