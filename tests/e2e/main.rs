@@ -13,6 +13,7 @@ mod joined;
 #[cfg(target_arch = "x86_64")]
 mod ladder;
 mod loss;
+mod metrics;
 mod old_kernel;
 mod pcheck;
 mod run;

@@ -13,8 +13,8 @@ const CARGO_FUZZ_VERSION: &str = "0.13.2";
 /// Packages that bring a compiler for BPF with a prebuilt core, and its clippy.
 const COMPILER: [&str; 3] = ["rustc-web", "libstd-rust-web-dev-bpf", "rust-web-clippy"];
 
-/// Services that the tests and the demo watch. Tomcat without its service; it brings a Java runtime.
-const SERVERS: [&str; 4] = ["nginx-light", "apache2", "tomcat10-common", "postfix"];
+/// Services that the tests and the demo watch. Tomcat without its service; it brings a Java runtime. Prometheus asks us.
+const SERVERS: [&str; 5] = ["nginx-light", "apache2", "tomcat10-common", "postfix", "prometheus"];
 
 /// Tools that the tests, the fuzzer and `dist` call.
 const TOOLS: [&str; 7] = ["g++", "libcap2-bin", "openssl", "python3-venv", "rpm", "shellcheck", "util-linux"];

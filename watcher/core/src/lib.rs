@@ -35,6 +35,7 @@ mod seen;
 mod signal;
 mod socket;
 mod socket_bands;
+pub mod tally;
 mod tier;
 mod time;
 pub mod vigil;

@@ -30,6 +30,9 @@ pub(super) struct TermsArgs {
     /// How often to look at every watched process, however well the kernel tells of deaths: what fails silently is found so
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = args::seconds)]
     sweep: Duration,
+    /// Give figures by HTTP, at /metrics, for Prometheus: at a loopback address, such as 127.0.0.1:9630, or at a socket of this path
+    #[arg(long, value_name = "ADDRESS|SOCKET")]
+    metrics: Option<control::Place>,
     /// Ignore options of entries that are not known, rather than refuse the pfile
     #[arg(long)]
     lenient: bool,
@@ -37,7 +40,7 @@ pub(super) struct TermsArgs {
 
 impl TermsArgs {
     pub(super) fn settings(&self, files_only: bool) -> Settings {
-        let Self { run_dir, log, tier, scripts, sweep, lenient } = self;
+        let Self { run_dir, log, tier, scripts, sweep, metrics, lenient } = self;
         let unknown_options = if *lenient { UnknownOptions::Keep } else { UnknownOptions::Refuse };
         Settings {
             terms: Terms { run_dir: run_dir.clone(), unknown_options, files_only, watcher: own::pid() },
@@ -46,6 +49,7 @@ impl TermsArgs {
             scripts: scripts.map(NonZeroUsize::get),
             sweep_every: *sweep,
             standalone: false,
+            metrics: metrics.clone(),
         }
     }
 }
