@@ -1,6 +1,7 @@
 //! The program as a user runs it: real processes, real kernel, real refusals.
 
 mod blame;
+mod cluster;
 mod control;
 mod density;
 mod doctor;

@@ -142,6 +142,19 @@ fn is_installed(shell: &Shell, package: &str) -> bool {
         .is_ok_and(|text| text == "installed")
 }
 
+/// Installs these packages, where they are not there.
+pub(crate) fn packages_are_there(shell: &Shell, wanted: &[&str]) -> anyhow::Result<()> {
+    if !is_debian_family(shell) {
+        say(&format!(
+            "not a Debian-family system: these packages, or what they are called here, must be there: {}",
+            wanted.join(" ")
+        ));
+        return Ok(());
+    }
+    let missing = wanted.iter().filter(|package| !is_installed(shell, package)).map(|package| (*package).to_owned());
+    install_packages(shell, &missing.collect::<Vec<_>>())
+}
+
 fn is_debian_family(shell: &Shell) -> bool {
     shell.path_exists("/usr/bin/apt-get")
 }

@@ -29,6 +29,7 @@ mod note;
 mod order;
 pub mod pfile;
 pub mod probe;
+pub mod reboot;
 mod saved;
 mod script;
 mod seen;

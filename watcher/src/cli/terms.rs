@@ -1,6 +1,6 @@
 //! Options of commands that run for long, over pfiles.
 
-use std::{io::IsTerminal as _, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{ffi::OsString, io::IsTerminal as _, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use watcher_core::pfile::UnknownOptions;
@@ -39,12 +39,48 @@ pub(super) struct TermsArgs {
 }
 
 impl TermsArgs {
-    pub(super) fn settings(&self, files_only: bool) -> Settings {
+    /// The words that say the same to another command.
+    pub(super) fn words(&self) -> Vec<OsString> {
         let Self { run_dir, log, tier, scripts, sweep, metrics, lenient } = self;
-        let unknown_options = if *lenient { UnknownOptions::Keep } else { UnknownOptions::Refuse };
+        let mut words = vec!["--run-dir".into(), run_dir.clone().into_os_string()];
+        let mut say = |option: &str, value: String| words.push(format!("--{option}={value}").into());
+        if let Some(log) = log {
+            say("log", value_name(log));
+        }
+        say("tier", value_name(tier));
+        if let Some(scripts) = scripts {
+            say("scripts", scripts.to_string());
+        }
+        say("sweep", sweep.as_secs_f64().to_string());
+        if let Some(place) = metrics {
+            say("metrics", place.to_string());
+        }
+        if *lenient {
+            words.push("--lenient".into());
+        }
+        words
+    }
+
+    /// Where messages go.
+    pub(super) fn log_to(&self) -> LogTo {
+        LogChoice::meaning(self.log)
+    }
+
+    /// How options are taken that are not known.
+    pub(super) const fn unknown_options(&self) -> UnknownOptions {
+        if self.lenient { UnknownOptions::Keep } else { UnknownOptions::Refuse }
+    }
+
+    pub(super) fn settings(&self, files_only: bool) -> Settings {
+        let Self { run_dir, log: _, tier, scripts, sweep, metrics, lenient: _ } = self;
         Settings {
-            terms: Terms { run_dir: run_dir.clone(), unknown_options, files_only, watcher: own::pid() },
-            log: LogChoice::meaning(*log),
+            terms: Terms {
+                run_dir: run_dir.clone(),
+                unknown_options: self.unknown_options(),
+                files_only,
+                watcher: own::pid(),
+            },
+            log: self.log_to(),
             tier: tier.wanted(),
             scripts: scripts.map(NonZeroUsize::get),
             sweep_every: *sweep,
@@ -52,6 +88,12 @@ impl TermsArgs {
             metrics: metrics.clone(),
         }
     }
+}
+
+/// How a value is typed.
+fn value_name(value: &impl ValueEnum) -> String {
+    // Those that cannot be typed have none, and were not.
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
