@@ -75,18 +75,14 @@ pub(super) fn lay_out(shell: &Shell, release: &Release, whom: For, root: &Path) 
         };
         tree.file(&format!("{prefix}lib/systemd/system/{unit}"), 0o644, text)?;
     }
-    lay_out_agents(&here, &tree, prefix)?;
+    let agents = match whom {
+        For::Debian | For::Rpm => "usr/lib/ocf/resource.d/watcher".to_owned(),
+        // Pacemaker looks nowhere else.
+        For::Anybody => format!("{doc}/examples/ocf"),
+    };
+    tree.copy_all(&here.join("dist/ocf"), &agents)?;
     lay_out_pages(shell, release, whom, &tree)?;
     Ok(tree)
-}
-
-/// Resource agents of Pacemaker, if there are any.
-fn lay_out_agents(here: &Path, tree: &Tree, prefix: &str) -> anyhow::Result<()> {
-    let agents = here.join("dist/ocf");
-    if agents.is_dir() {
-        tree.copy_all(&agents, &format!("{prefix}lib/ocf/resource.d/watcher"))?;
-    }
-    Ok(())
 }
 
 fn lay_out_pages(shell: &Shell, release: &Release, whom: For, tree: &Tree) -> anyhow::Result<()> {

@@ -30,7 +30,6 @@ pub(super) fn pack(shell: &Shell, release: &Release, into: &Path) -> anyhow::Res
     shell.remove_path(&top)?;
     shell.create_dir(&top)?;
     let day = date(shell, epoch, "+%a %b %d %Y")?;
-    let has_agents = here.join("dist/ocf").is_dir();
     let definitions: Vec<_> = [
         ("_topdir", top.display().to_string()),
         ("_rpmdir", into.display().to_string()),
@@ -43,7 +42,6 @@ pub(super) fn pack(shell: &Shell, release: &Release, into: &Path) -> anyhow::Res
         ("the_compat_description", COMPAT_DESCRIPTION.to_owned()),
         ("the_tree", tree.root().display().to_string()),
         ("the_compat_tree", compat.root().display().to_string()),
-        ("has_agents", u8::from(has_agents).to_string()),
     ]
     .into_iter()
     .flat_map(|(name, value)| ["--define".to_owned(), format!("{name} {value}")])
