@@ -139,6 +139,16 @@ fn it_starts_and_stops_and_says_how_it_stands() {
 }
 
 #[test]
+fn a_pcheck_that_answers_before_its_pid_is_known_has_started() {
+    let node = Node::new("3:exit");
+    // Takes as long to tell when a process was started as on a host that is very busy.
+    node.folder.script("awk", "#!/bin/sh\nsleep 1\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\nexec awk \"$@\"\n");
+    let ran = node.run("start");
+    assert_eq!(ran.code, SUCCESS, "{ran:?}");
+    assert_eq!(node.monitor().code, SUCCESS);
+}
+
+#[test]
 fn the_end_of_pcheck_is_told_at_once_with_its_reason() {
     for (action, reason) in [("0:exit", "RETRY_OVER:EXIT"), ("0:shutdown", "RETRY_OVER:SHUTDOWN")] {
         let mut node = Node::started(action);
