@@ -31,13 +31,13 @@ impl Left {
             let occurrence: &mut u32 = seen.entry(text.clone()).or_insert(0);
             let of_it = places.remove(&(text, *occurrence));
             *occurrence += 1;
-            if let Some(saved) = of_it.filter(|saved| saved.script.is_none())
-                && let Some(since) = saved.last_restart
+            if let Some(saved) = of_it.filter(|saved| saved.rare.script.is_none())
+                && let Some(since) = saved.rare.last_restart
             {
                 let scripts = [Some(&entry.value.script.value), entry.value.clear_cmd()].into_iter().flatten();
                 let mut running = scripts.flat_map(|script| self.running(script)).collect::<Vec<_>>().into_iter();
                 let found = running.find_map(|pid| script_of(pid, (folder, number), &entry.value, since));
-                saved.script = found.map(|proc| (proc, since));
+                saved.rare.script = found.map(|proc| (proc, since));
             }
         }
     }
@@ -73,15 +73,16 @@ pub fn complete(rules: &Pfile, ran: &Ran, saved: &mut [SavedEntry]) {
         let it = saved.iter_mut().find(|saved| saved.text == text && saved.occurrence == *occurrence);
         *occurrence += 1;
         // Of one that is back nothing is awaited.
-        let awaits =
-            |saved: &&mut SavedEntry| saved.script.is_none() && (saved.proc.is_none() || saved.died_at.is_some());
+        let awaits = |saved: &&mut SavedEntry| {
+            saved.rare.script.is_none() && (saved.proc.is_none() || saved.rare.died_at.is_some())
+        };
         if let Some(saved) = it.filter(awaits)
-            && let Some(since) = saved.last_restart
+            && let Some(since) = saved.rare.last_restart
             && let Some((script, proc)) = ran.get(&number)
             && *script == entry.value.script.value
             && began_since(*proc, since)
         {
-            saved.script = Some((*proc, since));
+            saved.rare.script = Some((*proc, since));
         }
     }
 }
@@ -111,7 +112,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use watcher_core::{
-        Event,
+        Event, Rare,
         pfile::{Bytes, UnknownOptions, read},
     };
 
@@ -119,23 +120,18 @@ mod tests {
     use crate::executor::scripts::{Scripts, tests::order};
 
     fn saved(text: Bytes, last_restart: Mono) -> SavedEntry {
-        SavedEntry {
+        let mut saved = SavedEntry {
             text,
             occurrence: 0,
             proc: None,
-            died_at: None,
             retry_count: 1,
-            window_opened: None,
-            last_restart: Some(last_restart),
             restart_count: 1,
-            rerun: None,
             paused: false,
             gave_up: false,
-            set_retries: None,
-            set_grace: None,
-            script: None,
-            stalls: Vec::new(),
-        }
+            rare: Rare::default(),
+        };
+        saved.rare.last_restart = Some(last_restart);
+        saved
     }
 
     #[tokio::test]
@@ -173,7 +169,7 @@ mod tests {
         let find_in = |run_dir: &Path, since| {
             let mut all = [saved(texts[0].clone(), since), saved(texts[1].clone(), since)];
             Left::default().find(&rules, run_dir, &mut all);
-            all.map(|saved| saved.script)
+            all.map(|saved| saved.rare.script)
         };
         let find = |since| find_in(&run_dir, since);
         assert_eq!(find(before), [Some((proc, before)), None]);
