@@ -136,7 +136,7 @@ impl Fleet {
         for (id, unit) in old.iter().rev() {
             known.entry(texts(unit)).or_default().push(*id);
         }
-        let mut kept = 0;
+        let (mut kept, mut units) = (0, Vec::new());
         for fresh in self.unit_ids() {
             let Some(unit) = self.units.get(&fresh) else { continue };
             let Some(id) = known.get_mut(&texts(unit)).and_then(Vec::pop) else { continue };
@@ -149,8 +149,11 @@ impl Fleet {
                 }
                 kept += 1;
             }
-            self.units.insert(id, unit);
+            units.push((id, unit));
         }
+        // Last, and all at once: what is in between is freed, and what of the tree lay among it would hold pages of it.
+        drop(known);
+        self.units.extend(units);
         kept
     }
 
