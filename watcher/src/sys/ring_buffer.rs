@@ -49,9 +49,9 @@ struct Window {
 impl Window {
     /// The kernel shows the position of the reader in the first page, that of the writer in the second, and then the ring, twice:
     /// so a window may lie across its end.
-    fn open(map: impl AsFd, from: usize) -> io::Result<Self> {
-        // A record may begin at the end of a page.
-        let length = WINDOW.max(2 * page_size());
+    fn open(map: impl AsFd, size: usize, from: usize) -> io::Result<Self> {
+        // A record may begin at the end of a page, also of the last one.
+        let length = WINDOW.max(2 * page_size()).min((2 * size).saturating_sub(from));
         Ok(Self { from, words: SharedArray::map_to_read(map, 2 * page_size() + from, length / size_of::<u64>())? })
     }
 
@@ -70,7 +70,7 @@ impl RingBuffer {
         let map = map.as_fd().try_clone_to_owned()?;
         let (consumer, producer) = (SharedArray::map(&map, 1)?, SharedArray::map_to_read(&map, page_size(), 1)?);
         let taken = consumer.word(0).map_or(0, |word| word.load(Ordering::Acquire));
-        let window = Window::open(&map, 0)?;
+        let window = Window::open(&map, size, 0)?;
         Ok(Self { map, size, consumer, producer, taken, is_fresh: false, window })
     }
 
@@ -114,7 +114,7 @@ impl RingBuffer {
     fn header(&mut self) -> io::Result<u32> {
         let at = self.at();
         if self.window.word(at).is_none() || self.window.word(at + HEADER + LONGEST).is_none() {
-            self.window = Window::open(&self.map, at & !(page_size() - 1))?;
+            self.window = Window::open(&self.map, self.size, at & !(page_size() - 1))?;
         }
         // Written last, and by an exchange.
         let word = self.window.word(at).map_or(0, |word| word.load(Ordering::Acquire));
@@ -157,8 +157,7 @@ mod tests {
     }
 
     impl Written {
-        fn new() -> (Self, RingBuffer) {
-            let size = 65_536.max(page_size());
+        fn new(size: usize) -> (Self, RingBuffer) {
             let file = File::from(memfd_create("ring", MemfdFlags::CLOEXEC).unwrap());
             file.set_len((2 * page_size() + 2 * size) as u64).unwrap();
             let ring = RingBuffer::of(&file, size).unwrap();
@@ -194,7 +193,14 @@ mod tests {
 
     #[test]
     fn records_come_in_order_and_whole_however_often_the_ring_is_gone_round() {
-        let (mut written, mut ring) = Written::new();
+        // The smallest that there can be, and one that is larger than what is mapped of it.
+        for size in [page_size(), 65_536.max(2 * page_size())] {
+            go_round(size);
+        }
+    }
+
+    fn go_round(size: usize) {
+        let (mut written, mut ring) = Written::new(size);
         let mut bytes = [0; LONGEST];
         for number in 0..3_000_u32 {
             assert_eq!(ring.take(&mut bytes).unwrap(), None);
@@ -212,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_is_being_written_is_waited_for_and_what_is_not_ours_is_passed_over() {
-        let (mut written, mut ring) = Written::new();
+        let (mut written, mut ring) = Written::new(65_536.max(page_size()));
         let mut bytes = [0; LONGEST];
         let at = written.record(40, BUSY, 7);
         assert_eq!((ring.take(&mut bytes).unwrap(), written.taken()), (None, 0));
