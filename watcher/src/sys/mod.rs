@@ -28,3 +28,4 @@ pub mod sock_diag;
 pub mod spawn;
 pub mod tcp;
 pub mod tcp_limits;
+pub mod ward;
