@@ -134,7 +134,7 @@ fn pcheck_says_that_a_tier_is_left_and_goes_on() {
         let mut lines = pcheck.until("Try to restart");
         lines.extend(pcheck.until(&format!("({svc} ,pid=")));
         let left = lines.iter().find(|line| line.contains(" left: ")).unwrap_or_else(|| panic!("{lines:#?}"));
-        assert!(tells(&left, &format!("Tier {} left: ", tier.name()), reasons), "{left}");
+        assert!(tells(left, &format!("Tier {} left: ", tier.name()), reasons), "{left}");
         assert!(leads_to(left, next), "{left}");
         assert_eq!(tier_of(&host), next.name());
         let second = host.pid_of(1);

@@ -206,7 +206,9 @@ mod tests {
             assert_eq!(ring.take(&mut bytes).unwrap(), None);
             let length = [96, 40, 48][number as usize % 3];
             let two = [number as u8, !number as u8];
-            two.iter().for_each(|byte| drop(written.record(length, 0, *byte)));
+            for byte in two {
+                written.record(length, 0, byte);
+            }
             for byte in two {
                 assert_eq!(ring.take(&mut bytes).unwrap(), Some(length as usize), "{number}");
                 assert!(bytes[..length as usize].iter().all(|one| *one == byte), "{number}: {bytes:?}");
