@@ -89,6 +89,8 @@ impl<'a> Joined<'a> {
             let limit = stands.limit();
             tokio::select! {
                 biased;
+                // First: under a flood of other things the loop lives.
+                () = tick(watchdog.as_mut()) => service::watchdog(),
                 event = self.signals.next() => if let Some(parted) = self.ordered(event, &mut stands) {
                     return parted;
                 },
@@ -101,7 +103,6 @@ impl<'a> Joined<'a> {
                 () = self.hands.ready(&mut events) => {}
                 _ = tend.tick(), if self.hands.must_tend() => self.hands.tend(&mut events),
                 _ = slow.tick() => self.hands.tend_slowly(),
-                () = tick(watchdog.as_mut()) => service::watchdog(),
                 () = until(limit), if limit.is_some() => return self.too_late(&stands),
             }
             for event in events {
