@@ -126,11 +126,14 @@ fn is_there(file: &File) -> bool {
     file.metadata().is_ok_and(|data| data.nlink() > 0)
 }
 
+/// By the texts of entries; of the same text, which of them.
+type Saved = BTreeMap<(Bytes, u32), SavedEntry>;
+
 /// Reads what was saved. Why not, as a sentence, when the file is not one of ours, or damaged.
 ///
 /// # Errors
 /// When nothing can be read just now.
-fn read(path: &Path, boot_id: &str) -> io::Result<Result<BTreeMap<(Bytes, u32), SavedEntry>, String>> {
+fn read(path: &Path, boot_id: &str) -> io::Result<Result<Saved, String>> {
     match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path) {
         Ok(file) => Ok(read_from(file, boot_id)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Ok(BTreeMap::new())),
@@ -142,7 +145,7 @@ fn read(path: &Path, boot_id: &str) -> io::Result<Result<BTreeMap<(Bytes, u32), 
     }
 }
 
-fn read_from(file: File, boot_id: &str) -> Result<BTreeMap<(Bytes, u32), SavedEntry>, String> {
+fn read_from(file: File, boot_id: &str) -> Result<Saved, String> {
     let mut entries = BTreeMap::new();
     let data = file.metadata().map_err(|error| error.to_string())?;
     if !data.is_file() {
