@@ -215,10 +215,11 @@ fn a_pipe_in_the_folder_is_told_and_the_others_are_watched() {
 
 /// For as long as it holds the lease nobody else can open the file: so it is with a file system that does not answer.
 fn hold(path: &str) -> fs::File {
+    const F_SETSIG: i32 = 10;
     let file = fs::File::options().read(true).write(true).open(path).unwrap();
     // SAFETY: no memory is involved. The signal that tells of whoever waits is ignored by default.
     let is_held = unsafe {
-        libc::fcntl(file.as_raw_fd(), libc::F_SETSIG, libc::SIGURG) == 0
+        libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) == 0
             && libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) == 0
     };
     assert!(is_held, "{}", std::io::Error::last_os_error());

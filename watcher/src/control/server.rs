@@ -106,6 +106,11 @@ impl Server {
         }
     }
 
+    /// Its socket is to stay when it ends.
+    pub fn leave_socket(&mut self) {
+        self.file.stays = true;
+    }
+
     /// Ends: no more requests, but answers that were given are brought to those who still read. Those who follow events
     /// see the end of them, if their sender is gone.
     pub async fn finish(self) {
@@ -167,12 +172,14 @@ fn turn_away(stream: UnixStream, why: String) {
     }
 }
 
-/// The socket in the file system. It goes with the server.
+/// The socket in the file system. It goes with the server, unless it is to stay.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
     /// Device and inode: what somebody else has put there since stays.
     identity: (u64, u64),
+    /// It is to be seen that whoever has listened has gone without an end.
+    stays: bool,
 }
 
 impl SocketFile {
@@ -190,7 +197,7 @@ impl SocketFile {
             Ok((data.dev(), data.ino()))
         });
         match ready {
-            Ok(identity) => Ok((listener, Self { path: path.to_owned(), identity })),
+            Ok(identity) => Ok((listener, Self { path: path.to_owned(), identity, stays: false })),
             Err(error) => {
                 // The error that matters is the first one.
                 let _removed = fs::remove_file(&aside);
@@ -203,7 +210,7 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         let same = |data: fs::Metadata| (data.dev(), data.ino()) == self.identity;
-        if fs::symlink_metadata(&self.path).is_ok_and(same) {
+        if !self.stays && fs::symlink_metadata(&self.path).is_ok_and(same) {
             // One that stays does no harm: nobody listens, and the next pcheck replaces it.
             let _removed = fs::remove_file(&self.path);
         }

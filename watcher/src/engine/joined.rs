@@ -31,6 +31,9 @@ const ADMISSION: Duration = Duration::from_secs(60);
 /// How long it may take to end the watch.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// How long it may take to answer a knock.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// How it went.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Parted {
@@ -62,12 +65,14 @@ pub struct Joined<'a> {
     awaited: BTreeMap<RunId, (EntryNumber, AbsolutePath)>,
     /// Those that were started.
     ran: Ran,
+    /// Whether the daemon is there.
+    door: AtTheDoor,
 }
 
 impl<'a> Joined<'a> {
     /// Ready to hear what the daemon says.
     pub fn new(member: Member, hands: &'a mut Hands, signals: &'a mut OsSignals) -> Self {
-        Self { member, hands, signals, awaited: BTreeMap::new(), ran: Ran::new() }
+        Self { member, hands, signals, awaited: BTreeMap::new(), ran: Ran::new(), door: AtTheDoor::Answered }
     }
 
     /// Until one side has had enough.
@@ -88,7 +93,7 @@ impl<'a> Joined<'a> {
         let mut watchdog = service::watchdog_period().map(ticks);
         loop {
             let mut events = Vec::new();
-            let limit = stands.limit();
+            let (limit, patience) = (stands.limit(), self.door.limit());
             tokio::select! {
                 biased;
                 event = self.signals.next() => if let Some(parted) = self.ordered(event, &mut stands) {
@@ -102,9 +107,16 @@ impl<'a> Joined<'a> {
                 },
                 () = self.hands.ready(&mut events) => {}
                 _ = tend.tick(), if self.hands.must_tend() => self.hands.tend(&mut events),
-                _ = slow.tick() => self.hands.tend_slowly(),
-                () = fed(watchdog.as_mut()) => service::watchdog(),
+                _ = slow.tick() => {
+                    self.hands.tend_slowly();
+                    self.knock(&stands);
+                }
+                // Where the daemon watches, it is for the daemon to show that it does.
+                () = fed(watchdog.as_mut()) => if !self.knock(&stands) {
+                    service::watchdog();
+                },
                 () = passed(limit) => return self.too_late(&stands),
+                () = passed(patience) => self.say_that_nobody_answers(),
             }
             for event in events {
                 self.tell(event);
@@ -117,6 +129,8 @@ impl<'a> Joined<'a> {
         match (event, &*stands) {
             (Event::Stop { signal }, Stands::Waits(_)) => {
                 self.say_stopped(signal);
+                // It may have begun to watch already: then this is no end without a word.
+                self.member.say(&Heard::Stop(signal));
                 return Some(Parted::Ended(Finish::Asked));
             }
             // A second one needs no patience.
@@ -143,6 +157,7 @@ impl<'a> Joined<'a> {
                 *stands = Stands::Joined;
                 heap::give_back();
             }
+            Word::Here => self.is_answered(),
             Word::Log(level, line) => self.hands.pass_on([(level, line)]),
             Word::Lost(lines) => {
                 let line = format!("{lines} lines of the log are lost: this process did not take them in time");
@@ -193,9 +208,56 @@ impl<'a> Joined<'a> {
         }
     }
 
+    /// Asks whether the daemon is there, unless it was asked and has not answered yet. Says whether it watches.
+    fn knock(&mut self, stands: &Stands) -> bool {
+        let is_joined = matches!(stands, Stands::Joined);
+        if is_joined && matches!(self.door, AtTheDoor::Answered) {
+            self.member.say(&Heard::Knock);
+            self.door = AtTheDoor::Knocked(Instant::now() + PATIENCE);
+        }
+        is_joined
+    }
+
+    fn is_answered(&mut self) {
+        if matches!(self.door, AtTheDoor::Silent) {
+            self.hands.say(Level::Notice, "watcher run answers again");
+        }
+        self.door = AtTheDoor::Answered;
+        if service::watchdog_period().is_some() {
+            service::watchdog();
+        }
+    }
+
+    fn say_that_nobody_answers(&mut self) {
+        self.door = AtTheDoor::Silent;
+        let line = "watcher run does not answer: as long as it is stopped, or hangs, nothing is watched for this pcheck. Let \
+                    it go on (SIGCONT), or end it (SIGKILL): then this pcheck goes on by itself";
+        self.hands.say(Level::Error, line);
+    }
+
     fn say_stopped(&mut self, signal: Signal) {
         for note in [Note::SignalCaught { signal }, Note::Stop] {
             self.hands.tell(&Told { entry: None, note });
+        }
+    }
+}
+
+/// Whether the daemon has shown that it is there.
+#[derive(Debug)]
+enum AtTheDoor {
+    /// It has.
+    Answered,
+    /// It was asked to; it has until then.
+    Knocked(Instant),
+    /// It has not in time, which was told.
+    Silent,
+}
+
+impl AtTheDoor {
+    const fn limit(&self) -> Option<Instant> {
+        match self {
+            Self::Knocked(until) => Some(*until),
+            Self::Answered | Self::Silent => None,
         }
     }
 }

@@ -73,6 +73,11 @@ impl Record {
 }
 
 impl Patrol {
+    /// How this process stands: whoever asks at the lobby need not know what it watches, or that it watches nothing.
+    pub(super) fn process(&self) -> Reply {
+        Reply::Process(clock::now(), Box::new(self.record.process(&self.fleets, &self.senses.watch)))
+    }
+
     /// How one of the watches stands.
     pub(super) fn status(&self, id: FleetId, process: bool) -> Option<Reply> {
         let (post, fleet): (_, &Fleet) = (self.posts.get(&id)?, self.fleets.get(id)?);
