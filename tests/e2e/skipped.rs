@@ -11,12 +11,13 @@ use watcher::{
     executor::{means::Means, watch::Watch},
     kernel::{Exactness, Handles, Sizes},
     sources::{os_signals::OsSignals, ring::RingSource},
-    sys::{host::kernel_release, own, raw_tracepoint},
+    sys::{own, raw_tracepoint},
 };
 use watcher_abi::name;
 use watcher_core::{Event, Pid, Vigil};
 use watcher_tests::{
     host::kill,
+    kernel,
     program::built,
     senses::{NEVER, senses},
     tamper,
@@ -95,13 +96,6 @@ fn detach(number: u32, other: &OwnedFd) {
     let link = links.iter().find(|link| link.info.contains(&format!("prog_id:\t{number}\n"))).unwrap();
     // SAFETY: both are open, and stay so.
     assert!(unsafe { libc::dup2(other.as_raw_fd(), link.number) } >= 0);
-}
-
-/// Major and minor version of the running one.
-fn kernel() -> (u32, u32) {
-    let release = kernel_release();
-    let mut numbers = release.split('.').map(|number| number.parse().unwrap());
-    (numbers.next().unwrap(), numbers.next().unwrap())
 }
 
 /// On older kernels: the program is made to be skipped by an interrupt that it causes itself, and then to miss deaths. Where that

@@ -24,8 +24,8 @@ pub use ended::Ended;
 pub use protocol::Command;
 pub use server::{Bounds, Request, Server};
 pub use status::{
-    Process, ProcessLine, Programs, ProgramsLine, RecoveryLine, RefusedLine, ScriptsLine, Status, StatusLine,
-    Unwatched, UnwatchedLine, WhyNot,
+    EventsLine, Process, ProcessLine, Programs, ProgramsLine, RecoveryLine, RefusedLine, ScriptsLine, Status,
+    StatusLine, Unwatched, UnwatchedLine, WhyNot,
 };
 pub use view::{EntryLine, MonitorLine, ParamLine, StallLine, WhoLine};
 

@@ -11,9 +11,8 @@ use tokio::{
     sync::{broadcast, oneshot, watch},
     time::timeout,
 };
-use watcher_core::Tier;
 use watcher_core::{
-    Answer, EntryId, Event, Pid, RequestId, Span, Told, Wall,
+    Answer, EntryId, Event, Pid, RequestId, Span, Tier, Told, Wall,
     fleet::{EntryView, Fleet, FleetView},
     no_such_entry,
     pfile::{AbsolutePath, EntryNumber},
