@@ -240,6 +240,8 @@ fn a_daemon_that_watches_nothing_any_more_says_why_whatever_else_is_well() {
     daemon.until(" Up");
     service.kill();
     daemon.until("Not watched any more: ");
+    // A moment later all is given up that it held.
+    until("nothing else is told", || report(&host, &[]).1["problems"].as_array().unwrap().len() == 1);
     let why = format!("{pfile}: not watched any more by process {}: RETRY_OVER:EXIT", daemon.pid());
     // Who watches is told, too.
     let gave_up = |words: &[&str], processes: usize| {
