@@ -17,6 +17,7 @@ mod output;
 mod padmin;
 mod pcheck;
 mod probe;
+mod reboot_guard;
 mod run;
 mod sockets;
 mod status;
@@ -72,6 +73,7 @@ pub fn main() -> ExitCode {
         args::Command::Pcheck(arguments) => pcheck::run(&arguments),
         args::Command::Padmin(arguments) => padmin::run(&arguments),
         args::Command::Probe(arguments) => probe::run(&arguments),
+        args::Command::RebootGuard(arguments) => reboot_guard::run(&arguments),
         args::Command::Run(arguments) => run::run(&arguments),
         args::Command::Smtpmon(arguments) => arguments.run(),
         args::Command::Sockets(arguments) => sockets::run(&arguments),

@@ -16,6 +16,7 @@ use super::{
     Line,
     ended::Ended,
     join::Session,
+    metrics::Metrics,
     protocol::VERSION,
     status::{Process, ProcessLine, Status, StatusLine},
     view::{MonitorLine, ParamLine, WhoLine},
@@ -37,6 +38,8 @@ pub enum Reply {
     },
     /// To `Why`: they are made when the engine has its turn again, since there may be very many.
     Making(Making),
+    /// To `Metrics`.
+    Metrics(Box<Metrics>),
     /// To `Monitor`.
     Monitor(Standing),
     /// To `ShowParam`.

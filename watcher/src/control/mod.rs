@@ -5,8 +5,10 @@ mod answer;
 pub mod client;
 mod connection;
 mod doors;
+mod ear;
 mod ended;
 pub mod join;
+mod metrics;
 mod protocol;
 mod server;
 mod status;
@@ -21,6 +23,7 @@ use std::{
 pub use answer::{Making, Reply, Who};
 pub use doors::Doors;
 pub use ended::Ended;
+pub use metrics::{Metrics, PfileMetrics, Place};
 pub use protocol::Command;
 pub use server::{Bounds, Request, Server};
 pub use status::{

@@ -106,6 +106,7 @@ impl Watch {
             }
             Command::Events { .. }
             | Command::Join(_)
+            | Command::Metrics
             | Command::Order(_)
             | Command::Ping
             | Command::ShowEntries { .. }

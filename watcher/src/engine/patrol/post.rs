@@ -97,6 +97,7 @@ impl Post {
                 }
             }
             Command::ShowParam => Reply::Param(view(fleet, tier)),
+            Command::Metrics => Reply::refused("figures are to be had by HTTP only, where --metrics wants them"),
             // That takes more than is known here.
             Command::Status { .. } => Reply::refused("it is asked elsewhere"),
             Command::Wait => Reply::Wait(self.ended.get_or_insert_with(|| watch::Sender::new(None)).subscribe()),

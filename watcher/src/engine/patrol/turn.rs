@@ -122,10 +122,12 @@ impl Patrol {
                 Action::Signal { proc, signal } => self.hands.signal(proc, signal, signals::send),
                 Action::SignalGroup { leader, signal } => self.hands.signal(leader, signal, signals::send_to_group),
                 Action::Tell(told) => {
+                    self.record.tally.count(&told.note);
                     self.tell(by, &told);
                     self.of(by, |post| post.note(&told));
                 }
                 Action::Remember(told) => {
+                    self.record.tally.count(&told.note);
                     self.tell_guest(by, &told);
                     self.of(by, |post| post.note(&told));
                 }
@@ -186,6 +188,7 @@ impl Patrol {
         if let (Some(post), Some(fleet)) = (self.posts.get_mut(&id), self.fleets.get(id)) {
             post.follow_rules(fleet);
         }
+        self.hands.expect_lines_of(self.fleets.iter().map(|(_, fleet)| fleet.len()).sum());
     }
 
     /// Only a ledger that was heard of may have one that is due.
