@@ -15,6 +15,7 @@ mod fuzz;
 mod lint;
 mod old_kernel;
 mod old_library;
+mod packages;
 mod setup;
 mod test;
 mod vm;

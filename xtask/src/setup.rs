@@ -17,7 +17,7 @@ const COMPILER: [&str; 3] = ["rustc-web", "libstd-rust-web-dev-bpf", "rust-web-c
 const SERVERS: [&str; 5] = ["nginx-light", "apache2", "tomcat10-common", "postfix", "prometheus"];
 
 /// Tools that the tests, the fuzzer and `dist` call.
-const TOOLS: [&str; 6] = ["g++", "libcap2-bin", "openssl", "python3-venv", "shellcheck", "util-linux"];
+const TOOLS: [&str; 7] = ["g++", "libcap2-bin", "openssl", "python3-venv", "rpm", "shellcheck", "util-linux"];
 
 /// What other kernels are booted with.
 const GUESTS: [&str; 6] = ["bash", "busybox-static", "iproute2", "qemu-system-x86", "user-mode-linux", "xz-utils"];
@@ -232,7 +232,7 @@ fn instructions() -> String {
          \x20       --no-default-features --features llvm-{BPF_LINKER_LLVM}\n\
          \x20   cargo install --locked cargo-deny --version {CARGO_DENY_VERSION}\n\
          \x20   cargo install --locked cargo-fuzz --version {CARGO_FUZZ_VERSION}\n\
-         \x20   # for the tests also: a C++ compiler, nginx, apache2, Tomcat 10, postfix, openssl, shellcheck, setpriv and unshare\n\n\
+         \x20   # for the tests also: a C++ compiler, nginx, apache2, Tomcat 10, postfix, openssl, rpmbuild, shellcheck, setpriv and unshare\n\n\
          (The compiler's LLVM must not be newer than the linker's: `rustc +nightly -vV` tells.)"
     )
 }

@@ -158,6 +158,7 @@ fn documents_are_finished() {
         "docs/auto-reboot.md",
         "docs/clp.md",
         "docs/cluster.md",
+        "docs/install.md",
         "docs/json.md",
         "docs/metrics.md",
         "docs/padmin.md",

@@ -28,7 +28,7 @@ mod why;
 
 use std::{env, process::ExitCode};
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::{sys::limits, telemetry};
 
@@ -37,6 +37,12 @@ const FEWEST_DESCRIPTORS: u64 = 32;
 
 /// So many of them must not be taken: without them nothing can even wait.
 const FEWEST_LEFT: u64 = 8;
+
+/// What can be typed: manual pages and completions are made of it, and nothing of that goes into the program.
+#[must_use]
+pub fn command() -> clap::Command {
+    args::Arguments::command()
+}
 
 /// Runs the command line of this process.
 #[must_use]

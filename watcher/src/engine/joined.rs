@@ -94,6 +94,11 @@ impl<'a> Joined<'a> {
             let (limit, patience) = (stands.limit(), self.door.limit());
             tokio::select! {
                 biased;
+                // First: under a flood of other things the loop lives. Where the daemon watches, it is for the daemon to show that
+                // it does.
+                () = tick(watchdog.as_mut()) => if !self.knock(&stands) {
+                    service::watchdog();
+                },
                 event = self.signals.next() => if let Some(parted) = self.ordered(event, &mut stands) {
                     return parted;
                 },
@@ -109,10 +114,6 @@ impl<'a> Joined<'a> {
                     self.hands.tend_slowly();
                     self.knock(&stands);
                 }
-                // Where the daemon watches, it is for the daemon to show that it does.
-                () = tick(watchdog.as_mut()) => if !self.knock(&stands) {
-                    service::watchdog();
-                },
                 () = until(limit), if limit.is_some() => return self.too_late(&stands),
                 () = until(patience), if patience.is_some() => self.say_that_nobody_answers(),
             }

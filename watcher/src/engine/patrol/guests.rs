@@ -55,6 +55,8 @@ impl Patrol {
                 None => {
                     let _said = guest.say(Word::Joined);
                     self.take_on(*recruit, Some(guest), out, news);
+                    // No listing comes for those who are all paused.
+                    self.tell_guests_that_are_up();
                     return;
                 }
             },

@@ -212,6 +212,7 @@ impl Patrol {
 
     /// Until there is nothing more to do.
     async fn go_on(&mut self, mut news: News, mut out: Outbox<Asked>) -> io::Result<()> {
+        self.may_be_up();
         let mut due = Ticks {
             looks: ticks(self.look_every()),
             sweeps: ticks(self.sweep_every),
@@ -305,6 +306,8 @@ impl Patrol {
         let Senses { ring, watch, tier_after: _ } = &mut self.senses;
         tokio::select! {
             biased;
+            // First: under a flood of other things the loop lives.
+            () = tick(due.watchdog.as_mut()), if due.watchdog.is_some() => service::watchdog(),
             readable = Senses::readable(ring.as_ref()) => {
                 if let Err(error) = readable {
                     watch.fail(error.to_string());
@@ -346,7 +349,6 @@ impl Patrol {
                 self.hands.tend_slowly();
                 watch.sweep(self.fleets.watched(), &mut news.common);
             }
-            () = tick(due.watchdog.as_mut()), if due.watchdog.is_some() => service::watchdog(),
             // Last, when nothing else is there to be told: a deadline must not judge what happened in time, such as
             // while this process was stopped.
             () = until(deadline), if deadline.is_some() => {

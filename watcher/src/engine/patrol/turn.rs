@@ -1,7 +1,11 @@
 //! A turn: what is known is handed to the machines, and what they ask for is done.
 
 use tracing::debug;
-use watcher_core::{Action, Event, Finish, FleetId, Level, Outbox, RunEnd, fleets::Asked};
+use watcher_core::{
+    Action, Event, Finish, FleetId, Level, Outbox, RunEnd,
+    fleet::{Doing, Fleet},
+    fleets::Asked,
+};
 
 use super::{News, Patrol, now, post::Post};
 use crate::{
@@ -63,6 +67,14 @@ impl Patrol {
             if self.is_over() {
                 return;
             }
+        }
+    }
+
+    /// Where nobody is looked for, such as when all are paused, no listing comes after which they are watched.
+    pub(super) fn may_be_up(&self) {
+        let is_looking = |fleet: &Fleet| fleet.views().iter().any(|view| view.doing == Doing::Looking);
+        if !self.posts.is_empty() && !self.fleets.iter().any(|(_, fleet)| is_looking(fleet)) {
+            is_up();
         }
     }
 
