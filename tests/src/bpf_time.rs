@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs, io,
-    os::fd::{AsFd as _, AsRawFd as _, RawFd},
+    os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
 };
 
 use aya::programs::{ProgramFd, loaded_programs};
@@ -22,6 +22,20 @@ pub fn spent(program: RawFd) -> (u64, u64) {
     let answer = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, address, length) };
     assert_ne!(answer, -1, "the kernel tells of its programs: {}", io::Error::last_os_error());
     (info[RUN_TIME], info[RUNS])
+}
+
+/// Whether the link with this number is there: as long as somebody holds it.
+pub fn is_linked(number: u32) -> bool {
+    const BPF_LINK_GET_FD_BY_ID: i32 = 30;
+    let query = [number, 0, 0];
+    // SAFETY: the attributes live through the call; the descriptor is new.
+    let found = unsafe { libc::syscall(libc::SYS_bpf, BPF_LINK_GET_FD_BY_ID, query.as_ptr(), size_of_val(&query)) };
+    let is_there = found != -1;
+    if is_there {
+        // SAFETY: nobody else knows it.
+        drop(unsafe { OwnedFd::from_raw_fd(found as RawFd) });
+    }
+    is_there
 }
 
 /// Programs that some processes hold, or whose links they hold. Holding them here does not keep them attached.
