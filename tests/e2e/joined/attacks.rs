@@ -56,7 +56,8 @@ fn bad_words_silence_and_crowds_hold_up_nobody() {
     let mut daemon = house.daemon();
     let mut pcheck = house.joined(&mut daemon);
     pcheck.up(&svc);
-    // Connections that say nothing, up to the limit and beyond it.
+    // Connections that say nothing, up to the limit and beyond it. Each takes a descriptor of this process.
+    watcher::sys::limits::raise_descriptors();
     let silent: Vec<_> = (0..1100).map_while(|_| UnixStream::connect(host.path("run/daemon/join")).ok()).collect();
     service.kill();
     pcheck.until("Try to restart");

@@ -65,6 +65,7 @@ fn all_come_back(tier: &str, interval: u32) {
         assert!(running <= AT_ONCE as i32, "too many scripts at once");
     }
     assert_eq!((restarts.len(), restarts.values().max()), (COUNT, Some(&1)));
+    pcheck.expect_in_all(") Up", 2 * COUNT);
     let story = pcheck.story();
     let told = |what: &str| story.iter().filter(|line| line.contains(what)).count();
     let counts = ["Up", "Down", "Try to restart", "Set pid fail"].map(told);
