@@ -14,8 +14,8 @@ use watcher_core::Pid;
 use watcher_tests::{
     host::{Host, Tier, kill, lives, on_each_tier},
     is_emulated, is_long,
-    pcheck::{Pcheck, die_with_the_test},
-    program::{built, watcher},
+    pcheck::Pcheck,
+    program::built,
     victim::Victim,
     wait::until,
 };
@@ -87,9 +87,8 @@ impl Dense {
     }
 
     fn daemon(&self, tier: Tier) -> Pcheck {
-        let mut command = watcher(["run", "-d", &self.host.path("rules.d"), "--run-dir", &self.host.run_dir()]);
-        command.args(["--log", "stderr", "--tier", tier.name()]);
-        die_with_the_test(&mut command);
+        let mut command = self.host.run("rules.d");
+        command.args(["--tier", tier.name()]);
         // What most hosts allow at first is less than many pfiles take.
         let few = move || {
             let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -123,6 +122,11 @@ fn until_up(daemon: &mut Pcheck, count: usize) -> Vec<String> {
         lines.extend(daemon.until(") Up"));
     }
     lines
+}
+
+/// How many of these lines contain this text.
+fn told(lines: &[String], text: &str) -> usize {
+    lines.iter().filter(|line| line.contains(text)).count()
 }
 
 /// Nothing but that one has gone, and is back.
@@ -161,7 +165,6 @@ fn many_pfiles_are_watched_and_reloaded_and_nothing_is_lost_or_done_twice() {
         let dense = Dense::new(size);
         let mut daemon = dense.daemon(tier);
         let lines = until_up(&mut daemon, size.all());
-        let told = |lines: &[String], text: &str| lines.iter().filter(|line| line.contains(text)).count();
         assert_eq!(told(&lines, "Start pcheck: "), size.pfiles);
         assert_eq!(lines.len(), size.pfiles + size.all(), "and nothing else: {lines:#?}");
 
@@ -273,7 +276,6 @@ fn what_is_wrong_with_one_pfile_does_nothing_to_the_others() {
     let twin = dense.host.write("rules.d/twin.pfile", &dense.text(4, 4, ""));
     let mut daemon = dense.daemon(Tier::best());
     let lines = until_up(&mut daemon, (size.pfiles - 1) * size.each);
-    let told = |lines: &[String], text: &str| lines.iter().filter(|line| line.contains(text)).count();
     assert_eq!(told(&lines, "Not watched: "), 4, "{lines:#?}");
     for why in ["003.pfile:3:", "folder.pfile cannot be read: ", &format!("{pipe} cannot be read: "), &twin] {
         assert_eq!(told(&lines, why), 1, "{why} {lines:#?}");

@@ -1,6 +1,7 @@
 //! The program as a user runs it: real processes, real kernel, real refusals.
 
 mod blame;
+mod cluster;
 mod control;
 mod density;
 mod doctor;
@@ -13,6 +14,7 @@ mod joined;
 #[cfg(target_arch = "x86_64")]
 mod ladder;
 mod loss;
+mod metrics;
 mod old_kernel;
 mod pcheck;
 mod run;

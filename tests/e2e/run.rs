@@ -39,9 +39,8 @@ impl Several {
     }
 
     fn daemon(&self, tier: Tier) -> Command {
-        let mut command = watcher(["run", "-d", &self.host.path("rules.d"), "--run-dir", &self.host.run_dir()]);
-        command.args(["--log", "stderr", "--tier", tier.name()]);
-        die_with_the_test(&mut command);
+        let mut command = self.host.run("rules.d");
+        command.args(["--tier", tier.name()]);
         command
     }
 

@@ -11,13 +11,14 @@ use watcher::{
     executor::{means::Means, watch::Watch},
     kernel::{Exactness, Handles, Sizes},
     sources::{os_signals::OsSignals, ring::RingSource},
-    sys::{host::kernel_release, own, raw_tracepoint},
+    sys::{own, raw_tracepoint},
 };
 use watcher_abi::name;
 use watcher_core::{Event, Pid, Vigil};
 use watcher_tests::{
     bpf_time,
     host::kill,
+    kernel,
     program::built,
     senses::{NEVER, senses},
     tamper,
@@ -100,13 +101,6 @@ fn detach(number: u32, other: &OwnedFd) {
     if let Some(number) = link.info.lines().find_map(|line| line.strip_prefix("link_id:")?.trim().parse().ok()) {
         until("nobody holds the link", || !bpf_time::is_linked(number));
     }
-}
-
-/// Major and minor version of the running one.
-fn kernel() -> (u32, u32) {
-    let release = kernel_release();
-    let mut numbers = release.split('.').map(|number| number.parse().unwrap());
-    (numbers.next().unwrap(), numbers.next().unwrap())
 }
 
 /// On older kernels: the program is made to be skipped by an interrupt that it causes itself, and then to miss deaths. Where that

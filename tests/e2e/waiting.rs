@@ -19,9 +19,8 @@ enum By {
 fn start(host: &Host, by: By) -> Pcheck {
     let mut command = match by {
         By::Daemon => {
-            let mut daemon = watcher(["run", "-d", &host.folder.path().display().to_string()]);
-            daemon.args(["--run-dir", &host.run_dir(), "--log", "stderr", "--tier", Tier::best().name()]);
-            die_with_the_test(&mut daemon);
+            let mut daemon = host.run("");
+            daemon.args(["--tier", Tier::best().name()]);
             daemon
         }
         By::Pcheck => host.pcheck(Tier::best()),
@@ -42,23 +41,33 @@ fn watched(by: By, action: &str) -> (Host, Pcheck, watcher_tests::host::Service)
     (host, pcheck, service)
 }
 
-fn command(host: &Host, words: &[&str]) -> Command {
-    let mut command = watcher(["wait", "-f", &host.path("a.pfile"), "--run-dir", &host.run_dir()]);
+fn command(host: &Host, pfile: &str, words: &[&str]) -> Command {
+    let mut command = watcher(["wait", "-f", &host.path(pfile), "--run-dir", &host.run_dir()]);
     command.args(words);
     die_with_the_test(&mut command);
     command
 }
 
 fn wait(host: &Host, words: &[&str]) -> Ended {
-    run(&mut command(host, words))
+    run(&mut command(host, "a.pfile", words))
 }
 
-/// Begins to wait; whoever watches knows of it when this returns.
-fn waiting(host: &Host) -> Running {
-    let mut command = command(host, &["--until-watched", "60"]);
-    let mut waiting = Running::start(command.env("WATCHER_LOG", "watcher::cli::wait=debug"));
+/// Begins to wait, also if nobody watches yet.
+fn begun(host: &Host, pfile: &str) -> Running {
+    let mut command = command(host, pfile, &["--until-watched", "60"]);
+    Running::start(command.env("WATCHER_LOG", "watcher::cli::wait=debug"))
+}
+
+/// Whoever watches knows that somebody waits when this returns.
+pub(crate) fn is_known(waiting: &mut Running) {
     let line = waiting.talk();
     assert!(line.contains("it will tell of the end"), "{line}");
+}
+
+/// Begins to wait, which whoever watches knows when this returns.
+pub(crate) fn waiting(host: &Host, pfile: &str) -> Running {
+    let mut waiting = begun(host, pfile);
+    is_known(&mut waiting);
     waiting
 }
 
@@ -67,12 +76,12 @@ fn each_end_has_the_code_that_pcheck_would_end_with() {
     for by in [By::Pcheck, By::Daemon] {
         for (action, code) in [("0:exit", 4), ("0:shutdown", 3)] {
             let (host, _pcheck, service) = watched(by, action);
-            let mut waiting = waiting(&host);
+            let mut waiting = waiting(&host, "a.pfile");
             service.kill();
             assert_eq!(waiting.end(), Some(code), "{by:?} {action}: {}", waiting.talk());
         }
         let (host, _pcheck, _service) = watched(by, "3:continue");
-        let mut first = waiting(&host);
+        let mut first = waiting(&host, "a.pfile");
         assert_eq!(host.padmin("reload").code, Some(0), "a reload is no end");
         assert_eq!(wait(&host, &["--timeout", "0"]).code, Some(7), "{by:?}: it is watched");
         assert_eq!(wait(&host, &["--timeout", "0.2"]).code, Some(7), "{by:?}");
@@ -91,17 +100,15 @@ fn each_end_has_the_code_that_pcheck_would_end_with() {
 fn whoever_watches_ends_with_all_or_is_killed() {
     for by in [By::Pcheck, By::Daemon] {
         let (host, pcheck, _service) = watched(by, "3:continue");
-        let mut waiting_for_term = waiting(&host);
+        let mut waiting_for_term = waiting(&host, "a.pfile");
         pcheck.stop();
         assert_eq!(waiting_for_term.end(), Some(0), "{by:?}: {}", waiting_for_term.talk());
         // It may begin to wait before anybody watches.
-        let mut early =
-            Running::start(command(&host, &["--until-watched", "60"]).env("WATCHER_LOG", "watcher::cli::wait=debug"));
+        let mut early = begun(&host, "a.pfile");
         let mut pcheck = start(&host, by);
         pcheck.until(" Up");
-        let line = early.talk();
-        assert!(line.contains("it will tell of the end"), "{line}");
-        let mut second = waiting(&host);
+        is_known(&mut early);
+        let mut second = waiting(&host, "a.pfile");
         pcheck.kill();
         for waiting in [&mut early, &mut second] {
             assert_eq!(waiting.end(), Some(6), "{by:?}");

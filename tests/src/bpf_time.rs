@@ -2,26 +2,17 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
-    os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
+    fs,
+    os::fd::{AsFd, FromRawFd as _, OwnedFd, RawFd},
 };
 
 use aya::programs::{ProgramFd, loaded_programs};
+use watcher::sys::raw_tracepoint::{Runs, runs};
 
-const BPF_OBJ_GET_INFO_BY_FD: i32 = 15;
-
-/// Nanoseconds spent, and runs, of a program since it was attached, by `bpf_prog_info`.
-pub fn spent(program: RawFd) -> (u64, u64) {
-    // Offsets in `struct bpf_prog_info`, in words.
-    const RUN_TIME: usize = 24;
-    const RUNS: usize = RUN_TIME + 1;
-    let mut info = [0_u64; 29];
-    let mut query = [program as u64 | (size_of_val(&info) as u64) << 32, info.as_mut_ptr() as u64];
-    let (address, length) = (query.as_mut_ptr(), size_of_val(&query));
-    // SAFETY: the attributes live through the call, and what they point to does.
-    let answer = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, address, length) };
-    assert_ne!(answer, -1, "the kernel tells of its programs: {}", io::Error::last_os_error());
-    (info[RUN_TIME], info[RUNS])
+/// Nanoseconds spent, and runs, of a program since it was attached.
+pub fn spent(program: impl AsFd) -> (u64, u64) {
+    let Runs { count, time_ns } = runs(program);
+    (time_ns, count)
 }
 
 /// Whether the link with this number is there: as long as somebody holds it.
@@ -56,7 +47,7 @@ impl Programs {
 
     /// Nanoseconds that all of them have run so far, while statistics were switched on.
     pub fn spent(&self) -> u64 {
-        self.0.iter().map(|program| spent(program.as_fd().as_raw_fd()).0).sum()
+        self.0.iter().map(|program| spent(program).0).sum()
     }
 
     /// Whether there is none.

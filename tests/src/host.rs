@@ -226,13 +226,18 @@ impl Host {
         command
     }
 
+    /// `watcher run` over the pfiles in this folder of the host, ready to be started.
+    pub fn run(&self, folder: &str) -> Command {
+        let mut command = watcher(["run", "-d", &self.path(folder), "--run-dir", &self.run_dir(), "--log", "stderr"]);
+        die_with_the_test(&mut command);
+        command
+    }
+
     /// A daemon that can be joined, and watches nothing by itself.
     fn daemon(&self, tier: Tier) -> Daemon {
-        let (folder, run_dir) = (self.path("of-the-daemon"), self.run_dir());
-        fs::create_dir(&folder).expect("the folder is writable");
-        let mut command =
-            watcher(["run", "-d", &folder, "--run-dir", &run_dir, "--log", "stderr", "--tier", tier.name()]);
-        die_with_the_test(&mut command);
+        fs::create_dir(self.path("of-the-daemon")).expect("the folder is writable");
+        let mut command = self.run("of-the-daemon");
+        command.args(["--tier", tier.name()]);
         let log = File::create(self.path("log-of-the-daemon")).expect("the folder is writable");
         let daemon = Daemon(command.stdin(Stdio::null()).stderr(log).spawn().expect("the command starts"));
         until("it can be joined", || self.folder.path().join("run/daemon/join").exists());

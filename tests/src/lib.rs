@@ -28,6 +28,13 @@ pub fn is_emulated() -> bool {
     std::env::var_os("WATCHER_TEST_EMULATED").is_some_and(|value| value == "1")
 }
 
+/// Major and minor version of the running kernel.
+pub fn kernel() -> (u32, u32) {
+    let release = watcher::sys::host::kernel_release();
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map_while(|number| number.parse().ok());
+    (numbers.next().expect("a number"), numbers.next().expect("another one"))
+}
+
 /// Whether there is time: stories that could go on for long do so when the environment variable `WATCHER_LONG_TESTS` is 1.
 pub fn is_long() -> bool {
     std::env::var_os("WATCHER_LONG_TESTS").is_some_and(|value| value == "1")

@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use pfile_support::{Folder, shown, watcher};
+use pfile_support::{shown, watcher};
 
 const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../rules");
 
@@ -78,58 +78,4 @@ fn scripts_are_executable_and_clean() {
             Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
         }
     }
-}
-
-/// `auto_reboot.sh` with a pcheck and a reboot of the test.
-fn auto_reboot(folder: &Folder, pcheck: &str) -> (Option<i32>, bool) {
-    let rebooted = folder.path("rebooted");
-    if rebooted.exists() {
-        fs::remove_file(&rebooted).unwrap();
-    }
-    let output = Command::new(format!("{RULES}/auto-reboot/auto_reboot.sh"))
-        .arg(format!("{RULES}/auto-reboot/auto-reboot.pfile"))
-        .env("PCHECK", folder.script("pcheck", pcheck))
-        .env("REBOOT", format!("touch {}", rebooted.display()))
-        .env("RECORD", folder.path("record"))
-        .env("WAIT_SECONDS", "0")
-        .output()
-        .unwrap();
-    (output.status.code(), rebooted.exists())
-}
-
-#[test]
-fn auto_reboot_reboots_only_when_pcheck_gave_up_and_not_for_ever() {
-    const GIVES_UP: &str = "#!/bin/sh\n[ \"$1\" = -f ] && exit 4\nexit 9\n";
-    const HOUR_AGO: u64 = 3_600;
-    let folder = Folder::new();
-    for code in [0, 1, 3] {
-        assert_eq!(auto_reboot(&folder, &format!("#!/bin/sh\nexit {code}\n")), (Some(code), false));
-    }
-    for _ in 0..3 {
-        assert_eq!(auto_reboot(&folder, GIVES_UP), (Some(0), true));
-    }
-    assert_eq!(auto_reboot(&folder, GIVES_UP), (Some(10), false), "the threshold");
-
-    // Reboots of long ago are forgotten, and damage to the record is not counted.
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let recent = now - HOUR_AGO;
-    folder.file("record", format!("{recent}\n1\n2\n3\nnonsense\n{recent}\n"));
-    assert_eq!(auto_reboot(&folder, GIVES_UP), (Some(0), true));
-    let lines = fs::read_to_string(folder.path("record")).unwrap();
-    assert_eq!(lines.lines().count(), 3, "{lines}");
-    assert_eq!(auto_reboot(&folder, GIVES_UP), (Some(10), false));
-
-    // What cannot be counted must not happen.
-    fs::remove_file(folder.path("record")).unwrap();
-    fs::create_dir(folder.path("record.new")).unwrap();
-    assert_eq!(auto_reboot(&folder, GIVES_UP), (Some(10), false));
-}
-
-#[test]
-fn auto_reboot_passes_sigterm_on_to_pcheck() {
-    let folder = Folder::new();
-    // It has no child that could outlive it, and gives up at last if the signal does not come.
-    let pcheck =
-        "#!/bin/sh\ntrap 'exit 0' TERM\nkill -TERM $PPID\nn=0\nwhile [ $n -lt 5000000 ]; do n=$((n+1)); done\nexit 4\n";
-    assert_eq!(auto_reboot(&folder, pcheck), (Some(0), false));
 }

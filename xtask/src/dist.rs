@@ -1,4 +1,4 @@
-//! `dist`: what goes to users, under `target/dist`: binaries that run on any host with glibc 2.17 or later.
+//! `dist`: what goes to users, under `target/dist`: packages of a binary that runs on any host with glibc 2.17 or later.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,9 @@ use xshell::{Shell, cmd};
 
 use crate::{
     elf::{self, Needs},
-    emulated, old_library, say, step, workspace,
+    emulated, old_library,
+    packages::{self, Release},
+    say, step, workspace,
     zig::{self, Machine},
 };
 
@@ -20,51 +22,52 @@ pub(crate) struct Arguments {
     /// For these machines (default: this one)
     #[arg(value_enum)]
     machines: Vec<Machine>,
-    /// Run it, too: on Debian 11 in a folder below `target`, which takes root and mmdebstrap; what was built for another
-    /// machine on one that QEMU stands in for
+    /// Pack this binary, which was built before
+    #[arg(long, value_name = "FILE", requires = "machines")]
+    binary: Option<PathBuf>,
+    /// Run it, too, and install, upgrade and remove its packages: on Debian 11 in a folder below `target`, which takes root,
+    /// mmdebstrap and lintian; what was built for another machine on one that QEMU stands in for
     #[arg(long)]
     verify: bool,
 }
 
 /// Runs the task.
 pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
+    let Arguments { machines, binary, verify } = arguments;
     let this = || Machine::value_variants().iter().copied().filter(|machine| machine.is_this());
-    let machines = if arguments.machines.is_empty() { this().collect() } else { arguments.machines.clone() };
+    let machines = if machines.is_empty() { this().collect() } else { machines.clone() };
     for machine in machines {
-        let binary = pack(shell, machine)?;
-        if arguments.verify {
-            match machine {
-                Machine::Aarch64 if !machine.is_this() => emulated::run(shell, &binary)?,
-                Machine::X86_64 | Machine::Aarch64 => old_library::run(shell, &binary)?,
+        let binary = match binary {
+            Some(binary) => looked_at(shell, machine, workspace::root()?.join(binary))?,
+            None => checked(shell, machine)?,
+        };
+        step(&format!("packages for {}", machine.name()));
+        let dist = workspace::target()?.join("dist");
+        let release = Release::new(shell, machine, &binary)?;
+        let packages = packages::pack(shell, &release, &dist)?;
+        if !verify {
+            continue;
+        }
+        match machine {
+            Machine::Aarch64 if !machine.is_this() => emulated::run(shell, &binary)?,
+            Machine::X86_64 | Machine::Aarch64 => {
+                old_library::run(shell, &binary)?;
+                packages::verify(shell, &release, &packages)?;
             }
         }
     }
     Ok(())
 }
 
-/// The tarball; tells where its binary lies.
-fn pack(shell: &Shell, machine: Machine) -> anyhow::Result<PathBuf> {
-    let binary = checked(shell, machine)?;
-    let version = env!("CARGO_PKG_VERSION");
-    let name = format!("watcher-{version}-{}-linux", machine.name());
-    let dist = workspace::target()?.join("dist");
-    let folder = dist.join(&name);
-    shell.remove_path(&folder)?;
-    shell.create_dir(&folder)?;
-    shell.copy_file(&binary, &folder)?;
-    for file in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "LICENSE-APACHE", "LICENSE-MIT"] {
-        shell.copy_file(file, &folder)?;
-    }
-    cmd!(shell, "cp -r docs rules {folder}").quiet().run()?;
-    cmd!(shell, "tar -C {dist} -czf {dist}/{name}.tar.gz {name}").quiet().run()?;
-    say(&format!("{}/{name}.tar.gz", dist.display()));
-    Ok(binary)
-}
-
-/// The binary for this machine, after it was looked at.
+/// The binary for this machine, built and looked at.
 pub(crate) fn checked(shell: &Shell, machine: Machine) -> anyhow::Result<PathBuf> {
     step(&format!("a release for {}", machine.name()));
     let binary = zig::release(shell, machine)?;
+    looked_at(shell, machine, binary)
+}
+
+/// The same binary.
+fn looked_at(shell: &Shell, machine: Machine, binary: PathBuf) -> anyhow::Result<PathBuf> {
     let bytes = std::fs::read(&binary)?;
     let size = bytes.len() as u64;
     ensure!(size <= LARGEST_BINARY, "the binary has {size} bytes; {LARGEST_BINARY} are allowed");

@@ -5,6 +5,7 @@ mod aarch64;
 mod arm64;
 mod bench;
 mod build;
+mod cluster;
 mod demo;
 mod dist;
 mod ebpf;
@@ -14,6 +15,7 @@ mod fuzz;
 mod lint;
 mod old_kernel;
 mod old_library;
+mod packages;
 mod setup;
 mod test;
 mod vm;
@@ -48,6 +50,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Test as on the kernel of RHEL 7: without every system call that it does not have
     OldKernel(old_kernel::Arguments),
+    /// The resource agent for Pacemaker, by ocf-tester and in a cluster of two nodes on this machine
+    Cluster,
     /// See it work: a service is started, watched and killed; kept alive, and given up
     Demo,
     /// Look at the kernel programs
@@ -83,6 +87,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
             dist::run(&shell, &dist::Arguments::default())
         }
         Task::Bench(arguments) => bench::run(&shell, arguments),
+        Task::Cluster => cluster::run(&shell),
         Task::Demo => demo::run(&shell),
         Task::OldKernel(arguments) => old_kernel::run(&shell, arguments),
         Task::Ebpf(arguments) => ebpf::run(&shell, arguments),

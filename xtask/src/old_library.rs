@@ -1,6 +1,6 @@
 //! A release on Debian 11 with its glibc 2.31, in a folder below `target`: the oldest C library that can be had by packages.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use xshell::{Shell, cmd};
@@ -32,13 +32,7 @@ done"#;
 /// Runs the binary there.
 pub(crate) fn run(shell: &Shell, binary: &Path) -> anyhow::Result<()> {
     step("a release on an old C library");
-    let root = workspace::target()?.join("debian-11");
-    if !root.join("usr").exists() {
-        shell.remove_path(&root)?;
-        say(&format!("fetching Debian 11 into {}", root.display()));
-        let made = cmd!(shell, "mmdebstrap --quiet --variant=essential bullseye {root} {MIRROR}").quiet().run();
-        made.context("mmdebstrap and root are needed: apt-get install mmdebstrap")?;
-    }
+    let root = root(shell)?;
     shell.copy_file(binary, root.join("watcher"))?;
     let told = cmd!(shell, "unshare --mount sh -c {INSIDE} {root} {STORY}").quiet().read()?;
     told.lines().for_each(say);
@@ -49,4 +43,16 @@ pub(crate) fn run(shell: &Shell, binary: &Path) -> anyhow::Result<()> {
         ensure!(told, "a death was not told as it was: {line}");
     }
     Ok(())
+}
+
+/// The folder with it, made if it is not there.
+pub(crate) fn root(shell: &Shell) -> anyhow::Result<PathBuf> {
+    let root = workspace::target()?.join("debian-11");
+    if !root.join("usr").exists() {
+        shell.remove_path(&root)?;
+        say(&format!("fetching Debian 11 into {}", root.display()));
+        let made = cmd!(shell, "mmdebstrap --quiet --variant=essential bullseye {root} {MIRROR}").quiet().run();
+        made.context("mmdebstrap and root are needed: apt-get install mmdebstrap")?;
+    }
+    Ok(root)
 }

@@ -13,11 +13,11 @@ const CARGO_FUZZ_VERSION: &str = "0.13.2";
 /// Packages that bring a compiler for BPF with a prebuilt core, and its clippy.
 const COMPILER: [&str; 3] = ["rustc-web", "libstd-rust-web-dev-bpf", "rust-web-clippy"];
 
-/// Services that the tests and the demo watch. Tomcat without its service; it brings a Java runtime.
-const SERVERS: [&str; 4] = ["nginx-light", "apache2", "tomcat10-common", "postfix"];
+/// Services that the tests and the demo watch. Tomcat without its service; it brings a Java runtime. Prometheus asks us.
+const SERVERS: [&str; 5] = ["nginx-light", "apache2", "tomcat10-common", "postfix", "prometheus"];
 
 /// Tools that the tests, the fuzzer and `dist` call.
-const TOOLS: [&str; 6] = ["g++", "libcap2-bin", "openssl", "python3-venv", "shellcheck", "util-linux"];
+const TOOLS: [&str; 7] = ["g++", "libcap2-bin", "openssl", "python3-venv", "rpm", "shellcheck", "util-linux"];
 
 /// What other kernels are booted with.
 const GUESTS: [&str; 6] = ["bash", "busybox-static", "iproute2", "qemu-system-x86", "user-mode-linux", "xz-utils"];
@@ -142,6 +142,19 @@ fn is_installed(shell: &Shell, package: &str) -> bool {
         .is_ok_and(|text| text == "installed")
 }
 
+/// Installs these packages, where they are not there.
+pub(crate) fn packages_are_there(shell: &Shell, wanted: &[&str]) -> anyhow::Result<()> {
+    if !is_debian_family(shell) {
+        say(&format!(
+            "not a Debian-family system: these packages, or what they are called here, must be there: {}",
+            wanted.join(" ")
+        ));
+        return Ok(());
+    }
+    let missing = wanted.iter().filter(|package| !is_installed(shell, package)).map(|package| (*package).to_owned());
+    install_packages(shell, &missing.collect::<Vec<_>>())
+}
+
 fn is_debian_family(shell: &Shell) -> bool {
     shell.path_exists("/usr/bin/apt-get")
 }
@@ -219,7 +232,7 @@ fn instructions() -> String {
          \x20       --no-default-features --features llvm-{BPF_LINKER_LLVM}\n\
          \x20   cargo install --locked cargo-deny --version {CARGO_DENY_VERSION}\n\
          \x20   cargo install --locked cargo-fuzz --version {CARGO_FUZZ_VERSION}\n\
-         \x20   # for the tests also: a C++ compiler, nginx, apache2, Tomcat 10, postfix, openssl, shellcheck, setpriv and unshare\n\n\
+         \x20   # for the tests also: a C++ compiler, nginx, apache2, Tomcat 10, postfix, openssl, rpmbuild, shellcheck, setpriv and unshare\n\n\
          (The compiler's LLVM must not be newer than the linker's: `rustc +nightly -vV` tells.)"
     )
 }

@@ -2,9 +2,12 @@
 
 use std::{
     fs::{self, File},
-    os::unix::{
-        ffi::OsStrExt as _,
-        fs::{FileExt as _, symlink},
+    os::{
+        fd::OwnedFd,
+        unix::{
+            ffi::OsStrExt as _,
+            fs::{FileExt as _, symlink},
+        },
     },
     path::{Path, PathBuf},
     process::Command,
@@ -71,14 +74,29 @@ impl Ground {
         (facts.comm.as_ref() as &[u8] == name.as_bytes() && !facts.leader_zombie).then_some(pid)
     }
 
+    /// A worker, held so that nobody else can be meant, if he lives.
+    pub(crate) fn hold(&self, worker: Worker) -> Option<OwnedFd> {
+        let pid = self.living(worker)?;
+        let held = pidfd::open(pid).ok()?;
+        // What is held is still the one that was looked at.
+        (self.living(worker) == Some(pid)).then_some(held)
+    }
+
     /// Ends a worker, if he lives.
     pub(crate) fn kill(&self, worker: Worker) {
-        let Some(pid) = self.living(worker) else { return };
-        let Ok(held) = pidfd::open(pid) else { return };
-        // What is held is still the one that was looked at. Whoever has gone meanwhile is none to end.
-        if self.living(worker) == Some(pid) {
+        if let Some(held) = self.hold(worker) {
             let _gone = pidfd::send(&held, libc::SIGKILL as u8);
         }
+    }
+
+    /// A worker's program, by the name that is his.
+    pub(crate) fn program(&self, worker: Worker) -> String {
+        self.path(&format!("bin/{}", name(worker)))
+    }
+
+    /// His start script.
+    pub(crate) fn script(&self, worker: Worker) -> String {
+        self.path(&format!("start/{}", number(worker)))
     }
 
     /// How many of them live.

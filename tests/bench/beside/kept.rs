@@ -1,10 +1,11 @@
 //! A program that ends with the bench.
 
 use std::{
-    os::unix::process::CommandExt as _,
     process::{Child, Command, Stdio},
     sync::mpsc::Sender,
 };
+
+use watcher_tests::pcheck::die_with_the_test;
 
 use crate::news::{self, News};
 
@@ -14,13 +15,7 @@ pub(crate) struct Kept(Child);
 impl Kept {
     /// Starts it; what it says becomes news.
     pub(crate) fn start(command: &mut Command, news: &Sender<News>) -> Result<Self, String> {
-        // SAFETY: the call touches no memory.
-        unsafe {
-            command.pre_exec(|| {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                Ok(())
-            });
-        }
+        die_with_the_test(command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let spawned = command.spawn();
         let mut child =

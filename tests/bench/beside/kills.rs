@@ -114,12 +114,7 @@ impl<'a> Kills<'a> {
             if open.contains_key(&worker) {
                 continue;
             }
-            let Some(pid) = self.ground.living(worker) else { continue };
-            let Ok(held) = pidfd::open(pid) else { continue };
-            // What is held is still the one that was looked at.
-            if self.ground.living(worker) != Some(pid) {
-                continue;
-            }
+            let Some(held) = self.ground.hold(worker) else { continue };
             self.missed.remove(&worker);
             let (at, asked) = (clock::now(), Instant::now());
             pidfd::send(&held, libc::SIGKILL as u8).expect("root may");

@@ -36,16 +36,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match run::cell(&arguments) {
-        Ok(result) => {
-            fs::write(&arguments.out, result.to_string()).expect("the file can be written");
-            ExitCode::SUCCESS
-        }
-        // What a tool cannot do is a result, too, and the reason belongs into the report.
-        Err(reason) => {
-            fs::write(&arguments.out, serde_json::json!({ "cannot": reason }).to_string())
-                .expect("the file can be written");
-            ExitCode::SUCCESS
-        }
-    }
+    // What a tool cannot do is a result, too, and the reason belongs into the report.
+    let result = run::cell(&arguments).unwrap_or_else(|reason| serde_json::json!({ "cannot": reason }));
+    fs::write(&arguments.out, result.to_string()).expect("the file can be written");
+    ExitCode::SUCCESS
 }

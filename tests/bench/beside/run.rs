@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// So long may it take until a tool is ready.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Measures it; or says why it cannot be.
 pub(crate) fn cell(arguments: &Arguments) -> Result<Value, String> {

@@ -1,11 +1,6 @@
 //! What unrelated exits and signals cost, by the kernel's own statistics.
 
-use std::{
-    ffi::CStr,
-    mem,
-    os::fd::{AsFd as _, AsRawFd as _},
-    ptr,
-};
+use std::{ffi::CStr, mem, ptr};
 
 use aya::sys::{Stats, enable_stats};
 use watcher::kernel::{Exactness, Handles, Sizes};
@@ -77,9 +72,9 @@ fn round(watched: u32, strangers: &Strangers) -> (u64, u64) {
     }
     let (_, program) = programs.iter().find(|(name, _)| *name == program).expect("the program");
     let program = program.fd().expect("it is loaded");
-    let before = spent(program.as_fd().as_raw_fd());
+    let before = spent(program);
     happen(times);
-    let after = spent(program.as_fd().as_raw_fd());
+    let after = spent(program);
     drop(ring);
     (empty, mean((after.0 - before.0, after.1 - before.1)))
 }

@@ -36,7 +36,7 @@ impl Floor {
 
     /// Nanoseconds spent, and runs, since it was attached.
     pub(crate) fn spent(&self) -> (u64, u64) {
-        spent(self.program.as_raw_fd())
+        spent(&self.program)
     }
 }
 

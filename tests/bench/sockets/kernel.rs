@@ -1,9 +1,6 @@
 //! What a change of state of a TCP socket costs, by the kernel's own statistics.
 
-use std::{
-    net::{Ipv4Addr, TcpListener, TcpStream},
-    os::fd::{AsFd as _, AsRawFd as _},
-};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use aya::sys::{Stats, enable_stats};
 use watcher::{
@@ -86,7 +83,7 @@ fn round(watching: Watching, connections: usize) -> Round {
         ports.rebase(key, before, counted, Mono(0));
     }
     let (_, program) = programs.iter().find(|(name, _)| *name == ON_STATE).expect("the program");
-    let program = program.fd().expect("it is loaded").as_fd().as_raw_fd();
+    let program = program.fd().expect("it is loaded");
     let before = spent(program);
     connect(&server, port, connections);
     let after = spent(program);

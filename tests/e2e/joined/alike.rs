@@ -4,13 +4,13 @@ use std::process::Command;
 
 use serde_json::Value;
 use watcher_tests::{
-    host::{Tier, on_each_tier},
+    host::{Service, Tier, on_each_tier},
     manager::Manager,
     pcheck::{Pcheck, is_published},
     wait::until,
 };
 
-use super::{House, has_programs, is_unwatched};
+use super::{House, has_programs, is_unwatched, together};
 
 /// How a watch is brought to its end.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ fn life(house: &House, command: &mut Command, action: &str, end: End) -> (Vec<St
     (alike(house, lines), code)
 }
 
-fn service_ends(end: End, service: &watcher_tests::host::Service) {
+fn service_ends(end: End, service: &Service) {
     if !matches!(end, End::Death) {
         service.kill();
     }
@@ -124,13 +124,8 @@ fn it_brings_back_what_died_and_scripts_inherit_from_it() {
 
 #[test]
 fn signals_reload_and_dump_what_is_its_own() {
-    let house = House::new(Tier::best());
-    let (host, svc) = (&house.host, house.host.svc());
-    host.rules(&house.counts("3:exit"));
-    let service = host.start("");
-    let mut daemon = house.daemon();
-    let mut pcheck = house.joined(&mut daemon);
-    pcheck.up(&svc);
+    let (house, service, daemon, mut pcheck) = together(Tier::best(), "3:exit");
+    let host = &house.host;
     service.kill();
     pcheck.until(" Up");
     let other = host.install("other");
@@ -155,10 +150,8 @@ fn signals_reload_and_dump_what_is_its_own() {
 
 #[test]
 fn it_is_the_one_whom_systemd_is_told_of() {
-    let house = House::new(Tier::best());
+    let (house, _service) = House::serving(Tier::best(), "3:exit");
     let host = &house.host;
-    host.rules(&house.counts("3:exit"));
-    let _service = host.start("");
     let mut daemon = house.daemon();
     let manager = Manager::at(host.path("notify"));
     let mut command = house.pcheck();

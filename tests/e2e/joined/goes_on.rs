@@ -2,13 +2,13 @@
 
 use watcher_core::Pid;
 use watcher_tests::{
-    host::{Tier, lives, on_each_tier},
+    host::{Tier, kill, lives, on_each_tier},
     pcheck::Pcheck,
-    program::{Running, watcher},
     wait::until,
 };
 
-use super::{House, has_programs, is_unwatched};
+use super::{House, has_programs, is_unwatched, together};
+use crate::waiting::{is_known, waiting};
 
 /// How the daemon goes.
 const WAYS: [(i32, &str); 2] = [
@@ -20,13 +20,8 @@ const WAYS: [(i32, &str); 2] = [
 fn when_the_daemon_goes_it_takes_over() {
     on_each_tier(|tier| {
         for (signal, line) in WAYS {
-            let house = House::new(tier);
+            let (house, service, daemon, mut pcheck) = together(tier, "5:exit");
             let (host, svc) = (&house.host, house.host.svc());
-            host.rules(&house.counts("5:exit"));
-            let service = host.start("");
-            let mut daemon = house.daemon();
-            let mut pcheck = house.joined(&mut daemon);
-            pcheck.up(&svc);
             service.kill();
             pcheck.until(" Up");
             let before = host.pid_of(1);
@@ -37,7 +32,7 @@ fn when_the_daemon_goes_it_takes_over() {
             assert_eq!(host.entry(1)["restart_count"], 1, "counts are kept");
             assert_eq!(host.entry(1)["retry_count"], 1);
             assert_eq!(house.starts(), 1);
-            watcher_tests::host::kill(before);
+            kill(before);
             pcheck.until(&format!("Try to restart ({svc})"));
             pcheck.up(&svc);
             assert_eq!(house.starts(), 2);
@@ -85,13 +80,8 @@ fn a_script_that_runs_when_the_daemon_goes_is_waited_for_and_not_run_twice() {
 #[test]
 fn when_it_is_killed_the_daemon_leaves_what_a_killed_pcheck_leaves() {
     on_each_tier(|tier| {
-        let house = House::new(tier);
-        let (host, svc) = (&house.host, house.host.svc());
-        host.rules(&house.counts("5:exit"));
-        let service = host.start("");
-        let mut daemon = house.daemon();
-        let mut pcheck = house.joined(&mut daemon);
-        pcheck.up(&svc);
+        let (house, service, mut daemon, mut pcheck) = together(tier, "5:exit");
+        let host = &house.host;
         service.kill();
         pcheck.until(" Up");
         let pid = host.pid_of(1);
@@ -99,7 +89,7 @@ fn when_it_is_killed_the_daemon_leaves_what_a_killed_pcheck_leaves() {
         daemon.until("nobody watches it any more");
         is_unwatched(&house);
         assert!(host.own_dir().join("state").exists());
-        watcher_tests::host::kill(pid);
+        kill(pid);
         // Joined again, and alone: what died meanwhile is found, and counted on.
         let mut second = house.joined(&mut daemon);
         second.until("Try to restart");
@@ -118,24 +108,13 @@ fn when_it_is_killed_the_daemon_leaves_what_a_killed_pcheck_leaves() {
 
 #[test]
 fn who_waits_for_the_end_goes_along_and_sees_what_vanishes() {
-    let house = House::new(Tier::best());
+    let (house, service, daemon, mut pcheck) = together(Tier::best(), "0:exit");
     let host = &house.host;
-    host.rules(&house.counts("0:exit"));
-    let service = host.start("");
-    let mut daemon = house.daemon();
-    let mut pcheck = house.joined(&mut daemon);
-    pcheck.until(" Up");
-    let waiting = || {
-        let mut command = watcher(["wait", "-f", &host.pfile(), "--run-dir", &host.run_dir()]);
-        watcher_tests::pcheck::die_with_the_test(&mut command);
-        let mut waiting = Running::start(command.env("WATCHER_LOG", "watcher::cli::wait=debug"));
-        assert!(waiting.talk().contains("it will tell of the end"));
-        waiting
-    };
-    let mut first = waiting();
+    let mut first = waiting(host, "pfile");
     daemon.stop();
     pcheck.until(" Up");
-    assert!(first.talk().contains("it will tell of the end"), "it waits on");
+    // It waits on.
+    is_known(&mut first);
     service.kill();
     assert_eq!(first.end(), Some(4));
     assert_eq!(pcheck.end().1, Some(4));
@@ -143,7 +122,7 @@ fn who_waits_for_the_end_goes_along_and_sees_what_vanishes() {
     let mut daemon = house.daemon();
     let mut pcheck = house.joined(&mut daemon);
     pcheck.until(" Up");
-    let mut second = waiting();
+    let mut second = waiting(host, "pfile");
     pcheck.kill();
     assert_eq!(second.end(), Some(6), "nobody watches any more");
     daemon.until("nobody watches it any more");
@@ -152,12 +131,7 @@ fn who_waits_for_the_end_goes_along_and_sees_what_vanishes() {
 
 #[test]
 fn a_daemon_that_is_stopped_does_not_keep_it_from_ending() {
-    let house = House::new(Tier::best());
-    house.host.rules(&house.counts("3:exit"));
-    let _service = house.host.start("");
-    let mut daemon = house.daemon();
-    let mut pcheck = house.joined(&mut daemon);
-    pcheck.until(" Up");
+    let (_house, _service, mut daemon, pcheck) = together(Tier::best(), "3:exit");
     daemon.signal(libc::SIGSTOP);
     pcheck.signal(libc::SIGTERM);
     let (lines, code) = pcheck.end();

@@ -8,7 +8,7 @@ mod stands_alone;
 use std::{fs, process::Command};
 
 use watcher_tests::{
-    host::{Host, Tier},
+    host::{Host, Service, Tier},
     pcheck::{Pcheck, die_with_the_test},
     program::watcher,
     wait::until,
@@ -27,20 +27,29 @@ impl House {
         Self { host, tier }
     }
 
+    /// The same with a service that runs, whose rule is [`Self::counts`].
+    fn serving(tier: Tier, action: &str) -> (Self, Service) {
+        let house = Self::new(tier);
+        house.host.rules(&house.counts(action));
+        let service = house.host.start("");
+        (house, service)
+    }
+
     /// It can be joined when this returns.
     fn daemon(&self) -> Pcheck {
-        let mut command = watcher(["run", "-d", &self.host.path("rules.d"), "--run-dir", &self.host.run_dir()]);
-        command.args(["--log", "stderr", "--tier", self.tier.name()]);
-        die_with_the_test(&mut command);
-        let mut daemon = Pcheck::start(&mut command);
+        let mut daemon = Pcheck::start(self.host.run("rules.d").args(["--tier", self.tier.name()]));
         daemon.until("No pfile is watched");
         daemon
     }
 
     /// A pcheck that may join.
     fn pcheck(&self) -> Command {
-        let mut command = watcher(["pcheck", "-f", &self.host.pfile(), "--run-dir", &self.host.run_dir()]);
-        command.args(["--log", "stderr"]);
+        self.pcheck_of(&self.host.pfile())
+    }
+
+    /// The same for another pfile.
+    fn pcheck_of(&self, pfile: &str) -> Command {
+        let mut command = watcher(["pcheck", "-f", pfile, "--run-dir", &self.host.run_dir(), "--log", "stderr"]);
         die_with_the_test(&mut command);
         command
     }
@@ -66,6 +75,15 @@ impl House {
     }
 }
 
+/// A service; a daemon, and a pcheck that has joined it and watches the service.
+fn together(tier: Tier, action: &str) -> (House, Service, Pcheck, Pcheck) {
+    let (house, service) = House::serving(tier, action);
+    let mut daemon = house.daemon();
+    let mut pcheck = house.joined(&mut daemon);
+    assert_eq!(pcheck.up(&house.host.svc()), service.pid);
+    (house, service, daemon, pcheck)
+}
+
 /// Whether a process holds any kernel program, or a part of one.
 fn has_programs(pcheck: &Pcheck) -> bool {
     let folder = fs::read_dir(format!("/proc/{}/fd", pcheck.pid())).unwrap();
@@ -73,7 +91,7 @@ fn has_programs(pcheck: &Pcheck) -> bool {
     links.any(|link| link.to_string_lossy().contains("bpf"))
 }
 
-/// Waits until the daemon's log says so.
+/// Waits until padmin finds nobody who watches.
 fn is_unwatched(house: &House) {
     until("nobody watches it", || house.host.padmin("show param").code == Some(2));
 }

@@ -7,9 +7,9 @@ use std::{
 };
 
 use watcher_tests::{
-    host::Tier,
+    host::{Service, Tier},
     pcheck::{Pcheck, die_with_the_test},
-    program::run,
+    program::{run, watcher},
     wait::until,
 };
 
@@ -17,11 +17,8 @@ use super::{House, has_programs};
 
 const WHY: &str = "watcher run is there, but this pcheck stands alone: ";
 
-fn house() -> (House, watcher_tests::host::Service) {
-    let house = House::new(Tier::Pidfd);
-    house.host.rules(&house.counts("3:exit"));
-    let service = house.host.start("");
-    (house, service)
+fn house() -> (House, Service) {
+    House::serving(Tier::Pidfd, "3:exit")
 }
 
 #[test]
@@ -30,7 +27,7 @@ fn what_it_is_told_it_does() {
         return;
     }
     let (house, _service) = house();
-    let mut daemon = house.daemon();
+    let daemon = house.daemon();
     let options: [&[&str]; 4] = [&["--standalone"], &["--tier", "pidfd"], &["--scripts", "3"], &["--sweep", "60"]];
     for words in options {
         let mut pcheck = Pcheck::started(house.pcheck().args(words));
@@ -43,8 +40,7 @@ fn what_it_is_told_it_does() {
         assert!(has_programs(&alone));
     }
     alone.stop();
-    assert_eq!(daemon.during(std::time::Duration::ZERO), [""; 0], "nobody has joined");
-    daemon.stop();
+    assert_eq!(daemon.stop(), [""; 0], "nobody has joined");
 }
 
 #[test]
@@ -76,20 +72,17 @@ fn in_other_circumstances_it_stands_alone_and_says_why() {
 #[test]
 fn a_pfile_that_is_no_file_is_read_by_itself() {
     let (house, _service) = house();
-    let mut daemon = house.daemon();
+    let daemon = house.daemon();
     let pfile = fs::File::open(house.host.pfile()).unwrap();
-    let mut command = Command::new(house.pcheck().get_program());
-    command.args(["pcheck", "-f", "/dev/stdin", "--run-dir", &house.host.run_dir(), "--log", "stderr"]);
-    die_with_the_test(&mut command);
+    let mut command = house.pcheck_of("/dev/stdin");
     let mut child = command.stdin(Stdio::from(pfile)).stderr(Stdio::null()).spawn().unwrap();
     until("it is watched", || {
-        let list = run(&mut watcher_tests::program::watcher(["padmin", "-l", "--run-dir", &house.host.run_dir()]));
+        let list = run(&mut watcher(["padmin", "-l", "--run-dir", &house.host.run_dir()]));
         list.stdout.contains(&format!(" {} ", child.id()))
     });
-    assert_eq!(daemon.during(std::time::Duration::ZERO), [""; 0], "nobody has joined");
     child.kill().unwrap();
     child.wait().unwrap();
-    daemon.stop();
+    assert_eq!(daemon.stop(), [""; 0], "nobody has joined");
 }
 
 #[test]
@@ -98,10 +91,7 @@ fn who_watches_already_is_told_as_ever() {
     let rules = house.host.read("pfile");
     fs::rename(house.host.pfile(), house.host.path("rules.d/a.pfile")).unwrap();
     std::os::unix::fs::symlink(house.host.path("rules.d/a.pfile"), house.host.pfile()).unwrap();
-    let mut command = watcher_tests::program::watcher(["run", "-d", &house.host.path("rules.d")]);
-    command.args(["--run-dir", &house.host.run_dir(), "--log", "stderr"]);
-    die_with_the_test(&mut command);
-    let mut daemon = Pcheck::start(&mut command);
+    let mut daemon = Pcheck::start(&mut house.host.run("rules.d"));
     daemon.until(" Up");
     let told = |command: &mut Command| {
         let ended = run(command);
@@ -112,11 +102,8 @@ fn who_watches_already_is_told_as_ever() {
     let joined = told(&mut house.pcheck());
     assert!(joined.starts_with(&format!("already watched by pcheck[{}], pfile ", daemon.pid())), "{joined}");
     assert_eq!(joined, told(house.pcheck().arg("--standalone")));
-    house.host.write("other", &rules);
-    let mut other = house.pcheck();
-    let mut other = Command::new(other.arg("-x").get_program());
-    other.args(["pcheck", "-f", &house.host.path("other"), "--run-dir", &house.host.run_dir(), "--log", "stderr"]);
-    assert!(told(&mut other).starts_with("IPCKEY 0x00000001 is in use by pcheck["));
+    let other = house.host.write("other", &rules);
+    assert!(told(&mut house.pcheck_of(&other)).starts_with("IPCKEY 0x00000001 is in use by pcheck["));
     daemon.stop();
 }
 
@@ -156,10 +143,7 @@ fn who_listens_and_does_not_answer_or_is_dead_is_no_daemon() {
     let mut pcheck = house.joined(&mut daemon);
     pcheck.until(" Up");
     // A second one is no harm, and nobody joins it.
-    let mut command = watcher_tests::program::watcher(["run", "-d", &house.host.path("rules.d")]);
-    command.args(["--run-dir", &house.host.run_dir(), "--log", "stderr", "--tier", "poll"]);
-    die_with_the_test(&mut command);
-    let mut second = Pcheck::start(&mut command);
+    let mut second = Pcheck::start(house.host.run("rules.d").args(["--tier", "poll"]));
     second.until("Another watcher run has this run directory");
     second.until("No pfile is watched");
     second.stop();

@@ -13,6 +13,7 @@ use rustix::thread::CapabilitySet;
 use watcher_core::Pid;
 use watcher_tests::{
     host::{Host, Tier, kill, on_each_tier},
+    kernel,
     pcheck::{Pcheck, die_with_the_test},
     program::{built, copy},
 };
@@ -104,10 +105,7 @@ fn where_programs_can_gain_nothing_scripts_of_root_still_have_all() {
 
 /// Before Linux 5.19 programs that are loaded take a capability, too.
 fn of_this_kernel(tier: Tier, in_effect: CapabilitySet) -> CapabilitySet {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is there");
-    let mut numbers = release.split('.').map_while(|number| number.parse::<u32>().ok());
-    let is_old = (numbers.next(), numbers.next()) < (Some(5), Some(19));
-    if tier == Tier::Ebpf && is_old { in_effect & CapabilitySet::BPF } else { CapabilitySet::empty() }
+    if tier == Tier::Ebpf && kernel() < (5, 19) { in_effect & CapabilitySet::BPF } else { CapabilitySet::empty() }
 }
 
 /// A pcheck of an ordinary user, behind this wrapper, which starts his service: it dies, and is brought back.

@@ -46,3 +46,22 @@ fn the_start_reloads_life_and_the_end_are_told() {
         assert_eq!(pcheck.end().1, Some(0));
     });
 }
+
+#[test]
+fn readiness_is_told_when_nobody_has_to_be_looked_for() {
+    on_each_tier(|tier| {
+        let host = Host::new();
+        let svc = host.svc();
+        host.rules(&format!("{svc}:{}:86400:3:exit", host.script("start.sh", "exit 0")));
+        let service = host.start("");
+        let mut pcheck = Pcheck::started(&mut host.pcheck(tier));
+        assert_eq!(pcheck.up(&svc), service.pid);
+        assert_eq!(host.padmin("stop").code, Some(0));
+        pcheck.kill();
+        // The pause is remembered: processes are not listed, which would tell that all is watched.
+        let manager = Manager::at(host.path("notify"));
+        let pcheck = Pcheck::started(host.pcheck(tier).env("NOTIFY_SOCKET", host.path("notify")));
+        assert_eq!(manager.news(), "READY=1");
+        pcheck.stop();
+    });
+}

@@ -1,8 +1,8 @@
 //! What the core can be told.
 
 use crate::{
-    Blame, Comm, Ending, Mono, Order, PortKey, PortReport, PortWatchId, ProbeId, ProcId, RequestId, RunEnd, RunId,
-    Signal, SocketNews, Span, Uptime,
+    Blame, Comm, Ending, Mono, Order, Origin, PortKey, PortReport, PortWatchId, ProbeId, ProcId, RequestId, RunEnd,
+    RunId, Signal, SocketNews, Span, Uptime,
     pfile::{Pfile, select::Processes},
     probe::Verdict,
 };
@@ -126,6 +126,12 @@ pub struct ExitNotice {
 }
 
 impl ExitNotice {
+    /// Whose doing the end was, where that is known.
+    #[must_use]
+    pub fn origin(&self) -> Option<Origin> {
+        self.blame.filter(|blame| blame.explains(self.ending, self.at)).map(|blame| blame.origin)
+    }
+
     /// Who or what ended the process, as a sentence that follows "the process".
     #[must_use]
     pub fn cause(&self) -> String {

@@ -176,7 +176,7 @@ fn failure(entry: &EntryView) -> String {
 }
 
 fn of_service(check: &StallView, now: Mono) -> Vec<(Trouble, String)> {
-    let StallView { kind: _, port, status, failures, failing_since, fault, alarms, held, ended } = check;
+    let StallView { port, status, failures, failing_since, fault, alarms, held, ended, .. } = check;
     let why = |text: &str| match fault {
         Some(fault) => format!("port {port}: the service {fault}{text}"),
         None => format!("port {port}: the service does not answer{text}"),

@@ -33,7 +33,7 @@ pub struct ScriptOrder {
 }
 
 /// Why a restart is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// There are too few or too many processes.
     Count,
@@ -46,6 +46,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Count, Self::Down, Self::Stall, Self::Zombie];
+
     /// As scripts are told. Every process is a zombie for a moment: it counts as one when a look has found it so, not when
     /// the kernel told of its end.
     #[must_use]

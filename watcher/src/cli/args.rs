@@ -32,6 +32,7 @@ pub(super) enum Command {
     Pcheck(super::pcheck::Pcheck),
     Padmin(Padmin),
     Probe(super::probe::Probe),
+    RebootGuard(super::reboot_guard::RebootGuard),
     Run(super::run::Run),
     Smtpmon(super::clp::Smtpmon),
     Sockets(super::sockets::Sockets),
@@ -55,6 +56,7 @@ impl Command {
             | Self::Pcheck(_)
             | Self::Padmin(_)
             | Self::Probe(_)
+            | Self::RebootGuard(_)
             | Self::Run(_)
             | Self::Sockets(_)
             | Self::Status(_)

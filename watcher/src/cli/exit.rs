@@ -57,6 +57,14 @@ pub mod wait {
     pub const TIMED_OUT: u8 = 7;
 }
 
+/// The codes of `watcher reboot-guard`, beside those of the pcheck that it guards.
+pub mod reboot_guard {
+    /// pcheck has given up, and there have been too many reboots.
+    pub const ENOUGH: u8 = 10;
+    /// pcheck has given up, and there should be a reboot, but there is none: it cannot be counted, or the command failed.
+    pub const FAILED: u8 = 11;
+}
+
 /// Ends with [`TROUBLE`] and a sentence.
 pub(super) fn trouble(sentence: &str) -> ExitCode {
     output::say(sentence);

@@ -17,6 +17,7 @@ mod output;
 mod padmin;
 mod pcheck;
 mod probe;
+mod reboot_guard;
 mod run;
 mod sockets;
 mod status;
@@ -27,7 +28,7 @@ mod why;
 
 use std::{env, process::ExitCode};
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::{sys::limits, telemetry};
 
@@ -36,6 +37,12 @@ const FEWEST_DESCRIPTORS: u64 = 32;
 
 /// So many of them must not be taken: without them nothing can even wait.
 const FEWEST_LEFT: u64 = 8;
+
+/// What can be typed: manual pages and completions are made of it, and nothing of that goes into the program.
+#[must_use]
+pub fn command() -> clap::Command {
+    args::Arguments::command()
+}
 
 /// Runs the command line of this process.
 #[must_use]
@@ -72,6 +79,7 @@ pub fn main() -> ExitCode {
         args::Command::Pcheck(arguments) => pcheck::run(&arguments),
         args::Command::Padmin(arguments) => padmin::run(&arguments),
         args::Command::Probe(arguments) => probe::run(&arguments),
+        args::Command::RebootGuard(arguments) => reboot_guard::run(&arguments),
         args::Command::Run(arguments) => run::run(&arguments),
         args::Command::Smtpmon(arguments) => arguments.run(),
         args::Command::Sockets(arguments) => sockets::run(&arguments),

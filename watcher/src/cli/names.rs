@@ -8,7 +8,7 @@ use super::exit;
 const STAND_INS: [(&str, &str); 4] =
     [("clp_httpmon", "httpmon"), ("clp_smtpmon", "smtpmon"), ("padmin", "padmin"), ("pcheck", "pcheck")];
 /// Those whose codes for a wrong command line are their own.
-const OWN_CODES: [&str; 2] = ["padmin", "pcheck"];
+const OWN_CODES: [&str; 3] = ["padmin", "pcheck", "reboot-guard"];
 
 /// The command line, with the sub-command that the program's own name stands for.
 pub(super) fn arguments(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
@@ -55,6 +55,7 @@ mod tests {
         let code = |words: &str| usage_code(&arguments(words.split(' ').map(OsString::from)));
         assert_eq!(code("padmin --nonsense"), 1);
         assert_eq!(code("watcher --verbose padmin -x"), 1);
+        assert_eq!(code("watcher reboot-guard --nonsense"), 1, "2 is that of its pcheck");
         assert_eq!(code("watcher check padmin"), 2);
         assert_eq!(code("watcher status --nonsense"), 3, "2 would be an alarm");
         assert_eq!(code("watcher"), 2);

@@ -1,6 +1,6 @@
 //! Options of commands that run for long, over pfiles.
 
-use std::{io::IsTerminal as _, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{ffi::OsString, io::IsTerminal as _, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use watcher_core::pfile::UnknownOptions;
@@ -30,24 +30,70 @@ pub(super) struct TermsArgs {
     /// How often to look at every watched process, however well the kernel tells of deaths: what fails silently is found so
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = args::seconds)]
     sweep: Duration,
+    /// Give figures by HTTP, at /metrics, for Prometheus: at a loopback address, such as 127.0.0.1:9630, or at a socket of this path
+    #[arg(long, value_name = "ADDRESS|SOCKET")]
+    metrics: Option<control::Place>,
     /// Ignore options of entries that are not known, rather than refuse the pfile
     #[arg(long)]
     lenient: bool,
 }
 
 impl TermsArgs {
+    /// The words that say the same to another command.
+    pub(super) fn words(&self) -> Vec<OsString> {
+        let Self { run_dir, log, tier, scripts, sweep, metrics, lenient } = self;
+        let mut words = vec!["--run-dir".into(), run_dir.clone().into_os_string()];
+        let mut say = |option: &str, value: String| words.push(format!("--{option}={value}").into());
+        if let Some(log) = log {
+            say("log", value_name(log));
+        }
+        say("tier", value_name(tier));
+        if let Some(scripts) = scripts {
+            say("scripts", scripts.to_string());
+        }
+        say("sweep", sweep.as_secs_f64().to_string());
+        if let Some(place) = metrics {
+            say("metrics", place.to_string());
+        }
+        if *lenient {
+            words.push("--lenient".into());
+        }
+        words
+    }
+
+    /// Where messages go.
+    pub(super) fn log_to(&self) -> LogTo {
+        LogChoice::meaning(self.log)
+    }
+
+    /// How options are taken that are not known.
+    pub(super) const fn unknown_options(&self) -> UnknownOptions {
+        if self.lenient { UnknownOptions::Keep } else { UnknownOptions::Refuse }
+    }
+
     pub(super) fn settings(&self, files_only: bool) -> Settings {
-        let Self { run_dir, log, tier, scripts, sweep, lenient } = self;
-        let unknown_options = if *lenient { UnknownOptions::Keep } else { UnknownOptions::Refuse };
+        let Self { run_dir, log: _, tier, scripts, sweep, metrics, lenient: _ } = self;
         Settings {
-            terms: Terms { run_dir: run_dir.clone(), unknown_options, files_only, watcher: own::pid() },
-            log: LogChoice::meaning(*log),
+            terms: Terms {
+                run_dir: run_dir.clone(),
+                unknown_options: self.unknown_options(),
+                files_only,
+                watcher: own::pid(),
+            },
+            log: self.log_to(),
             tier: tier.wanted(),
             scripts: scripts.map(NonZeroUsize::get),
             sweep_every: *sweep,
             standalone: false,
+            metrics: metrics.clone(),
         }
     }
+}
+
+/// How a value is typed.
+fn value_name(value: &impl ValueEnum) -> String {
+    // Those that cannot be typed have none, and were not.
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

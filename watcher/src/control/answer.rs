@@ -13,6 +13,7 @@ use super::{
     Line,
     ended::Ended,
     join::Session,
+    metrics::Metrics,
     protocol::VERSION,
     status::{Status, StatusLine},
     view::{MonitorLine, ParamLine, WhoLine},
@@ -34,6 +35,8 @@ pub enum Reply {
     },
     /// To `Why`.
     Lines(Vec<Line>),
+    /// To `Metrics`.
+    Metrics(Box<Metrics>),
     /// To `Monitor`.
     Monitor(Standing),
     /// To `ShowParam`.

@@ -107,21 +107,9 @@ pub struct Stream {
 /// # Errors
 /// When that takes longer than `limit`, or is refused.
 pub fn follow(socket: &Path, command: &Command, limit: Duration) -> Result<Stream, Failure> {
-    let (head, connection) = begin(socket, command, limit)?;
-    match head {
-        Head::Lines { count: _ } => {
-            let begun = connection.reader.buffer().to_vec();
-            Ok(Stream { begun, rest: connection.reader.into_inner().stream })
-        }
-        Head::Refused { why } => Err(Failure::Refused(why)),
-        Head::Done
-        | Head::Entries { .. }
-        | Head::Joining
-        | Head::Monitor(_)
-        | Head::Param(_)
-        | Head::Status(_)
-        | Head::Waiting
-        | Head::Who(_) => Err(Failure::Strange("it holds no events".to_owned())),
+    match begin(socket, command, limit)? {
+        (Head::Lines { count: _ }, connection) => Ok(connection.into_stream()),
+        (head, _) => Err(other(head, "it holds no events")),
     }
 }
 
@@ -134,18 +122,9 @@ pub struct Waiting(Connection);
 /// # Errors
 /// When that takes longer than `limit`, or is refused.
 pub fn wait(socket: &Path, limit: Duration) -> Result<Waiting, Failure> {
-    let (head, connection) = begin(socket, &Command::Wait, limit)?;
-    match head {
-        Head::Waiting => Ok(Waiting(connection)),
-        Head::Refused { why } => Err(Failure::Refused(why)),
-        Head::Done
-        | Head::Entries { .. }
-        | Head::Joining
-        | Head::Lines { .. }
-        | Head::Monitor(_)
-        | Head::Param(_)
-        | Head::Status(_)
-        | Head::Who(_) => Err(Failure::Strange("it does not say that it will tell".to_owned())),
+    match begin(socket, &Command::Wait, limit)? {
+        (Head::Waiting, connection) => Ok(Waiting(connection)),
+        (head, _) => Err(other(head, "it does not say that it will tell")),
     }
 }
 
@@ -166,8 +145,8 @@ impl Waiting {
     }
 }
 
-/// Asks to join, if whoever listens there runs as the same user: what came after the first line, and the connection.
-pub(super) fn join(socket: &Path, join: &Join, limit: Duration) -> Result<(Vec<u8>, UnixStream), Failure> {
+/// Asks to join, if whoever listens there runs as the same user.
+pub(super) fn join(socket: &Path, join: &Join, limit: Duration) -> Result<Stream, Failure> {
     let connection = Connection::open(socket, limit)?;
     let peer = socket_peercred(&connection.reader.get_ref().stream).map_err(|errno| Failure::Broken(errno.into()))?;
     // Root would run scripts by order of somebody else.
@@ -175,13 +154,14 @@ pub(super) fn join(socket: &Path, join: &Join, limit: Duration) -> Result<(Vec<u
         return Err(Failure::Refused(format!("it runs as another user ({})", peer.uid.as_raw())));
     }
     match ask_on(connection, &Command::Join(Box::new(join.clone())))? {
-        (Head::Joining, connection) => {
-            let begun = connection.reader.buffer().to_vec();
-            Ok((begun, connection.reader.into_inner().stream))
-        }
-        (Head::Refused { why }, _) => Err(Failure::Refused(why)),
-        (other, _) => Err(Failure::Strange(format!("{other:?}"))),
+        (Head::Joining, connection) => Ok(connection.into_stream()),
+        (head, _) => Err(other(head, "it does not say that it can be joined")),
     }
+}
+
+/// Why there is no answer of the kind that was asked for; of what is none of those this is said.
+fn other(head: Head, strange: &str) -> Failure {
+    if let Head::Refused { why } = head { Failure::Refused(why) } else { Failure::Strange(strange.to_owned()) }
 }
 
 fn begin(socket: &Path, command: &Command, limit: Duration) -> Result<(Head, Connection), Failure> {
@@ -221,6 +201,11 @@ impl Connection {
         set_socket_timeout(&socket, Timeout::Send, Some(limit)).map_err(|errno| failure(errno.into()))?;
         connect(&socket, &address).map_err(|errno| failure(errno.into()))?;
         Ok(Self { reader: BufReader::with_capacity(PIECE, Timed { stream: socket.into(), until: Some(until), limit }) })
+    }
+
+    fn into_stream(self) -> Stream {
+        let begun = self.reader.buffer().to_vec();
+        Stream { begun, rest: self.reader.into_inner().stream }
     }
 
     fn send(&mut self, command: &Command) -> Result<(), Failure> {

@@ -60,7 +60,7 @@ pub(super) async fn serve(stream: UnixStream, requests: mpsc::Sender<Request>, b
     }
 }
 
-async fn ask(command: protocol::Command, requests: mpsc::Sender<Request>, name: &str) -> Reply {
+pub(super) async fn ask(command: protocol::Command, requests: mpsc::Sender<Request>, name: &str) -> Reply {
     let (answer, answered) = oneshot::channel();
     let asked = requests.send(Request { command, answer }).await;
     // Whoever waits must not keep the channel open.
@@ -120,8 +120,8 @@ impl Client {
             }
             Reply::Monitor(standing) => self.head(&Head::Monitor(MonitorLine::of(&standing))).await,
             Reply::Param(view) => self.head(&Head::Param(ParamLine::of(&view))).await,
-            // Served by others: see `serve`.
-            Reply::Session(_) => Ok(()),
+            // Served by others: see `serve`, and `metrics::http`.
+            Reply::Metrics(_) | Reply::Session(_) => Ok(()),
             Reply::Status(status) => {
                 let head = Head::Status(Box::new(StatusLine::of(&status))).line()?;
                 self.entries_after(head, status.now, &status.entries).await

@@ -5,8 +5,10 @@ mod answer;
 pub mod client;
 mod connection;
 mod doors;
+mod ear;
 mod ended;
 pub mod join;
+mod metrics;
 mod protocol;
 mod server;
 mod status;
@@ -21,11 +23,12 @@ use std::{
 pub use answer::{Reply, Who};
 pub use doors::Doors;
 pub use ended::Ended;
+pub use metrics::{Metrics, PfileMetrics, Place};
 pub use protocol::Command;
 pub use server::{Bounds, Request, Server};
 pub use status::{
-    Process, ProcessLine, Programs, ProgramsLine, RecoveryLine, RefusedLine, ScriptsLine, Status, StatusLine,
-    Unwatched, UnwatchedLine, WhyNot,
+    EventsLine, Process, ProcessLine, Programs, ProgramsLine, RecoveryLine, RefusedLine, ScriptsLine, Status,
+    StatusLine, Unwatched, UnwatchedLine, WhyNot,
 };
 pub use view::{EntryLine, MonitorLine, ParamLine, StallLine, WhoLine};
 

@@ -29,6 +29,8 @@ pub enum Command {
     },
     /// To a daemon: watch a pfile for a pcheck, as long as the connection stays.
     Join(Box<Join>),
+    /// Figures of all that this process watches.
+    Metrics,
     /// To a `clp_httpmon` or `clp_smtpmon`.
     Monitor(monitor::Order),
     /// Do something.
@@ -100,6 +102,7 @@ enum Wire {
     Dump,
     Events { follow: bool, last: Option<u32> },
     Join(Box<JoinWire>),
+    Metrics,
     MonitorPause,
     MonitorResume,
     MonitorShow,
@@ -123,6 +126,7 @@ impl Wire {
         match command {
             Command::Events { follow, last } => Self::Events { follow: *follow, last: *last },
             Command::Join(join) => Self::Join(Box::new(JoinWire::of(join))),
+            Command::Metrics => Self::Metrics,
             Command::Monitor(monitor::Order::Pause) => Self::MonitorPause,
             Command::Monitor(monitor::Order::Resume) => Self::MonitorResume,
             Command::Monitor(monitor::Order::Show) => Self::MonitorShow,
@@ -154,6 +158,7 @@ impl Wire {
             Self::Dump => Command::Order(Order::Dump),
             Self::Events { follow, last } => Command::Events { follow, last },
             Self::Join(join) => Command::Join(Box::new(join.meaning()?)),
+            Self::Metrics => Command::Metrics,
             Self::MonitorPause => Command::Monitor(monitor::Order::Pause),
             Self::MonitorResume => Command::Monitor(monitor::Order::Resume),
             Self::MonitorShow => Command::Monitor(monitor::Order::Show),
@@ -237,6 +242,7 @@ mod tests {
         prop_oneof![
             order.prop_map(Command::Order),
             join(),
+            Just(Command::Metrics),
             Just(Command::Monitor(monitor::Order::Pause)),
             Just(Command::Monitor(monitor::Order::Resume)),
             Just(Command::Monitor(monitor::Order::Show)),

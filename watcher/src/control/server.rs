@@ -1,23 +1,22 @@
-//! The socket of a running pcheck: accepts, and hands requests to the engine. Nothing that a client does, or does not do,
+//! Accepts clients, and hands their requests to the engine. Nothing that a client does, or does not do,
 //! holds up the engine: each connection is a task of its own with a time limit.
 
-use std::{
-    fs, io,
-    io::Write as _,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io, path::Path, time::Duration};
 
 use tokio::{
-    net::{UnixListener, UnixStream},
     sync::{mpsc, oneshot},
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
 };
 use tracing::debug;
 
-use super::{answer::Head, connection, is_absent, protocol::Command};
+use super::{
+    answer::Head,
+    connection,
+    ear::{Client, Ear, SocketFile},
+    metrics::{Place, http},
+    protocol::Command,
+};
 
 /// What clients may use up.
 #[derive(Clone, Copy, Debug)]
@@ -51,17 +50,26 @@ pub struct Request {
     pub answer: oneshot::Sender<super::Reply>,
 }
 
-/// The control socket.
+/// A place where requests come in: the control socket, or that of figures.
 #[derive(Debug)]
 pub struct Server {
-    listener: UnixListener,
-    file: SocketFile,
+    ear: Ear,
+    speech: Speech,
     bounds: Bounds,
     connections: JoinSet<()>,
     /// As long as there may be connections, and each asks once: nobody ever waits for room.
     requests: mpsc::Receiver<Request>,
     sender: mpsc::Sender<Request>,
     deaf_until: Option<Instant>,
+}
+
+/// What clients speak.
+#[derive(Clone, Copy, Debug)]
+enum Speech {
+    /// Lines of JSON.
+    Lines,
+    /// HTTP, for figures and nothing else.
+    Http,
 }
 
 impl Server {
@@ -81,9 +89,25 @@ impl Server {
         let sentence = |error: io::Error| {
             io::Error::new(error.kind(), format!("no control socket can be made at {}: {error}", path.display()))
         };
-        let (listener, file) = SocketFile::bind(path).map_err(sentence)?;
+        let (listener, file) = SocketFile::bind(path, &path.with_extension("new")).map_err(sentence)?;
+        Ok(Self::with(Ear::Socket { listener, _file: file }, Speech::Lines, bounds))
+    }
+
+    /// Listens for those who want figures.
+    ///
+    /// # Errors
+    /// When the place is taken, or nobody can listen there.
+    pub fn bind_metrics(place: &Place) -> io::Result<Self> {
+        /// Scrapers are few, and come one after the other.
+        const BOUNDS: Bounds = Bounds { name: "watcher", connections: 4, patience: Duration::from_secs(5) };
+        let ear = Ear::of_metrics(place);
+        let sentence = |error: io::Error| io::Error::new(error.kind(), format!("--metrics {place}: {error}"));
+        Ok(Self::with(ear.map_err(sentence)?, Speech::Http, BOUNDS))
+    }
+
+    fn with(ear: Ear, speech: Speech, bounds: Bounds) -> Self {
         let (sender, requests) = mpsc::channel(bounds.connections.max(1));
-        Ok(Self { listener, file, bounds, connections: JoinSet::new(), requests, sender, deaf_until: None })
+        Self { ear, speech, bounds, connections: JoinSet::new(), requests, sender, deaf_until: None }
     }
 
     /// Waits for the next request. May be dropped at any time without losing one.
@@ -94,10 +118,10 @@ impl Server {
                 biased;
                 // This server has a sender itself: the channel is never closed.
                 Some(request) = self.requests.recv() => return request,
-                accepted = self.listener.accept(), if deaf_until.is_none() => match accepted {
-                    Ok((stream, _)) => self.admit(stream),
+                accepted = self.ear.accept(), if deaf_until.is_none() => match accepted {
+                    Ok(client) => self.admit(client),
                     Err(error) => {
-                        debug!(%error, "no control connection can be accepted");
+                        debug!(%error, "no connection can be accepted");
                         self.deaf_until = Some(Instant::now() + PAUSE);
                     }
                 },
@@ -109,29 +133,35 @@ impl Server {
     /// Ends: no more requests, but answers that were given are brought to those who still read. Those who follow events
     /// see the end of them, if their sender is gone.
     pub async fn finish(self) {
-        let Self { listener, file, bounds: _, mut connections, requests, sender, deaf_until: _ } = self;
-        drop((listener, file, requests, sender));
+        let Self { ear, speech: _, bounds: _, mut connections, requests, sender, deaf_until: _ } = self;
+        drop((ear, requests, sender));
         let farewell = async { while connections.join_next().await.is_some() {} };
         if timeout(FAREWELL, farewell).await.is_err() {
-            debug!("some control connections did not read their answers");
+            debug!("some clients did not read their answers");
         }
     }
 
-    fn admit(&mut self, stream: UnixStream) {
+    fn admit(&mut self, client: Client) {
         while self.connections.try_join_next().is_some() {}
         let Bounds { name, connections: most, patience: _ } = self.bounds;
-        let welcome = may_ask(&stream, name).and_then(|()| match self.connections.len() {
-            busy if busy < most => Ok(()),
-            busy => {
-                Err(format!("{busy} others are asking this {name} right now, and more cannot be served: try again"))
-            }
-        });
-        match welcome {
-            Ok(()) => {
-                let _task = self.connections.spawn(connection::serve(stream, self.sender.clone(), self.bounds));
-            }
-            Err(why) => turn_away(stream, why),
+        let (busy, bounds, requests) = (self.connections.len(), self.bounds, self.sender.clone());
+        if busy >= most {
+            let why = format!("{busy} others are asking this {name} right now, and more cannot be served: try again");
+            return turn_away(client, self.speech, &why);
         }
+        let _task = match (may_ask(&client, name), client, self.speech) {
+            (Ok(()), Client::Unix(stream), Speech::Lines) => {
+                self.connections.spawn(connection::serve(stream, requests, bounds))
+            }
+            (Ok(()), Client::Unix(stream), Speech::Http) => {
+                self.connections.spawn(http::serve(stream, requests, bounds))
+            }
+            (Ok(()), Client::Tcp(stream), _) => self.connections.spawn(http::serve(stream, requests, bounds)),
+            (Err(why), Client::Unix(stream), Speech::Http) => {
+                self.connections.spawn(http::turn_away(stream, why, bounds))
+            }
+            (Err(why), client, speech) => return turn_away(client, speech, &why),
+        };
     }
 }
 
@@ -142,8 +172,9 @@ async fn pause(until: Option<Instant>) {
     }
 }
 
-/// Root, and whom this process runs as.
-fn may_ask(stream: &UnixStream, name: &str) -> Result<(), String> {
+/// Root, and whom this process runs as. Who comes by the network cannot be known: that is for those who want to be reached so.
+fn may_ask(client: &Client, name: &str) -> Result<(), String> {
+    let Client::Unix(stream) = client else { return Ok(()) };
     let peer = stream.peer_cred().map_err(|error| format!("who asks cannot be found out: {error}"))?.uid();
     let own = rustix::process::geteuid().as_raw();
     if peer == 0 || peer == own {
@@ -157,55 +188,12 @@ fn may_ask(stream: &UnixStream, name: &str) -> Result<(), String> {
 }
 
 /// Tells why, as far as it can be told without waiting.
-fn turn_away(stream: UnixStream, why: String) {
-    let told = Head::Refused { why }.line().map_err(io::Error::from).and_then(|line| {
-        // Tokio does not know yet that a new connection can be written to; it always can.
-        stream.into_std()?.write_all(&line)
-    });
-    if let Err(error) = told {
+fn turn_away(client: Client, speech: Speech, why: &str) {
+    let told = match speech {
+        Speech::Lines => Head::Refused { why: why.to_owned() }.line().map_err(io::Error::from),
+        Speech::Http => Ok(http::unavailable(why)),
+    };
+    if let Err(error) = told.and_then(|line| client.tell_at_once(&line)) {
         debug!(%error, "a client was turned away without a word");
-    }
-}
-
-/// The socket in the file system. It goes with the server.
-#[derive(Debug)]
-struct SocketFile {
-    path: PathBuf,
-    /// Device and inode: what somebody else has put there since stays.
-    identity: (u64, u64),
-}
-
-impl SocketFile {
-    /// Made aside and renamed: it is never there with another mode, and replaces what a killed pcheck has left.
-    fn bind(path: &Path) -> io::Result<(UnixListener, Self)> {
-        let aside = path.with_extension("new");
-        match fs::remove_file(&aside) {
-            Err(error) if !is_absent(&error) => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        let listener = UnixListener::bind(&aside)?;
-        let ready = fs::set_permissions(&aside, fs::Permissions::from_mode(0o600)).and_then(|()| {
-            let data = fs::symlink_metadata(&aside)?;
-            fs::rename(&aside, path)?;
-            Ok((data.dev(), data.ino()))
-        });
-        match ready {
-            Ok(identity) => Ok((listener, Self { path: path.to_owned(), identity })),
-            Err(error) => {
-                // The error that matters is the first one.
-                let _removed = fs::remove_file(&aside);
-                Err(error)
-            }
-        }
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        let same = |data: fs::Metadata| (data.dev(), data.ino()) == self.identity;
-        if fs::symlink_metadata(&self.path).is_ok_and(same) {
-            // One that stays does no harm: nobody listens, and the next pcheck replaces it.
-            let _removed = fs::remove_file(&self.path);
-        }
     }
 }

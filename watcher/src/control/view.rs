@@ -109,6 +109,12 @@ pub struct StallLine {
     /// The check has ended.
     #[serde(default)]
     pub ended: bool,
+    /// How long the last check took.
+    #[serde(default)]
+    pub took_ms: Option<f64>,
+    /// For how many days the certificate was valid yet, when a check last succeeded.
+    #[serde(default)]
+    pub certificate_days: Option<i64>,
 }
 
 /// The parameters in force.
@@ -254,7 +260,19 @@ impl TroubleLine {
 
 impl StallLine {
     fn of(view: &StallView, now: Mono) -> Self {
-        let StallView { kind, port, status, failures, failing_since, fault, held, ended, alarms } = view;
+        let StallView {
+            kind,
+            port,
+            status,
+            failures,
+            failing_since,
+            fault,
+            held,
+            ended,
+            alarms,
+            took,
+            certificate_days,
+        } = view;
         Self {
             kind: kind.short().to_owned(),
             status: status.name().to_owned(),
@@ -265,6 +283,8 @@ impl StallLine {
             alarms: alarms.iter().map(|alarm| alarm.name().to_owned()).collect(),
             held: *held,
             ended: *ended,
+            took_ms: took.map(|took| took.micros() / 1e3),
+            certificate_days: *certificate_days,
         }
     }
 }

@@ -1,16 +1,15 @@
 //! The loop of a pcheck that has joined a daemon: that decides, and what is to be seen of a pcheck is seen of this process. It
 //! runs the scripts, tells the log, and takes signals. When the daemon goes, it goes on by itself.
 
-use std::{collections::BTreeMap, future::pending, time::Duration};
+use std::collections::BTreeMap;
 
-use tokio::time::{Instant, Interval, sleep_until};
 use tracing::debug;
 use watcher_core::{
-    Event, Finish, Level, Note, Order, RunId, Signal, Told,
+    Event, Finish, Level, Mono, Note, Order, RunId, Signal, Span, Told,
     pfile::{AbsolutePath, EntryNumber, RetryOver},
 };
 
-use super::{SLOW_SWEEP, tick, ticks};
+use super::{SLOW_SWEEP, tick, ticks, until};
 use crate::{
     control::{
         Ended,
@@ -22,14 +21,14 @@ use crate::{
         service,
     },
     sources::os_signals::OsSignals,
-    sys::heap,
+    sys::{clock, heap},
 };
 
 /// How long the daemon may take to read the pfile. One that hangs would keep us waiting alone, too, but not for its sake.
-const ADMISSION: Duration = Duration::from_secs(60);
+const ADMISSION: Span = Span::of_seconds(60);
 
 /// How long it may take to end the watch.
-const FAREWELL: Duration = Duration::from_secs(5);
+const FAREWELL: Span = Span::of_seconds(5);
 
 /// How it went.
 #[derive(Debug, PartialEq, Eq)]
@@ -81,8 +80,7 @@ impl<'a> Joined<'a> {
     }
 
     async fn until_parted(&mut self) -> Parted {
-        let began = Instant::now();
-        let mut stands = Stands::Waits(began + ADMISSION);
+        let mut stands = Stands::Waits(clock::now().after(ADMISSION));
         let mut tend = ticks(scripts::TEND_EVERY);
         let mut slow = ticks(SLOW_SWEEP);
         let mut watchdog = service::watchdog_period().map(ticks);
@@ -91,6 +89,8 @@ impl<'a> Joined<'a> {
             let limit = stands.limit();
             tokio::select! {
                 biased;
+                // First: under a flood of other things the loop lives.
+                () = tick(watchdog.as_mut()) => service::watchdog(),
                 event = self.signals.next() => if let Some(parted) = self.ordered(event, &mut stands) {
                     return parted;
                 },
@@ -103,8 +103,7 @@ impl<'a> Joined<'a> {
                 () = self.hands.ready(&mut events) => {}
                 _ = tend.tick(), if self.hands.must_tend() => self.hands.tend(&mut events),
                 _ = slow.tick() => self.hands.tend_slowly(),
-                () = fed(watchdog.as_mut()) => service::watchdog(),
-                () = passed(limit) => return self.too_late(&stands),
+                () = until(limit), if limit.is_some() => return self.too_late(&stands),
             }
             for event in events {
                 self.tell(event);
@@ -123,7 +122,7 @@ impl<'a> Joined<'a> {
             (Event::Stop { .. }, Stands::Ends(_)) => return Some(Parted::Ended(Finish::Asked)),
             (Event::Stop { signal }, Stands::Joined) => {
                 self.member.say(&Heard::Stop(signal));
-                *stands = Stands::Ends(Instant::now() + FAREWELL);
+                *stands = Stands::Ends(clock::now().after(FAREWELL));
             }
             (Event::Order { order: Order::Reload, .. }, Stands::Joined) => self.member.say(&Heard::Reload),
             (Event::Order { order: Order::Dump, .. }, Stands::Joined) => self.member.say(&Heard::Dump),
@@ -188,7 +187,7 @@ impl<'a> Joined<'a> {
                 Parted::Ended(Finish::Asked)
             }
             Stands::Joined | Stands::Waits(_) => {
-                Parted::Alone(format!("it has not read the pfile within {} s", ADMISSION.as_secs()))
+                Parted::Alone(format!("it has not read the pfile within {} s", ADMISSION.seconds()))
             }
         }
     }
@@ -204,15 +203,15 @@ impl<'a> Joined<'a> {
 #[derive(Debug)]
 enum Stands {
     /// It was asked to end the watch; it has until then.
-    Ends(Instant),
+    Ends(Mono),
     /// It watches.
     Joined,
     /// It reads the pfile; it has until then.
-    Waits(Instant),
+    Waits(Mono),
 }
 
 impl Stands {
-    const fn limit(&self) -> Option<Instant> {
+    const fn limit(&self) -> Option<Mono> {
         match self {
             Self::Ends(until) | Self::Waits(until) => Some(*until),
             Self::Joined => None,
@@ -234,16 +233,5 @@ impl Stands {
             Self::Ends(_) => Parted::Ended(Finish::Asked),
             Self::Joined | Self::Waits(_) => Parted::TakeOver("ends", Ran::new()),
         }
-    }
-}
-
-async fn fed(watchdog: Option<&mut Interval>) {
-    tick(watchdog).await;
-}
-
-async fn passed(limit: Option<Instant>) {
-    match limit {
-        Some(limit) => sleep_until(limit).await,
-        None => pending().await,
     }
 }

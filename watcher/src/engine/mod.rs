@@ -1,5 +1,6 @@
 //! The loops: one select over all sources, one look at the clock a turn, sole owners of the state machines.
 
+pub mod guard;
 pub mod joined;
 pub mod monitor;
 pub mod patrol;

@@ -85,11 +85,12 @@ impl Watch {
         let mut done: Vec<(ProbeId, Attempt)> = Vec::new();
         tokio::select! {
             biased;
+            // First: under a flood of other things the loop lives.
+            () = tick(watchdog.as_mut()), if watchdog.is_some() => service::watchdog(),
             event = signals.next() => events.extend(of_signal(&event)),
             () = self.prober.ready(&mut done) => {}
             request = control.next() => self.serve(request, events),
             () = log.ready() => log.retry(),
-            () = tick(watchdog.as_mut()), if watchdog.is_some() => service::watchdog(),
             () = until(deadline), if deadline.is_some() => events.push(Event::Deadline),
         }
         let probed = |(probe, Attempt { verdict, .. })| Event::Probed { probe, verdict };
@@ -106,6 +107,7 @@ impl Watch {
             }
             Command::Events { .. }
             | Command::Join(_)
+            | Command::Metrics
             | Command::Order(_)
             | Command::Ping
             | Command::ShowEntries { .. }

@@ -38,8 +38,8 @@ pub fn own() -> BTreeMap<String, String> {
 /// The first thing in which two differ.
 #[must_use]
 pub fn difference(ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, String>) -> Option<String> {
-    let names = ours.keys().chain(theirs.keys());
-    names.into_iter().find(|name| ours.get(*name) != theirs.get(*name)).cloned()
+    let mut names = ours.keys().chain(theirs.keys());
+    names.find(|name| ours.get(*name) != theirs.get(*name)).cloned()
 }
 
 #[cfg(test)]

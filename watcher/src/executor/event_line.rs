@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use watcher_core::{
-    Ending, Level, Note, Pid, RunEnd, SocketAlarm, Span, Subject, Told, Wall,
+    Ending, Level, Note, Origin, Pid, RunEnd, SocketAlarm, Span, Subject, Told, Wall,
     pfile::{AbsolutePath, Port},
     probe::Fault,
 };
@@ -55,6 +55,8 @@ details! {
     signal_name: String,
     /// Whether memory was dumped.
     core_dumped: bool,
+    /// Whose doing it was.
+    origin: &'static str,
     /// Who or what did it: a sentence without its subject, which is the process.
     cause: String,
     /// From the kernel's time stamp to knowing it here.
@@ -179,15 +181,16 @@ fn text(bytes: &[u8]) -> (String, Option<String>) {
 fn details(note: &Note) -> Details {
     let none = Details::default;
     match note {
-        Note::Cause { pid, ending, cause, latency } => Details {
+        Note::Cause { pid, ending, origin, cause, latency } => Details {
             pid: Some(pid.number()),
+            origin: origin.map(Origin::name),
             cause: Some(cause.clone()),
             latency_us: latency.map(Span::micros),
             ..of_ending(*ending)
         },
         Note::CheckEnds { port } => Details { port: Some(port.number()), ..none() },
         Note::CountWrong { have, min, max } => Details { have: Some(*have), min: Some(*min), max: *max, ..none() },
-        Note::Down { pid } => Details { pid: pid.map(Pid::number), ..none() },
+        Note::Down { pid, again: _ } => Details { pid: pid.map(Pid::number), ..none() },
         Note::Gone { pid, took } => Details { took_ms: Some(took.micros() / 1e3), ..of_pid(*pid) },
         Note::GroupRestart { tag } => Details { group: Some(tag.to_string()), ..none() },
         Note::Lost { records } => Details { records: Some(*records), ..none() },
@@ -311,11 +314,12 @@ mod tests {
         let cause = Note::Cause {
             pid,
             ending: Ending::Killed { signal: Signal(9), core_dumped: false },
+            origin: Some(Origin::User),
             cause: "was killed".to_owned(),
             latency: Some(Span(27_500)),
         };
         let rest = "\"level\":\"notice\",\"message\":\"Process [/a,pid=4711] was killed\",\"pid\":4711,\"signal\":9,\
-                    \"signal_name\":\"SIGKILL\",\"core_dumped\":false,\"cause\":\"was killed\",\"latency_us\":27.5}";
+                    \"signal_name\":\"SIGKILL\",\"core_dumped\":false,\"origin\":\"user\",\"cause\":\"was killed\",\"latency_us\":27.5}";
         assert_eq!(line(b"/a", cause), head("cause") + rest);
         let restart = Note::TryToRestart { retry_count: 1, restart_count: 2, reason: Reason::Count };
         let rest = "\"level\":\"warning\",\"message\":\"Try to restart (/a)\",\"retry_count\":1,\"restart_count\":2,\

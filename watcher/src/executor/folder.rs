@@ -3,13 +3,16 @@
 use std::{
     fs::{self, DirBuilder, File, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
     thread::sleep,
     time::Duration,
 };
 
 use rustix::fs::{FlockOperation, flock};
+
+/// Name of the lock in a folder.
+pub(super) const LOCK: &str = "lock";
 
 /// Takes a lock, within this many tries of 20 ms. It goes with the descriptor.
 pub(super) fn lock(file: &File, tries: u32) -> io::Result<bool> {
@@ -20,6 +23,14 @@ pub(super) fn lock(file: &File, tries: u32) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Opens the lock of a folder that is ours, which is made where there is none. Whom it names stays until whoever takes it says
+/// otherwise.
+pub(super) fn open_lock(folder: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    options.open(folder.join(LOCK))
 }
 
 /// Makes a folder where there is nothing, with this mode, but not those above it.

@@ -2,13 +2,12 @@
 //! and its socket. One daemon for each run directory; another one works as well, and nobody joins it.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
-use super::folder::{check_own, check_root, lock, make};
+use super::folder::{check_own, check_root, lock, make, open_lock};
 
 /// The hall of this process, as long as it is not dropped.
 #[derive(Debug)]
@@ -28,9 +27,7 @@ impl Hall {
         let path = folder(root);
         make(&path, 0o700)?;
         check_own(&path)?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-        let file = options.open(path.join("lock"))?;
+        let file = open_lock(&path)?;
         Ok(lock(&file, 2)?.then_some(Self { path, _lock: file }))
     }
 

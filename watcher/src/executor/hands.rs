@@ -134,6 +134,11 @@ impl Hands {
         }
     }
 
+    /// So many entries have things told of them.
+    pub fn expect_lines_of(&mut self, entries: usize) {
+        self.log.expect_of(entries);
+    }
+
     /// The last words.
     pub fn finish(mut self) {
         self.log.flush(LAST_LINES);

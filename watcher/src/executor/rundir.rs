@@ -19,7 +19,7 @@ use thiserror::Error;
 use watcher_core::{EntryId, Pid};
 
 use super::{
-    folder::{check_own, check_root, lock, make},
+    folder::{LOCK, check_own, check_root, lock, make, open_lock},
     percent,
 };
 use crate::sys::own;
@@ -128,9 +128,7 @@ impl Claims {
         let unusable = |error: io::Error| ClaimError::Unusable { folder: path.clone(), why: error.to_string() };
         make(&path, 0o700).map_err(unusable)?;
         check_own(&path).map_err(unusable)?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-        let mut file = options.open(path.join(LOCK)).map_err(unusable)?;
+        let mut file = open_lock(&path).map_err(unusable)?;
         let pfile = fs::canonicalize(pfile).unwrap_or_else(|_| pfile.to_owned());
         let (device, inode) = inode_of(&pfile).unwrap_or((0, 0));
         let is_same = |running: &Running| {
@@ -225,20 +223,22 @@ pub fn running(root: &Path) -> Vec<Running> {
 #[must_use]
 pub fn claimed(root: &Path) -> Vec<(Running, bool)> {
     let folders = fs::read_dir(root).into_iter().flatten().flatten();
-    let owner = fs::metadata(root).map_or(0, |data| data.uid());
-    // Where everybody may make folders, those of others may say anything.
-    let may_be_one = |data: &fs::Metadata| [0, owner, rustix::process::geteuid().as_raw()].contains(&data.uid());
-    let folders = folders.filter(|item| item.metadata().is_ok_and(|data| data.is_dir() && may_be_one(&data)));
     let mut found: Vec<_> = folders.filter_map(|item| claimed_in(&item.path())).collect();
     found.sort_by_key(|(running, _)| running.ipc_key);
     found
 }
 
-const LOCK: &str = "lock";
-
-fn claimed_in(dir: &Path) -> Option<(Running, bool)> {
+/// The same of one folder.
+#[must_use]
+pub fn claimed_in(dir: &Path) -> Option<(Running, bool)> {
     let name = dir.file_name()?.to_str().filter(|name| name.len() == 8)?;
     let ipc_key = u32::from_str_radix(name, 16).ok()?;
+    let owner = dir.parent().and_then(|root| fs::metadata(root).ok()).map_or(0, |data| data.uid());
+    let data = fs::symlink_metadata(dir).ok().filter(fs::Metadata::is_dir)?;
+    // Where everybody may make folders, those of others may say anything.
+    if ![0, owner, rustix::process::geteuid().as_raw()].contains(&data.uid()) {
+        return None;
+    }
     let mut options = OpenOptions::new();
     // A pipe in its place would keep us waiting.
     let mut file = options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(dir.join(LOCK)).ok()?;

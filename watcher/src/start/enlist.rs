@@ -93,13 +93,11 @@ pub(super) fn enlist_all(drafts: Vec<Draft>, terms: &Terms, desks: &Desks) -> Ve
     };
     let all: Vec<Result<_, Failed>> = drafts.into_iter().map(with_rules).collect();
     // Nothing is made where nothing is claimed.
-    let mut claims = all.iter().any(Result::is_ok).then(|| Claims::begin(&terms.run_dir, terms.watcher));
+    let mut claims = None;
     let mut claim = |(full, path, rules, hosts): (AbsolutePath, PathBuf, Rules, _)| {
-        let run_dir = match &mut claims {
-            Some(Ok(claims)) => claims.claim(rules.pfile.param.ipc_key.value.number(), &path)?,
-            Some(Err(error)) => return Err(error.clone().into()),
-            None => return Err(Failed::because("nothing was claimed")),
-        };
+        let claims = claims.get_or_insert_with(|| Claims::begin(&terms.run_dir, terms.watcher));
+        let claims = claims.as_mut().map_err(|error| error.clone())?;
+        let run_dir = claims.claim(rules.pfile.param.ipc_key.value.number(), &path)?;
         Ok((full, path, rules, hosts, run_dir))
     };
     let all: Vec<_> = all.into_iter().map(|one| one.and_then(&mut claim)).collect();

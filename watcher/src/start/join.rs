@@ -108,13 +108,14 @@ fn stands_alone(why: &str) -> String {
 
 /// What is asked, unless it is known beforehand that no daemon can do it.
 fn request(pfile: &Path, settings: &Settings) -> Result<Join, &'static str> {
-    let Settings { terms, log: _, tier, scripts, sweep_every, standalone } = settings;
+    let Settings { terms, log: _, tier, scripts, sweep_every, standalone, metrics } = settings;
     let Terms { run_dir: _, unknown_options, files_only: _, watcher } = terms;
     for (is_asked_for, what) in [
         (*standalone, "--standalone"),
         (tier.is_some(), "--tier"),
         (scripts.is_some(), "--scripts"),
         (*sweep_every != SLOW_SWEEP, "--sweep"),
+        (metrics.is_some(), "--metrics"),
     ] {
         if is_asked_for {
             return Err(what);

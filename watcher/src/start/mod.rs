@@ -1,6 +1,7 @@
 //! Wiring, once: which tier, then its sources and its executor.
 
 mod enlist;
+pub mod guard;
 mod join;
 pub mod monitor;
 pub mod pcheck;

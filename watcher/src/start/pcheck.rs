@@ -14,6 +14,7 @@ use super::{
     privileges, tier,
 };
 use crate::{
+    control::{Place, Server},
     engine::patrol::{Parts, Patrol, Recruit},
     executor::{
         aside::Desks,
@@ -50,6 +51,8 @@ pub struct Settings {
     pub sweep_every: Duration,
     /// A pcheck does not join a daemon.
     pub standalone: bool,
+    /// Where figures are to be had.
+    pub metrics: Option<Place>,
 }
 
 /// Runs pcheck until it is asked to end, or an entry ends it.
@@ -176,6 +179,13 @@ fn assemble(
     for PassedOver { tier, reason } in passed_over {
         hands.say(Level::Notice, &format!("Tier {tier} passed over: {reason}"));
     }
+    let metrics = match settings.metrics.as_ref().map(Server::bind_metrics).transpose() {
+        Ok(metrics) => metrics,
+        Err(error) => {
+            hands.finish();
+            return Err(Failed::because(error.to_string()));
+        }
+    };
     privileges::keep_for_watching(&senses.watch);
     if let Some(first) = recruits.first_mut().filter(|_| own::is_kept_from_others()) {
         first.warnings.insert(0, HIDDEN.to_owned());
@@ -183,7 +193,7 @@ fn assemble(
     let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let at_once = settings.scripts.unwrap_or_else(|| processors.max(2));
     let fleets = Fleets::new(AtOnce { scripts: at_once, probes: probes_at_once() });
-    Ok(Patrol::new(Parts { fleets, senses, hands, signals, sweep_every: settings.sweep_every, room }))
+    Ok(Patrol::new(Parts { fleets, senses, hands, signals, sweep_every: settings.sweep_every, room, metrics }))
 }
 
 /// The table of watched processes cannot grow: reloads may bring more entries, and scripts of earlier runs may be watched.

@@ -27,3 +27,4 @@ pub mod sock_diag;
 pub mod spawn;
 pub mod tcp;
 pub mod tcp_limits;
+pub mod ward;

@@ -92,6 +92,8 @@ pub(crate) fn entry(index: usize) -> EntryView {
             alarms: Vec::new(),
             held: false,
             ended: false,
+            took: None,
+            certificate_days: None,
         }],
         retry_over: "continue".to_owned(),
         down_since: None,
@@ -222,6 +224,7 @@ fn reply(
             Reply::Events { last: lines[skipped..].to_vec(), live }
         }
         Command::Join(_) => Reply::refused("nobody can join"),
+        Command::Metrics => Reply::refused("no figures"),
         Command::Monitor(_) => Reply::refused("no monitor"),
         Command::Order(Order::Pause(Some(entry)) | Order::Resume(Some(entry))) if entry.number() > entries.len() => {
             Reply::Answer(Answer::Refused(no_such_entry(entry, entries.len())))

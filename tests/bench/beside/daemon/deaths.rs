@@ -23,7 +23,7 @@ const SILENCE: Duration = Duration::from_secs(3);
 pub(super) fn run(count: usize) {
     let scene = Scene::of(count);
     let (pcheck, _) = scene.pcheck();
-    let held: Vec<_> = scene.ground.workers().filter_map(|it| pidfd::open(scene.ground.living(it)?).ok()).collect();
+    let held: Vec<_> = scene.ground.workers().filter_map(|worker| scene.ground.hold(worker)).collect();
     let begun = Instant::now();
     for pidfd in &held {
         pidfd::send(pidfd, libc::SIGKILL as u8).expect("root may");

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, fs, os::unix::fs::PermissionsExt as _};
 
 use super::{Ready, Running, Stage, Told};
 use crate::{
-    ground::{name, named_in, number},
+    ground::{name, named_in},
     kept::Kept,
 };
 
@@ -19,9 +19,7 @@ pub(super) fn start(stage: &Stage<'_>) -> Result<Running, String> {
         at("monit.sock"),
     );
     for worker in ground.workers() {
-        let name = name(worker);
-        let program = ground.at("bin").join(&name).display().to_string();
-        let script = ground.at("start").join(number(worker)).display().to_string();
+        let (name, program, script) = (name(worker), ground.program(worker), ground.script(worker));
         let _written = writeln!(
             text,
             "check process {name} matching \"{program} infinity\"\n  start program = \"{script}\" with timeout 10 seconds\n  \

@@ -3,18 +3,13 @@
 use std::fmt::Write as _;
 
 use super::{Ready, Running, Stage};
-use crate::{
-    ground::{name, number},
-    kept::Kept,
-};
+use crate::{ground::name, kept::Kept};
 
 pub(super) fn start(stage: &Stage<'_>) -> Result<Running, String> {
     let ground = stage.ground;
     let mut text = String::new();
     for worker in ground.workers() {
-        let name = name(worker);
-        let program = ground.at("bin").join(&name).display().to_string();
-        let script = ground.at("start").join(number(worker)).display().to_string();
+        let (name, program, script) = (name(worker), ground.program(worker), ground.script(worker));
         let _written = writeln!(text, "{name} \"{program} infinity\" \"{script}\" \"\"");
     }
     let file = stage.file("restartd.conf", &text)?;

@@ -6,7 +6,7 @@ use watcher_tests::program::built;
 
 use super::{Ready, Running, Stage, Told};
 use crate::{
-    ground::{Ground, Worker, name, named_in, number},
+    ground::{Ground, Worker, named_in},
     kept::Kept,
 };
 
@@ -40,8 +40,7 @@ pub(crate) fn pfile(ground: &Ground, workers: impl Iterator<Item = Worker>, key:
     let dump = ground.path(&format!("dump.{key}"));
     let mut text = format!("IPCKEY {:#x}\nMONITOR_INTERVAL 1\nSHM_DUMP_FILE {dump}\n", 0x1f00_0000 + key);
     for worker in workers {
-        let program = ground.at("bin").join(name(worker)).display().to_string();
-        let script = ground.at("start").join(number(worker)).display().to_string();
+        let (program, script) = (ground.program(worker), ground.script(worker));
         let _written = writeln!(text, "{program}:{script}:86400:{RETRIES}:continue");
     }
     text

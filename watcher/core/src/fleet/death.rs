@@ -66,10 +66,11 @@ impl Unit {
         }
         let told = notice.map(|notice| notice.cause());
         let cause = told.or_else(|| (ending != Ending::Unknown).then(|| ending.to_string()));
-        cx.tell(subject.clone(), Note::Down { pid: Some(pid) });
+        cx.tell(subject.clone(), Note::Down { pid: Some(pid), again: false });
         if let Some(cause) = cause.clone() {
             let latency = notice.map(|notice| now.since(notice.at));
-            cx.tell(subject, Note::Cause { pid, ending, cause, latency });
+            let origin = notice.and_then(|notice| notice.origin());
+            cx.tell(subject, Note::Cause { pid, ending, origin, cause, latency });
         }
         self.has_died(at, reason, ending, cause, cx);
     }

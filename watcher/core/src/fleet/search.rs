@@ -58,7 +58,7 @@ impl Unit {
                     // Whose end was seen was told then.
                     let note = match before {
                         Some(_) if member.died_at.is_some() => None,
-                        Some(last) => Some(Note::Down { pid: Some(last.pid) }),
+                        Some(last) => Some(Note::Down { pid: Some(last.pid), again: false }),
                         None => Some(Note::SetPidFail),
                     };
                     if let Some(note) = note {
@@ -108,8 +108,8 @@ impl Unit {
             self.forget_name(at, cx);
             let Some(member) = self.member(at) else { return };
             member.presence = Presence::Absent;
-            let (subject, pid) = (member.subject(), member.pid());
-            cx.tell(subject, Note::Down { pid });
+            let (subject, pid, again) = (member.subject(), member.pid(), member.died_at.is_some());
+            cx.tell(subject, Note::Down { pid, again });
             self.fail(at, Reason::Down, Ending::Unknown, None, cx);
         }
     }

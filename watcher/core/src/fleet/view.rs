@@ -1,7 +1,7 @@
 //! What padmin shows: a look at the machine, without a way to change it.
 
 use crate::{
-    EntryId, Mono, Pid, SocketAlarm, Tier, Wall,
+    EntryId, Mono, Pid, SocketAlarm, Span, Tier, Wall,
     pfile::{AbsolutePath, EntryNumber, Port, StallKind, Strings},
     probe::Fault,
 };
@@ -159,6 +159,10 @@ pub struct StallView {
     pub held: bool,
     /// The check has ended: by the rule after its first stall, or since the process cannot be ended.
     pub ended: bool,
+    /// How long the last check took.
+    pub took: Option<Span>,
+    /// For how many days the certificate of the service was valid yet, when a check last succeeded.
+    pub certificate_days: Option<i64>,
 }
 
 /// `stall_chk`

@@ -46,6 +46,8 @@ fn check(status: StallStatus) -> StallView {
         alarms: Vec::new(),
         held: false,
         ended: false,
+        took: None,
+        certificate_days: None,
     }
 }
 

@@ -98,7 +98,7 @@ impl Told {
                 let noun = if *have == 1 { "process" } else { "processes" };
                 (Level::Error, around("Process [", format!("] has {have} {noun}, wanted are {wanted}")))
             }
-            Note::Down { pid } => {
+            Note::Down { pid, .. } => {
                 let pid = pid.map_or(0, Pid::number);
                 (Level::Error, around("Process [", format!(",pid={pid}] Down")))
             }
@@ -177,7 +177,7 @@ mod tests {
     fn the_published_messages_are_kept_to_the_byte() {
         let pid = Pid::new(12742).unwrap();
         assert_eq!(line(Note::Up { pid }), "(/usr/bin/java ,pid=12742) Up");
-        assert_eq!(line(Note::Down { pid: Some(pid) }), "Process [/usr/bin/java,pid=12742] Down");
+        assert_eq!(line(Note::Down { pid: Some(pid), again: false }), "Process [/usr/bin/java,pid=12742] Down");
         let (retry_count, restart_count, reason) = (1, 1, Reason::Down);
         let again = Note::TryToRestart { retry_count, restart_count, reason };
         assert_eq!(line(again), "Try to restart (/usr/bin/java)");

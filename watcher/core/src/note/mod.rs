@@ -4,7 +4,7 @@ mod line;
 mod sockets;
 
 use crate::{
-    Ending, EntryId, NetNs, Pid, Reason, RunEnd, Signal, SocketAlarm, Span,
+    Ending, EntryId, NetNs, Origin, Pid, Reason, RunEnd, Signal, SocketAlarm, Span,
     pfile::{AbsolutePath, Bytes, EntryNumber, Port, RetryOver, StallKind},
     probe::Fault,
 };
@@ -67,6 +67,8 @@ pub enum Note {
         pid: Pid,
         /// How it ended.
         ending: Ending,
+        /// Whose doing it was, where that is known.
+        origin: Option<Origin>,
         /// Who or what did it, as a sentence that follows "the process".
         cause: String,
         /// From the kernel's stamp to knowing it.
@@ -97,6 +99,8 @@ pub enum Note {
     Down {
         /// The last process that was known.
         pid: Option<Pid>,
+        /// Its end was told before: its successor has not come.
+        again: bool,
     },
     /// What follows `RetryOver` with `exit`.
     Fatal,

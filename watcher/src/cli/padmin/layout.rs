@@ -131,6 +131,8 @@ mod tests {
             alarms: Vec::new(),
             held: false,
             ended: false,
+            took_ms: None,
+            certificate_days: None,
         };
         let entry = EntryLine { stall_checks: vec![stall], ..plain("/opt/HA/PS/test_pm") };
         let sample = "\

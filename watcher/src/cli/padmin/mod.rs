@@ -103,6 +103,7 @@ const fn is_logged(command: &control::Command) -> bool {
         ) => true,
         control::Command::Events { .. }
         | control::Command::Join(_)
+        | control::Command::Metrics
         | control::Command::Monitor(_)
         | control::Command::Ping
         | control::Command::ShowEntries { .. }

@@ -191,18 +191,17 @@ impl Door {
 
     /// Nobody listens, or not any more. Who ends in good order takes the socket away, and lets go of the lock after it.
     fn why_gone(&self) -> Option<Silent> {
-        let now = self.folder.parent().map(rundir::claimed).unwrap_or_default();
-        let held = now.into_iter().find(|(running, _)| running.dir == self.folder).filter(|(_, is_held)| *is_held);
+        let is_held = rundir::claimed_in(&self.folder).is_some_and(|(_, is_held)| is_held);
         let has_socket = fs::symlink_metadata(control::socket(&self.folder)).is_ok();
-        match (held, has_socket) {
-            (Some(_), _) => {
+        match (is_held, has_socket) {
+            (true, _) => {
                 let why = format!(
                     "it does not listen at {}: it is just starting or ending, or somebody has taken its socket away",
                     control::socket(&self.folder).display()
                 );
                 Some(self.silent(Health::Unknown, why))
             }
-            (None, true) => {
+            (false, true) => {
                 let pfile = self.holder.as_ref().map(|holder| format!(" of {}", holder.pfile.display()));
                 let why = format!(
                     "the pcheck{} was killed, and nobody has taken its place: start it again, or remove {}",
@@ -211,7 +210,7 @@ impl Door {
                 );
                 Some(Silent { why, ..self.silent(Health::Critical, String::new()) })
             }
-            (None, false) => None,
+            (false, false) => None,
         }
     }
 }

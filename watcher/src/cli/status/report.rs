@@ -124,7 +124,8 @@ impl Report {
         told.retain(|told| choice.wants_file(Path::new(OsStr::from_bytes(&told.status.who.pfile()))));
         let mut problems: Vec<_> = silent.iter().map(of_silent).collect();
         let known = told.iter().map(|told| told.status.who.pfile());
-        let known: Vec<_> = known.chain(silent.iter().filter_map(|silent| bytes(silent.pfile.as_deref()?))).collect();
+        let of_silent_ones = silent.iter().filter_map(|silent| silent.pfile.as_ref());
+        let known: Vec<_> = known.chain(of_silent_ones.map(|pfile| pfile.as_os_str().as_bytes().to_vec())).collect();
         let in_vain = choice.in_vain(&known, told.iter().flat_map(|told| &told.entries));
         if told.is_empty() && silent.is_empty() && choice.files.is_empty() {
             let why = format!("no pcheck runs (looked in {})", run_dir.display());
@@ -219,10 +220,6 @@ fn of_unwatched<'a>(process: &'a ProcessLine, choice: &'a Choice<'_>) -> impl It
         Problem { health, pid: Some(process.pid), pfile: Some(pfile.clone()), why }
     });
     each.chain(more)
-}
-
-fn bytes(path: &Path) -> Option<Vec<u8>> {
-    Some(path.as_os_str().as_bytes().to_vec())
 }
 
 /// Each sentence once, in their order, and how often it is there.

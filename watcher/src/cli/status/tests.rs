@@ -135,6 +135,16 @@ fn names_cannot_forge_lines_or_numbers() {
 }
 
 #[test]
+fn numbers_beyond_all_measure_are_shown_as_they_are() {
+    let mut all = two_pfiles();
+    all[1].status.process = None;
+    let process = all[0].status.process.as_mut().unwrap();
+    (process.events.deaths, process.events.lost) = (u64::MAX, u64::MAX);
+    let text = text(&made(all, Vec::new(), &ALL));
+    assert!(text.contains(&format!(" events={0}c lost={0}c\n", u64::MAX)), "{text}");
+}
+
+#[test]
 fn a_name_that_nothing_has_is_told_and_a_state_that_nobody_is_in_is_none() {
     let files = [PathBuf::from("/a.pfile"), PathBuf::from("/nowhere.pfile")];
     let (processes, groups) = (["[abc]".to_owned(), "?".to_owned()], ["web".to_owned(), "db".to_owned()]);

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cli::output,
-    control::{ProcessLine, ProgramsLine, RecoveryLine, ScriptsLine},
+    control::{EventsLine, ProcessLine, ProgramsLine, RecoveryLine, ScriptsLine},
     sys::local_time,
 };
 
@@ -29,7 +29,7 @@ pub(super) struct Shown {
 /// All of it.
 pub(super) fn of(report: &Report, Shown { all, limit }: Shown) -> String {
     let Report { health, summary, counts, problems, processes, entries, .. } = report;
-    let title = health.name().to_ascii_uppercase();
+    let title = title_of(*health);
     let mut text = String::new();
     line(&mut text, format_args!("WATCHER {title}: {} |{}", tame(summary), Figures(counts, processes)));
     let told = once(problems.iter().map(|problem| (problem.health, problem.why.as_str())));
@@ -213,17 +213,23 @@ impl std::fmt::Display for Figures<'_> {
         if processes.is_empty() {
             return Ok(());
         }
-        let sum = |of: &dyn Fn(&ProcessLine) -> u64| processes.iter().map(of).fold(0, u64::saturating_add);
+        let sum = |of: &dyn Fn(&ProcessLine) -> u64| total(processes.iter().map(of));
         let cpu: f64 = processes.iter().map(|one| one.cost.cpu_user_s + one.cost.cpu_system_s).sum();
-        let told = |one: &ProcessLine| one.events.deaths + one.events.ends + one.events.starts + one.events.sockets;
         write!(f, " down={}", sum(&|one| one.down as u64))?;
         write!(f, " scripts_running={}", sum(&|one| one.scripts.running as u64))?;
         write!(f, " scripts_waiting={}", sum(&|one| one.scripts.waiting as u64))?;
         write!(f, " cpu_ms={:.0}c rss={}B", cpu * 1e3, sum(&|one| one.cost.rss_bytes.unwrap_or(0)))?;
         write!(f, " wake_ups={}c", sum(&|one| one.cost.wake_ups))?;
-        write!(f, " events={}c", sum(&told))?;
-        write!(f, " lost={}c", sum(&|one| one.events.lost + one.events.lost_sockets))
+        let told =
+            |EventsLine { deaths, ends, starts, sockets, .. }: &EventsLine| total([*deaths, *ends, *starts, *sockets]);
+        write!(f, " events={}c", sum(&|one| told(&one.events)))?;
+        write!(f, " lost={}c", sum(&|one| total([one.events.lost, one.events.lost_sockets])))
     }
+}
+
+/// Whoever answers may say anything.
+fn total(numbers: impl IntoIterator<Item = u64>) -> u64 {
+    numbers.into_iter().fold(0, u64::saturating_add)
 }
 
 /// As it may be shown: whatever stands behind a `|` is read as numbers by monitoring systems.

@@ -1,11 +1,11 @@
 //! The pcheck's side of the connection.
 
-use std::{io, os::unix::net::UnixStream as StdStream, path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use tokio::{io::Interest, net::UnixStream};
 
 use super::{Heard, Join, Word, wire};
-use crate::control::client::{self, Failure};
+use crate::control::client::{self, Failure, Stream};
 
 /// No line of a daemon is longer.
 const LONGEST: usize = 1 << 20;
@@ -26,12 +26,12 @@ pub struct Member {
 /// # Errors
 /// When nobody listens there who may be asked, or he refuses, or does not answer by then.
 pub fn join(socket: &Path, join: &Join, limit: Duration) -> Result<Member, Failure> {
-    let (begun, stream): (_, StdStream) = client::join(socket, join, limit)?;
+    let Stream { begun, rest } = client::join(socket, join, limit)?;
     let ready = || {
-        stream.set_read_timeout(None)?;
-        stream.set_write_timeout(None)?;
-        stream.set_nonblocking(true)?;
-        UnixStream::from_std(stream)
+        rest.set_read_timeout(None)?;
+        rest.set_write_timeout(None)?;
+        rest.set_nonblocking(true)?;
+        UnixStream::from_std(rest)
     };
     Ok(Member { stream: ready().map_err(Failure::Broken)?, incoming: begun, outgoing: Vec::new() })
 }

@@ -112,7 +112,7 @@ mod tests {
         }
         while taken.try_recv().is_ok() {}
         guest.log(Level::Notice, b"late".to_vec());
-        assert_eq!(taken.try_recv().unwrap(), Word::Lost((FOR_ORDERS) as u64));
+        assert_eq!(taken.try_recv().unwrap(), Word::Lost(FOR_ORDERS as u64));
         assert_eq!(taken.try_recv().unwrap(), Word::Log(Level::Notice, b"late".to_vec()));
     }
 }

@@ -2,7 +2,7 @@
 //! log, its scripts are run by it, and when one side goes the other goes on with what was saved.
 
 use tracing::debug;
-use watcher_core::{Event, FleetId, Level, Order, Outbox, Told, fleet::Doing, fleets::Asked};
+use watcher_core::{Event, FleetId, Level, Note, Order, Outbox, Told, fleet::Doing, fleets::Asked};
 
 use super::{
     Door, News, Patrol, Recruit,
@@ -51,6 +51,8 @@ impl Patrol {
                 None => {
                     let _said = guest.say(Word::Joined);
                     self.take_on(*recruit, Some(guest), out, news);
+                    // No listing comes for those who are all paused.
+                    self.tell_guests_that_are_up();
                     return;
                 }
             },
@@ -152,8 +154,6 @@ impl Patrol {
 
     /// Tells the log of whoever is the foreground of a pfile. Says whether that was all who have to know.
     pub(super) fn tell_guest(&mut self, by: FleetId, told: &Told) -> bool {
-        use watcher_core::Note;
-
         let Some(guest) = self.posts.get_mut(&by).and_then(|post| post.guest.as_mut()) else { return false };
         if let Some((level, line)) = told.line() {
             guest.log(level, line);

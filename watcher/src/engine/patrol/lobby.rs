@@ -129,21 +129,20 @@ impl Lobby {
         while self.at_work.len() < AT_ONCE
             && let Some((id, join)) = self.to_read.pop_front()
         {
-            // It may have gone while it waited.
-            if self.guests.contains_key(&id) {
-                let admit = Arc::clone(&self.admit);
-                self.at_work.spawn_blocking(move || (id, admit(&join)));
-            }
+            let admit = Arc::clone(&self.admit);
+            self.at_work.spawn_blocking(move || (id, admit(&join)));
         }
     }
 
-    /// Takes one out, if it has not gone.
+    /// Takes one out, if it has not gone. Nothing of it is left to wait for its turn.
     pub(super) fn take(&mut self, id: GuestId) -> Option<Guest> {
+        self.to_read.retain(|(waiting, _)| *waiting != id);
         self.guests.remove(&id)
     }
 
     /// Nobody can be taken on any more.
     pub(super) fn close(&mut self) {
+        self.to_read.clear();
         for guest in std::mem::take(&mut self.guests).into_values() {
             let _said = guest.say(Word::Alone("it is ending".to_owned()));
         }

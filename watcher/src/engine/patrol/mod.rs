@@ -33,7 +33,7 @@ use self::{
 };
 use super::{HURRY, SETTLE, Senses, keep_pace, tick, ticks, until};
 use crate::{
-    control::{Command, Doors, Request, Server, join::GuestId},
+    control::{Doors, Server, join::GuestId},
     executor::{
         hands::Hands,
         ledger::Ledger,
@@ -98,6 +98,7 @@ pub struct Patrol {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Door {
     Lobby,
+    Metrics,
     Pfile(FleetId),
 }
 
@@ -116,6 +117,8 @@ pub struct Parts {
     pub sweep_every: Duration,
     /// For so many entries there is room.
     pub room: usize,
+    /// Where figures are to be had.
+    pub metrics: Option<Server>,
 }
 
 /// A pfile that is to be watched.
@@ -161,7 +164,11 @@ impl Patrol {
     /// Ready to run.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { fleets, senses, hands, signals, sweep_every, room } = parts;
+        let Parts { fleets, senses, hands, signals, sweep_every, room, metrics } = parts;
+        let mut doors = Doors::default();
+        if let Some(server) = metrics {
+            doors.open(Door::Metrics, server);
+        }
         Self {
             fleets,
             posts: BTreeMap::new(),
@@ -171,7 +178,7 @@ impl Patrol {
             senses,
             hands,
             signals,
-            doors: Doors::default(),
+            doors,
             farewells: JoinSet::new(),
             is_ready: false,
             passed_over: 0,
@@ -205,6 +212,7 @@ impl Patrol {
 
     /// Until there is nothing more to do.
     async fn go_on(&mut self, mut news: News, mut out: Outbox<Asked>) -> io::Result<()> {
+        self.may_be_up();
         let mut due = Ticks {
             looks: ticks(self.look_every()),
             sweeps: ticks(self.sweep_every),
@@ -298,6 +306,8 @@ impl Patrol {
         let Senses { ring, watch, tier_after: _ } = &mut self.senses;
         tokio::select! {
             biased;
+            // First: under a flood of other things the loop lives.
+            () = tick(due.watchdog.as_mut()), if due.watchdog.is_some() => service::watchdog(),
             readable = Senses::readable(ring.as_ref()) => {
                 if let Err(error) = readable {
                     watch.fail(error.to_string());
@@ -339,7 +349,6 @@ impl Patrol {
                 self.hands.tend_slowly();
                 watch.sweep(self.fleets.watched(), &mut news.common);
             }
-            () = tick(due.watchdog.as_mut()), if due.watchdog.is_some() => service::watchdog(),
             // Last, when nothing else is there to be told: a deadline must not judge what happened in time, such as
             // while this process was stopped.
             () = until(deadline), if deadline.is_some() => {
@@ -355,22 +364,6 @@ impl Patrol {
             news.common.push(Event::Deadline);
         }
         Ok(())
-    }
-
-    fn serve(&mut self, door: Door, request: Request, news: &mut News) {
-        let id = match door {
-            Door::Lobby => return self.receive(request),
-            Door::Pfile(id) => id,
-        };
-        if let Command::Status { process } = request.command {
-            // Nobody may wait for it any more; an answer that is dropped says that the watch has ended.
-            let _nobody_waits = self.status(id, process).map(|status| request.answer.send(status));
-            return;
-        }
-        // The same.
-        let (Some(post), Some(fleet)) = (self.posts.get_mut(&id), self.fleets.get(id)) else { return };
-        let order = post.serve(request, (fleet, self.senses.watch.tier()));
-        news.of_one.extend(order.map(|order| (id, order)));
     }
 
     /// What is left to do when all is over.

@@ -11,9 +11,8 @@ use tokio::{
     sync::{broadcast, oneshot, watch},
     time::timeout,
 };
-use watcher_core::Tier;
 use watcher_core::{
-    Answer, EntryId, Event, Pid, RequestId, Span, Told, Wall,
+    Answer, EntryId, Event, Pid, RequestId, Span, Tier, Told, Wall,
     fleet::{EntryView, Fleet, FleetView},
     no_such_entry,
     pfile::{AbsolutePath, EntryNumber},
@@ -98,6 +97,7 @@ impl Post {
                 }
             }
             Command::ShowParam => Reply::Param(view(fleet, tier)),
+            Command::Metrics => Reply::refused("figures are to be had by HTTP only, where --metrics wants them"),
             // That takes more than is known here.
             Command::Status { .. } => Reply::refused("it is asked elsewhere"),
             Command::Wait => Reply::Wait(self.ended.get_or_insert_with(|| watch::Sender::new(None)).subscribe()),

@@ -5,11 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use watcher_core::{FleetId, Seen, Wall, fleet::Fleet, fleets::Fleets};
+use watcher_core::{FleetId, Seen, Wall, fleet::Fleet, fleets::Fleets, tally::Tally};
 
-use super::Patrol;
+use super::{Door, News, Patrol, post::Post};
 use crate::{
-    control::{Process, Programs, Reply, Status, Unwatched, WhyNot},
+    control::{Command, Metrics, PfileMetrics, Process, Programs, Reply, Request, Status, Unwatched, WhyNot},
     executor::watch::Watch,
     sys::{clock, cost, own, raw_tracepoint},
 };
@@ -23,6 +23,7 @@ pub(super) struct Record {
     /// Since when this process watches.
     began: Wall,
     pub(super) seen: Seen,
+    pub(super) tally: Tally,
     /// Why it does not learn of deaths by the tier that it began with.
     pub(super) tier_left: Option<String>,
     /// Pfiles that should be watched, and are not.
@@ -31,7 +32,7 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn new(began: Wall) -> Self {
-        Self { began, seen: Seen::default(), tier_left: None, unwatched: BTreeMap::new() }
+        Self { began, seen: Seen::default(), tally: Tally::default(), tier_left: None, unwatched: BTreeMap::new() }
     }
 
     /// A pfile is not watched, or not any more.
@@ -50,7 +51,7 @@ impl Record {
     }
 
     fn process(&self, fleets: &Fleets, watch: &Watch) -> Process {
-        let Self { began, seen, tier_left, unwatched } = self;
+        let Self { began, seen, tally: _, tier_left, unwatched } = self;
         let some: Vec<_> = unwatched.iter().take(SHOWN).map(|(pfile, why)| (pfile.clone(), why.clone())).collect();
         let programs = watch.runs().map(|runs| Programs { counted: raw_tracepoint::runs_are_counted(), runs });
         Process {
@@ -73,8 +74,46 @@ impl Record {
 }
 
 impl Patrol {
+    /// Answers what a look answers, and hands orders on.
+    pub(super) fn serve(&mut self, door: Door, request: Request, news: &mut News) {
+        let id = match door {
+            Door::Lobby => return self.receive(request),
+            Door::Metrics => {
+                // Nobody may wait for it any more.
+                let _nobody_waits = request.answer.send(self.metrics());
+                return;
+            }
+            Door::Pfile(id) => id,
+        };
+        if let Command::Status { process } = request.command {
+            // Nobody may wait for it any more; an answer that is dropped says that the watch has ended.
+            let _nobody_waits = self.status(id, process).map(|status| request.answer.send(status));
+            return;
+        }
+        // The same.
+        let (Some(post), Some(fleet)) = (self.posts.get_mut(&id), self.fleets.get(id)) else { return };
+        let order = post.serve(request, (fleet, self.senses.watch.tier()));
+        news.of_one.extend(order.map(|order| (id, order)));
+    }
+
+    /// Figures of all that is watched here.
+    fn metrics(&self) -> Reply {
+        let posts = self.posts.iter().filter_map(|(id, post)| Some((post, self.fleets.get(*id)?)));
+        let pfile = |(post, fleet): (&Post, &Fleet)| PfileMetrics {
+            pfile: post.pfile.clone(),
+            refused: fleet.refused_rules().is_some(),
+            entries: fleet.views(),
+        };
+        Reply::Metrics(Box::new(Metrics {
+            now: clock::now(),
+            process: self.record.process(&self.fleets, &self.senses.watch),
+            tally: self.record.tally.clone(),
+            pfiles: posts.map(pfile).collect(),
+        }))
+    }
+
     /// How one of the watches stands.
-    pub(super) fn status(&self, id: FleetId, process: bool) -> Option<Reply> {
+    fn status(&self, id: FleetId, process: bool) -> Option<Reply> {
         let (post, fleet): (_, &Fleet) = (self.posts.get(&id)?, self.fleets.get(id)?);
         Some(Reply::Status(Box::new(Status {
             now: clock::now(),

@@ -1,7 +1,11 @@
 //! A turn: what is known is handed to the machines, and what they ask for is done.
 
 use tracing::debug;
-use watcher_core::{Action, Event, Finish, FleetId, Level, Outbox, RunEnd, fleets::Asked};
+use watcher_core::{
+    Action, Event, Finish, FleetId, Level, Outbox, RunEnd,
+    fleet::{Doing, Fleet},
+    fleets::Asked,
+};
 
 use super::{News, Patrol, now, post::Post};
 use crate::{
@@ -66,6 +70,14 @@ impl Patrol {
         }
     }
 
+    /// Where nobody is looked for, such as when all are paused, no listing comes after which they are watched.
+    pub(super) fn may_be_up(&self) {
+        let is_looking = |fleet: &Fleet| fleet.views().iter().any(|view| view.doing == Doing::Looking);
+        if !self.posts.is_empty() && !self.fleets.iter().any(|(_, fleet)| is_looking(fleet)) {
+            is_up();
+        }
+    }
+
     /// After the first one everybody who is there is watched.
     fn is_first_listing(&mut self, event: &Event) -> bool {
         let Event::Listed { processes, .. } = event else { return false };
@@ -122,10 +134,12 @@ impl Patrol {
                 Action::Signal { proc, signal } => self.hands.signal(proc, signal, signals::send),
                 Action::SignalGroup { leader, signal } => self.hands.signal(leader, signal, signals::send_to_group),
                 Action::Tell(told) => {
+                    self.record.tally.count(&told.note);
                     self.tell(by, &told);
                     self.of(by, |post| post.note(&told));
                 }
                 Action::Remember(told) => {
+                    self.record.tally.count(&told.note);
                     self.tell_guest(by, &told);
                     self.of(by, |post| post.note(&told));
                 }
@@ -186,6 +200,7 @@ impl Patrol {
         if let (Some(post), Some(fleet)) = (self.posts.get_mut(&id), self.fleets.get(id)) {
             post.follow_rules(fleet);
         }
+        self.hands.expect_lines_of(self.fleets.iter().map(|(_, fleet)| fleet.len()).sum());
     }
 
     /// Only a ledger that was heard of may have one that is due.

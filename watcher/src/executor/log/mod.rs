@@ -15,7 +15,7 @@ use std::{
 use watcher_core::{Level, Wall};
 
 use self::{
-    outlet::{NotNow, Outlet},
+    outlet::{MOST, NotNow, Outlet},
     stderr::Stderr,
     syslog::Syslog,
 };
@@ -27,6 +27,9 @@ pub const SYSLOG: &str = "/dev/log";
 
 /// Longer messages are cut: readers of syslog may cut anywhere, or take none of it.
 const LONGEST: usize = 2048;
+
+/// What a death and a restart tell, and some lines that the script says.
+const OF_A_RESTART: usize = 8;
 
 /// When to try again: a reader that is slow, and one that is not there.
 const SOON: Duration = Duration::from_millis(50);
@@ -73,6 +76,12 @@ impl Log {
     fn with(to: LogTo, ident: &'static str, syslog: PathBuf, stderr: Stderr) -> Self {
         let (syslog, stderr) = (Outlet::new(Syslog::at(syslog)), Outlet::new(stderr));
         Self { to, ident, syslog, stderr, complained: false, fate: "messages wait for it", try_again: None }
+    }
+
+    /// So many entries are watched: all may be restarted at once, and a reader takes its time.
+    pub fn expect_of(&mut self, entries: usize) {
+        let most = MOST + entries * OF_A_RESTART;
+        (self.syslog.most, self.stderr.most) = (most, most);
     }
 
     /// Tells it one line.

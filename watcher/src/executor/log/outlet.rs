@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, io};
 
-/// So many lines may wait. Then the oldest go.
+/// So many lines may wait at first. Then the oldest go.
 pub(super) const MOST: usize = 1000;
 
 /// Where lines go.
@@ -36,20 +36,22 @@ pub(super) enum NotNow {
 pub(super) struct Outlet<S> {
     pub(super) sink: S,
     waiting: VecDeque<Vec<u8>>,
+    /// So many may.
+    pub(super) most: usize,
     lost: u64,
 }
 
 impl<S: Sink> Outlet<S> {
     pub(super) const fn new(sink: S) -> Self {
-        Self { sink, waiting: VecDeque::new(), lost: 0 }
+        Self { sink, waiting: VecDeque::new(), most: MOST, lost: 0 }
     }
 
     pub(super) fn push(&mut self, line: Vec<u8>) {
-        if self.waiting.len() == MOST {
+        self.waiting.push_back(line);
+        while self.waiting.len() > self.most {
             self.waiting.pop_front();
             self.lost += 1;
         }
-        self.waiting.push_back(line);
     }
 
     pub(super) fn must_flush(&self) -> bool {

@@ -137,6 +137,30 @@ fn a_reader_that_does_not_read_blocks_nobody_and_losses_are_counted() {
     assert_eq!(seen.last().unwrap(), &(all - 1).to_string());
 }
 
+#[test]
+fn where_many_are_watched_more_may_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("log");
+    let reader = reader(&socket);
+    let mut log = log_to(&socket);
+    let entries = 2 * MOST;
+    log.expect_of(entries);
+    let all = entries * OF_A_RESTART;
+    for number in 0..all {
+        log.tell(Level::Notice, number.to_string().as_bytes());
+    }
+    assert!(log.must_flush(), "all of it fits the socket");
+    for number in 0..all {
+        log.retry();
+        assert_eq!(message(&read(&reader)), number.to_string());
+    }
+    log.expect_of(0);
+    for number in 0..all {
+        log.tell(Level::Notice, number.to_string().as_bytes());
+    }
+    assert!(log.syslog_lost() > 0);
+}
+
 impl Log {
     fn syslog_lost(&self) -> u64 {
         self.syslog.lost()

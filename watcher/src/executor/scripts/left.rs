@@ -20,23 +20,11 @@ pub struct Left {
 impl Left {
     /// Completes what was saved of the entries of the pfile with this folder by the scripts that run.
     pub fn find(&mut self, rules: &Pfile, folder: &Path, saved: &mut [SavedEntry]) {
-        let mut places: BTreeMap<_, _> =
-            saved.iter_mut().map(|saved| ((saved.text.clone(), saved.occurrence), saved)).collect();
-        let mut seen = BTreeMap::new();
-        for (number, entry) in rules.numbered() {
-            if places.is_empty() {
-                return;
-            }
-            let text = print_entry(&entry.value);
-            let occurrence: &mut u32 = seen.entry(text.clone()).or_insert(0);
-            let of_it = places.remove(&(text, *occurrence));
-            *occurrence += 1;
-            if let Some(saved) = of_it.filter(|saved| saved.script.is_none())
-                && let Some(since) = saved.last_restart
-            {
-                let scripts = [Some(&entry.value.script.value), entry.value.clear_cmd()].into_iter().flatten();
+        for (number, entry, saved) in with_saved(rules, saved) {
+            if let (None, Some(since)) = (saved.script, saved.last_restart) {
+                let scripts = [Some(&entry.script.value), entry.clear_cmd()].into_iter().flatten();
                 let mut running = scripts.flat_map(|script| self.running(script)).collect::<Vec<_>>().into_iter();
-                let found = running.find_map(|pid| script_of(pid, (folder, number), &entry.value, since));
+                let found = running.find_map(|pid| script_of(pid, (folder, number), entry, since));
                 saved.script = found.map(|proc| (proc, since));
             }
         }
@@ -66,24 +54,42 @@ pub type Ran = BTreeMap<EntryNumber, (AbsolutePath, ProcId)>;
 /// Completes what was saved by what this process itself has started for another one, which was killed before that was saved.
 /// Such a script may have ended by now: what it was to bring back comes only a moment later.
 pub fn complete(rules: &Pfile, ran: &Ran, saved: &mut [SavedEntry]) {
-    let mut seen = BTreeMap::new();
-    for (number, entry) in rules.numbered().filter(|_| !ran.is_empty()) {
-        let text = print_entry(&entry.value);
-        let occurrence: &mut u32 = seen.entry(text.clone()).or_insert(0);
-        let it = saved.iter_mut().find(|saved| saved.text == text && saved.occurrence == *occurrence);
-        *occurrence += 1;
+    if ran.is_empty() {
+        return;
+    }
+    for (number, entry, saved) in with_saved(rules, saved) {
         // Of one that is back nothing is awaited.
-        let awaits =
-            |saved: &&mut SavedEntry| saved.script.is_none() && (saved.proc.is_none() || saved.died_at.is_some());
-        if let Some(saved) = it.filter(awaits)
+        let awaits = saved.script.is_none() && (saved.proc.is_none() || saved.died_at.is_some());
+        if awaits
             && let Some(since) = saved.last_restart
             && let Some((script, proc)) = ran.get(&number)
-            && *script == entry.value.script.value
+            && *script == entry.script.value
             && began_since(*proc, since)
         {
             saved.script = Some((*proc, since));
         }
     }
+}
+
+/// Entries of which something was saved, with that. Those that are alike stand in the same order as then.
+fn with_saved<'a>(
+    rules: &'a Pfile,
+    saved: &'a mut [SavedEntry],
+) -> impl Iterator<Item = (EntryNumber, &'a Entry, &'a mut SavedEntry)> {
+    let mut places: BTreeMap<_, _> =
+        saved.iter_mut().map(|saved| ((saved.text.clone(), saved.occurrence), saved)).collect();
+    let mut seen = BTreeMap::new();
+    rules.numbered().filter_map(move |(number, entry)| {
+        // Printing takes its time.
+        if places.is_empty() {
+            return None;
+        }
+        let text = print_entry(&entry.value);
+        let occurrence: &mut u32 = seen.entry(text.clone()).or_insert(0);
+        let of_it = places.remove(&(text, *occurrence));
+        *occurrence += 1;
+        Some((number, &entry.value, of_it?))
+    })
 }
 
 /// The process, if it is one that was started as a script for this entry since then. What scripts leave in the background

@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{figures::brief, report::Report, sections::figure};
+use super::{
+    figures::brief,
+    report::Report,
+    sections::{DAEMON, DEATHS, PROBES, RESTARTS, SOCKETS, figure},
+};
 
 /// What was measured for one goal.
 struct Result {
@@ -18,9 +22,6 @@ struct Goal {
     /// What limits it, for when it is missed.
     floor: &'static str,
 }
-
-const DEATHS: &str = "deaths and strangers";
-const DAEMON: &str = "many pfiles, start, reload, padmin";
 
 const GOALS: &[Goal] = &[
     Goal {
@@ -45,7 +46,7 @@ const GOALS: &[Goal] = &[
         what: "kill to restart script running, p50",
         goal: "at most 1.3 × (bare pidfd loop + bare spawn)",
         judge: |report| {
-            let at = |row| figure(report.section("restarts"), "From a kill", row, 1);
+            let at = |row| figure(report.section(RESTARTS), "From a kill", row, 1);
             ratio(at("pcheck, tier ebpf")?, at("bare pidfd loop")?, 1.3, "µs", "bare loop")
         },
         floor: "the spawn itself, and the end of the process, for which pcheck waits so that its sockets and files are free",
@@ -66,7 +67,7 @@ const GOALS: &[Goal] = &[
         what: "kernel time of an unrelated TCP state change, above an empty program",
         goal: "at most 60 ns",
         judge: |report| {
-            at_most(figure(report.section("sockets"), "Kernel time of a state change", "another port", 3)?, 60.0, "ns")
+            at_most(figure(report.section(SOCKETS), "Kernel time of a state change", "another port", 3)?, 60.0, "ns")
         },
         floor: "three reads of kernel memory, and a bit a port",
     },
@@ -139,10 +140,7 @@ const GOALS: &[Goal] = &[
         what: "1,000 HTTP endpoints asked every 60 s",
         goal: "at most 1 % of one core",
         judge: |report| {
-            let at = |row| {
-                figure(report.section("probes"), "1000", row, 2)
-                    .or_else(|| figure(report.section("probes"), "1,000", row, 2))
-            };
+            let at = |row| figure(report.section(PROBES), "1000 endpoints by HTTP,", row, 2);
             let beside = at("monit").map_or_else(String::new, |monit| format!("monit: {} %", brief(monit)));
             at_most(at("pcheck")?, 1.0, "%").map(|it| Result { beside, ..it })
         },

@@ -123,15 +123,13 @@ impl Report<'_> {
         for tool in &self.plan.tools {
             let found = self.cells.iter().find(|(cell, _)| cell.size == size && cell.tool.name == tool.name);
             let row = match found {
-                Some((_, Outcome::Done(measured))) => match measured.half(noisy) {
-                    Some(half) => figures(tool, measured, half),
-                    None => format!("| {} | not measured |{}", tool.title, " |".repeat(12)),
-                },
-                Some((_, Outcome::Cannot { .. })) => {
-                    format!("| {} | cannot, see below |{}", tool.title, " |".repeat(12))
+                Some((_, Outcome::Done(measured))) => {
+                    measured.half(noisy).map(|half| figures(tool, measured, half)).ok_or("not measured")
                 }
-                None => format!("| {} | not measured |{}", tool.title, " |".repeat(12)),
+                Some((_, Outcome::Cannot { .. })) => Err("cannot, see below"),
+                None => Err("not measured"),
             };
+            let row = row.unwrap_or_else(|why| format!("| {} | {why} |{}", tool.title, " |".repeat(12)));
             let _written = writeln!(out, "{row}");
         }
         out.push('\n');

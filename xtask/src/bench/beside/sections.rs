@@ -6,6 +6,13 @@ use anyhow::Context as _;
 
 use super::{cell, plan::Plan, progress::Progress};
 
+// What they are called in the report, where the goals find their figures.
+pub(super) const DAEMON: &str = "many pfiles, start, reload, padmin";
+pub(super) const DEATHS: &str = "deaths and strangers";
+pub(super) const PROBES: &str = "probes";
+pub(super) const RESTARTS: &str = "restarts";
+pub(super) const SOCKETS: &str = "sockets";
+
 /// One of them.
 pub(super) struct Section {
     pub(super) title: &'static str,
@@ -21,20 +28,20 @@ impl Section {
             |title, program, words, seconds| Self { title, program, words, estimate: Duration::from_secs(seconds) };
         if plan.quick {
             return vec![
-                section("many pfiles, start, reload, padmin", "bench_beside", &["--daemon", "--quick"], 25),
-                section("deaths and strangers", "bench_exit", &["--quick"], 25),
-                section("restarts", "bench_restart", &["--quick"], 10),
+                section(DAEMON, "bench_beside", &["--daemon", "--quick"], 25),
+                section(DEATHS, "bench_exit", &["--quick"], 25),
+                section(RESTARTS, "bench_restart", &["--quick"], 10),
             ];
         }
         if !plan.is_full() {
             return Vec::new();
         }
         vec![
-            section("many pfiles, start, reload, padmin", "bench_beside", &["--daemon"], 300),
-            section("deaths and strangers", "bench_exit", &[], 240),
-            section("restarts", "bench_restart", &[], 100),
-            section("sockets", "bench_sockets", &["--only", "kernel"], 120),
-            section("probes", "bench_probe", &["--brief"], 180),
+            section(DAEMON, "bench_beside", &["--daemon"], 300),
+            section(DEATHS, "bench_exit", &[], 240),
+            section(RESTARTS, "bench_restart", &[], 100),
+            section(SOCKETS, "bench_sockets", &["--only", "kernel"], 120),
+            section(PROBES, "bench_probe", &["--brief"], 180),
         ]
     }
 

@@ -41,6 +41,10 @@ pub(in crate::fleet) struct Check {
     asked_at: Option<Mono>,
     /// When it was told last that the certificate ends.
     warned: Option<Mono>,
+    /// For how many days the certificate was valid yet, when a check last succeeded.
+    certificate_days: Option<i64>,
+    /// How long the last check took.
+    took: Option<Span>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +119,8 @@ impl Check {
             row: None,
             asked_at: None,
             warned: None,
+            certificate_days: None,
+            took: None,
         }
     }
 
@@ -206,6 +212,7 @@ impl Check {
             return Finding::Nothing;
         }
         let took = now.since(since);
+        self.took = Some(took);
         let verdict = match verdict {
             // Its time was over before it was looked at.
             Verdict::Bad(_) if took > Span(self.ask.limit.0.saturating_add(SLACK.0)) => Verdict::Bad(Fault::Overrun),
@@ -246,6 +253,7 @@ impl Check {
 
     fn good(&mut self, certificate_days: Option<i64>, now: Mono) -> Finding {
         (self.last, self.was_good, self.detected, self.held) = (Some(Last::Good), true, false, false);
+        self.certificate_days = certificate_days;
         match self.row.take() {
             Some(Row { since, failures, told: Some(_) }) => Finding::Again { after: now.since(since), failures },
             Some(_) | None => match (certificate_days, self.expiry_warn) {
@@ -340,6 +348,8 @@ impl Check {
             alarms,
             held: self.held,
             ended: self.off.is_some(),
+            took: self.took,
+            certificate_days: self.certificate_days,
         }
     }
 
