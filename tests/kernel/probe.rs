@@ -67,7 +67,7 @@ impl Probe {
     /// Waits for the next record.
     pub(crate) fn any_record(&mut self) -> Record {
         loop {
-            if let Some(record) = self.ring.take() {
+            if let Some(record) = self.ring.take().unwrap() {
                 return record;
             }
             let limit = Timespec { tv_sec: DEADLINE.as_secs() as i64, tv_nsec: 0 };
@@ -78,7 +78,7 @@ impl Probe {
 
     /// The record that is there by now, if any.
     pub(crate) fn record_by_now(&mut self) -> Option<Record> {
-        self.ring.take()
+        self.ring.take().unwrap()
     }
 
     /// Whether user space has been woken.

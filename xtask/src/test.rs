@@ -45,6 +45,8 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> anyhow::Result<()> {
             Part::Unit => {
                 step("tests without privileges");
                 cmd!(shell, "cargo test --quiet --locked").quiet().run()?;
+                // By itself: what it takes would otherwise be built into watcher, too.
+                cmd!(shell, "cargo test --quiet --locked --package watcher-pages").quiet().run()?;
             }
             Part::Kernel => {
                 step("tests on the running kernel");

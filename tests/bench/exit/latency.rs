@@ -124,7 +124,7 @@ fn together(deaths: usize) -> [Vec<u64>; 3] {
         assert!(!ready.is_empty(), "no news for a minute");
         for token in ready {
             let told: Vec<ProcId> = match token {
-                0 => std::iter::from_fn(|| ring.take())
+                0 => std::iter::from_fn(|| ring.take().expect("records"))
                     .filter_map(|record| by_pid.get(&pid_of(&record)).copied())
                     .collect(),
                 1 => held.take(),

@@ -17,7 +17,10 @@ use watcher_tests::{
     wait::{DEADLINE, until},
 };
 
-use super::net::{Net, child_of};
+use super::{
+    net::{Net, child_of},
+    service::Service,
+};
 
 /// The first process of a node. It takes leave of whatever is left in the background.
 const INIT: &str = r#"set -e
@@ -31,6 +34,7 @@ done
 for provider in "$SHARED"/agents/*; do
     ln -s "$provider" /usr/lib/ocf/resource.d/
 done
+rm -f /usr/lib/ocf/resource.d/watcher
 mkdir /usr/lib/ocf/resource.d/watcher
 cp "$AGENT" /usr/lib/ocf/resource.d/watcher/pcheck
 mkdir -p /run/resource-agents /run/lock /var/log/corosync /run/site/www
@@ -39,9 +43,9 @@ chown hacluster:haclient /var/lib/pacemaker
 for folder in /run/crm /var/log/pacemaker /var/lib/pacemaker/blackbox /var/lib/pacemaker/cib /var/lib/pacemaker/cores /var/lib/pacemaker/pengine; do
     install -d -o hacluster -g haclient -m 750 $folder
 done
-ln -s /usr/sbin/apache2 /run/site/httpd
 cp "$WATCHER" /run/site/watcher
-cp "$SHARED/httpd.conf" "$SHARED/httpd.pfile" /run/site/
+cp -r "$SHARED/site/." /run/site/
+eval "$INSTALLS"
 echo "node $NUMBER" >/run/site/www/index.html
 cp "$SHARED/corosync.conf" /etc/corosync/
 ip link set lo up
@@ -87,29 +91,6 @@ logging {
 }
 ";
 
-const HTTPD: &str = "LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
-LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
-LoadModule dir_module /usr/lib/apache2/modules/mod_dir.so
-ServerRoot /run/site
-DefaultRuntimeDir /run/site
-ServerName localhost
-PidFile /run/site/httpd.pid
-ErrorLog /run/site/error.log
-Mutex file:/run/site
-User www-data
-Group www-data
-Listen 80
-DocumentRoot /run/site/www
-DirectoryIndex index.html
-StartServers 2
-";
-
-const PFILE: &str = "IPCKEY 0x1f000101
-MSG_CHECK_INTERVAL 1
-MONITOR_INTERVAL 1
-/run/site/httpd:/run/site/restart.sh:86400:3:exit
-";
-
 /// It ends with this value, and all that runs on it.
 pub(super) struct Node {
     namespaces: Child,
@@ -118,12 +99,15 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn start(net: &Net, number: u8) -> Self {
+    pub(super) fn start(net: &Net, service: &Service, number: u8) -> Self {
         let shared = net.folder.path().to_owned();
         fs::create_dir_all(shared.join("agents")).unwrap();
-        for (name, text) in
-            [("corosync.conf", COROSYNC), ("httpd.conf", HTTPD), ("httpd.pfile", PFILE), ("init.sh", INIT)]
-        {
+        let pfile = service.pfile();
+        let of_service = service.files.iter().copied().chain([("site.pfile", pfile.as_str())]);
+        let of_service = of_service.map(|(name, text)| (format!("site/{name}"), text));
+        let of_node = [("corosync.conf".to_owned(), COROSYNC), ("init.sh".to_owned(), INIT)];
+        for (name, text) in of_service.chain(of_node) {
+            fs::create_dir_all(shared.join(&name).parent().unwrap()).unwrap();
             fs::write(shared.join(name), text).unwrap();
         }
         let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/../dist/ocf/pcheck");
@@ -131,6 +115,7 @@ impl Node {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"]);
         command.arg("sh").arg(shared.join("init.sh")).env("NUMBER", number.to_string()).env("SHARED", &shared);
+        command.env("INSTALLS", service.installs);
         command.env("AGENT", agent).env("WATCHER", built("watcher")).env_remove("WATCHER_LOG");
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         die_with_the_test(&mut command);
@@ -139,7 +124,7 @@ impl Node {
         net.connect(number, init);
         let node = Self { namespaces, init, shared };
         until("the node is up", || node.shared.join(format!("ready{number}")).exists());
-        node.restart_script();
+        node.script("restart.sh", &service.restart_script());
         node
     }
 
@@ -177,21 +162,6 @@ impl Node {
         fs::write(&new, text).unwrap();
         fs::set_permissions(&new, Permissions::from_mode(0o755)).unwrap();
         fs::rename(new, self.path(&format!("site/{name}"))).unwrap();
-    }
-
-    /// The restart script that operators copy, for this httpd.
-    pub(super) fn restart_script(&self) {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../rules/httpd/httpd_restart.sh");
-        let mut text = fs::read_to_string(file).unwrap();
-        for (from, to) in [
-            ("program=/usr/sbin/httpd", "program=/run/site/httpd"),
-            (r#"exec "$program" -k start"#, r#"exec "$program" -f /run/site/httpd.conf -k start"#),
-            ("[ -d /run/systemd/system ]", "false"),
-        ] {
-            assert_eq!(text.matches(from).count(), 1, "{from}");
-            text = text.replace(from, to);
-        }
-        self.script("restart.sh", &text);
     }
 
     /// Waits until its pcheck, which runs now, has gone: that moment.

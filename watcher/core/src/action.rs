@@ -135,9 +135,10 @@ impl<A> Outbox<A> {
         self.0.extend(actions);
     }
 
-    /// Takes everything that was asked for.
+    /// Takes everything that was asked for. Room for it is not kept: after the first look at ten thousand processes that would
+    /// be more than all that is known of them.
     #[must_use = "an action that is dropped is never done"]
-    pub fn drain(&mut self) -> impl Iterator<Item = A> + '_ {
-        self.0.drain(..)
+    pub fn drain(&mut self) -> impl Iterator<Item = A> + use<A> {
+        std::mem::take(&mut self.0).into_iter()
     }
 }

@@ -48,7 +48,7 @@ pub use event::{Death, Event, ExitNotice};
 pub use id::{Comm, EntryId, FleetId, Pid, PortWatchId, ProbeId, ProcId, RequestId, RunId, StartTicks, Uptime};
 pub use note::{Level, Note, Subject, Told};
 pub use order::{Answer, Order, Setting, no_such_entry};
-pub use saved::SavedEntry;
+pub use saved::{Rare, RarelySaved, SavedEntry};
 pub use script::{Reason, RunEnd, ScriptOrder};
 pub use seen::Seen;
 pub use signal::Signal;

@@ -165,7 +165,7 @@ fn an_entry_takes_little_and_a_million_deaths_take_nothing() {
     let of_host: usize = host.procs.keys().map(|name| name.as_slice().len() + 80).sum();
     let each = (held() - before - of_host) / count as usize;
     println!("{each} bytes for each entry");
-    assert!(each < 2_200, "{each} bytes for each entry");
+    assert!(each < 1_150, "{each} bytes for each entry");
     drop(host);
 
     let is_long = std::env::var_os("WATCHER_LONG_TESTS").is_some_and(|value| value == "1");

@@ -38,6 +38,9 @@ use crate::{
 /// reboot is on its way. 10: pcheck has given up, and there were too many reboots. 11: pcheck has given up, and there is no
 /// reboot, since it cannot be counted or the command failed.
 #[derive(Args, Debug)]
+#[command(
+    override_usage = "watcher reboot-guard [OPTIONS] -f PFILE\n       watcher reboot-guard --show [OPTIONS]\n       watcher reboot-guard --clear [OPTIONS]"
+)]
 pub(super) struct RebootGuard {
     /// Rule file; at least one of its entries must have the action exit
     #[arg(short = 'f', long = "file", value_name = "PFILE", required_unless_present_any = ["show", "clear"])]

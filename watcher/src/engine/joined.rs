@@ -141,6 +141,7 @@ impl<'a> Joined<'a> {
             Word::Joined => {
                 *stands = Stands::Joined;
                 heap::give_back();
+                heap::let_go_of_code();
             }
             Word::Log(level, line) => self.hands.pass_on([(level, line)]),
             Word::Lost(lines) => {

@@ -15,12 +15,12 @@ pub const KEPT: usize = 256;
 /// Events as they were told, since lines of JSON would take several times the room.
 #[derive(Debug, Default)]
 pub struct Journal {
-    /// Those that are about no entry have none.
-    entries: BTreeMap<Option<EntryId>, Ring>,
+    /// Those that are about no entry have none. Boxed: a tree has room for almost twice as many as are in it.
+    entries: BTreeMap<Option<EntryId>, Box<Ring>>,
     next: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Ring {
     /// The entry as it was told of last.
     subject: Option<Subject>,
@@ -28,6 +28,11 @@ struct Ring {
 }
 
 impl Ring {
+    /// Of most entries nothing is told but that they are up.
+    fn new() -> Box<Self> {
+        Box::new(Self { subject: None, events: VecDeque::with_capacity(1) })
+    }
+
     /// Alarms of sockets come as often as clients like: they do not push out what is told of deaths.
     fn make_room(&mut self) {
         if self.events.len() < KEPT {
@@ -56,7 +61,7 @@ impl Journal {
     /// Keeps an event.
     pub fn note(&mut self, at: Wall, told: &Told) {
         let Told { entry, note } = told;
-        let ring = self.entries.entry(entry.as_ref().map(|entry| entry.id)).or_default();
+        let ring = self.entries.entry(entry.as_ref().map(|entry| entry.id)).or_insert_with(Ring::new);
         ring.subject.clone_from(entry);
         ring.make_room();
         ring.events.push_back(Arc::new(Kept { place: self.next, at, note: note.clone() }));
@@ -71,8 +76,8 @@ impl Journal {
     /// Everything. This takes no time: making lines of it does.
     #[must_use]
     pub fn all(&self) -> Extract {
-        let of = |ring: &Ring| (ring.subject.clone(), ring.events.iter().cloned().collect());
-        Extract(self.entries.values().map(of).collect())
+        let rings = self.entries.values();
+        Extract(rings.map(|ring| (ring.subject.clone(), ring.events.iter().cloned().collect())).collect())
     }
 
     /// The last events of all entries, oldest first.

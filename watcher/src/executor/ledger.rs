@@ -108,7 +108,7 @@ impl Ledger {
     }
 
     /// Keeps what must survive when we are killed. There may be a line for the log.
-    pub fn save(&mut self, saved: Arc<SavedEntry>) -> Option<Line> {
+    pub fn save(&mut self, saved: Vec<Arc<SavedEntry>>) -> Option<Line> {
         warning(self.store.save(saved))
     }
 

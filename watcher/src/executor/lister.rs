@@ -19,10 +19,14 @@ use watcher_core::{
     pfile::select::{Process, Processes},
 };
 
-use crate::sys::{clock, proc_table};
+use crate::sys::{clock, heap, proc_table};
 
 /// When to look again after it could not be done.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// What a look at so many processes has taken is given back to the kernel, once none has been taken for so long.
+const MANY: usize = 1_000;
+const CALM: Duration = Duration::from_millis(500);
 
 /// A look that takes longer than this hangs at some process.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,6 +48,8 @@ pub struct Lister {
     trouble: Option<String>,
     /// It was told that looks fail, and none has succeeded since.
     complained: bool,
+    /// When memory is to be given back.
+    give_back_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -71,7 +77,17 @@ impl Default for Lister {
 impl Lister {
     fn with(look: Look, patience: Duration) -> Self {
         let (looking, shunned) = (JoinSet::new(), BTreeSet::new());
-        Self { look, patience, looking, current: None, number: 0, shunned, trouble: None, complained: false }
+        Self {
+            look,
+            patience,
+            looking,
+            current: None,
+            number: 0,
+            shunned,
+            trouble: None,
+            complained: false,
+            give_back_at: None,
+        }
     }
 
     /// Begins to look.
@@ -99,6 +115,7 @@ impl Lister {
                     match looked {
                         Ok(processes) => {
                             (self.current, self.complained) = (None, false);
+                            self.give_back_at = (processes.len() >= MANY).then(|| Instant::now() + CALM);
                             return Some(listed(processes));
                         }
                         Err(error) => {
@@ -110,6 +127,10 @@ impl Lister {
                 () = over(until), if until.is_some() => {
                     self.give_up();
                     return None;
+                }
+                () = over(self.give_back_at), if self.give_back_at.is_some() => {
+                    self.give_back_at = None;
+                    heap::give_back();
                 }
                 else => std::future::pending().await,
             }

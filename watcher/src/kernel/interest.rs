@@ -6,17 +6,17 @@ use aya::maps::{HashMap, MapData, MapError};
 use watcher_abi::{Blame, Watched, bit_of, word_of};
 use watcher_core::{Pid, ProcId};
 
-use crate::sys::{pod::Plain, shared_array::SharedArray};
+use crate::sys::{pod::Plain, shared_array::SparseArray};
 
 /// The table and the bitmap in front of it.
 #[derive(Debug)]
 pub struct Interest {
     table: HashMap<MapData, u32, Plain<Watched>>,
-    bits: SharedArray,
+    bits: SparseArray,
 }
 
 impl Interest {
-    pub(super) const fn new(table: HashMap<MapData, u32, Plain<Watched>>, bits: SharedArray) -> Self {
+    pub(super) const fn new(table: HashMap<MapData, u32, Plain<Watched>>, bits: SparseArray) -> Self {
         Self { table, bits }
     }
 
@@ -31,9 +31,10 @@ impl Interest {
     /// afterwards: a death before this moment is not reported.
     ///
     /// # Errors
-    /// When the table is full.
+    /// When the table is full, or there is no memory for the bitmap.
     pub fn watch(&mut self, ProcId { pid, start }: ProcId, generation: u64) -> Result<(), MapError> {
         let watched = Watched { start_ticks: start.0, generation, blame: Blame::NONE, doomed: 0 };
+        self.bits.map(word_of(pid.number()) as usize)?;
         self.table.insert(pid.number(), Plain(watched), 0)?;
         self.set_bit(pid, true);
         Ok(())
@@ -67,7 +68,7 @@ impl Interest {
     }
 
     fn set_bit(&self, pid: Pid, watched: bool) {
-        // A pid beyond the bitmap does not exist on any kernel: see `PID_LIMIT`.
+        // A pid beyond the bitmap does not exist on any kernel: see `PID_LIMIT`. Who was never watched has no bit to clear.
         let Some(word) = self.bits.word(word_of(pid.number()) as usize) else { return };
         let bit = bit_of(pid.number());
         if watched {

@@ -4,7 +4,7 @@ use std::fs;
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{HashMap, Map, MapData, RingBuf},
+    maps::{HashMap, Map, MapData},
 };
 use tracing::debug;
 use watcher_abi::{BITMAP_WORDS, COMM_LEN, ExitRecord, PORT_WORDS, PortKey, PortSlot, Stats, name};
@@ -19,8 +19,10 @@ use super::{
 use crate::sys::{
     heap,
     host::{self, TimeOffsets},
+    limits,
     pod::Plain,
-    shared_array::SharedArray,
+    ring_buffer::RingBuffer,
+    shared_array::{SharedArray, SparseArray},
 };
 
 /// Bytes that the ring buffer puts before each record.
@@ -111,7 +113,9 @@ impl Handles {
         }
         debug!(?config, ?sizes, "loading the kernel programs");
         let config = Plain(config);
-        let ebpf = EbpfLoader::new()
+        // aya reads all type information of the kernel as soon as it is asked for anything, for programs that want to be fitted to
+        // it: 20 MB for a moment, and a third of the time that all of this takes. Ours do not, and it goes on without.
+        let ebpf = limits::with_little_memory(EbpfLoader::new)
             .override_global(name::CONFIG, &config, true)
             .map_max_entries(name::WATCH, sizes.processes)
             .map_max_entries(name::EVENTS, sizes.ring_bytes)
@@ -125,7 +129,7 @@ impl Handles {
             on_synack: programs.on_synack(),
             on_memory: programs.on_memory(),
         };
-        let Maps { ring, counters, interest, names, ports } = Maps::take(programs.ebpf(), sizes.ports)?;
+        let Maps { ring, counters, interest, names, ports } = Maps::take(programs.ebpf(), sizes)?;
         let starts = Starts::new(names, programs.on_exec());
         let ports = Ports::new(ports, sizes.ports, socket_programs);
         Ok(Self { ring: Ring::new(ring, counters), interest, starts, ports, programs })
@@ -133,7 +137,7 @@ impl Handles {
 }
 
 struct Maps {
-    ring: RingBuf<MapData>,
+    ring: RingBuffer,
     counters: Counters,
     interest: Interest,
     names: HashMap<MapData, [u8; COMM_LEN], u32>,
@@ -141,17 +145,22 @@ struct Maps {
 }
 
 impl Maps {
-    fn take(ebpf: &mut Ebpf, ports: u32) -> Result<Self, Refusal> {
+    fn take(ebpf: &mut Ebpf, Sizes { processes: _, ring_bytes, ports }: Sizes) -> Result<Self, Refusal> {
         let mut take = |name: &'static str| ebpf.take_map(name).ok_or(Refusal::WrongObject { missing: name });
-        let ring = RingBuf::try_from(take(name::EVENTS)?)?;
+        let Map::RingBuf(ring) = take(name::EVENTS)? else {
+            return Err(Refusal::WrongObject { missing: "a ring buffer" });
+        };
+        let ring = RingBuffer::of(ring.fd(), ring_bytes as usize).map_err(Refusal::Mapping)?;
         let table = HashMap::try_from(take(name::WATCH)?)?;
         let names = HashMap::try_from(take(name::WAITED_FOR)?)?;
-        let bits = map_array(take(name::WATCH_BITS)?, BITMAP_WORDS as usize)?;
+        let bits =
+            SparseArray::of(array(take(name::WATCH_BITS)?)?.fd(), BITMAP_WORDS as usize).map_err(Refusal::Mapping)?;
+        let slot_words = ports as usize * (size_of::<PortSlot>() / size_of::<u64>());
         let stats = map_array(take(name::STATS)?, size_of::<Stats>() / size_of::<u64>())?;
         let ports = PortMaps {
             table: HashMap::<_, Plain<PortKey>, u32>::try_from(take(name::PORTS)?)?,
             bits: map_array(take(name::PORT_BITS)?, PORT_WORDS as usize)?,
-            slots: map_array(take(name::PORT_SLOTS)?, ports as usize * (size_of::<PortSlot>() / size_of::<u64>()))?,
+            slots: SparseArray::of(array(take(name::PORT_SLOTS)?)?.fd(), slot_words).map_err(Refusal::Mapping)?,
         };
         Ok(Self { ring, counters: Counters::new(stats), interest: Interest::new(table, bits), names, ports })
     }
@@ -159,6 +168,10 @@ impl Maps {
 
 /// The pages outlive the descriptor: the mapping holds the map.
 fn map_array(map: Map, words: usize) -> Result<SharedArray, Refusal> {
+    SharedArray::map(array(map)?.fd(), words).map_err(Refusal::Mapping)
+}
+
+fn array(map: Map) -> Result<MapData, Refusal> {
     let Map::Array(data) = map else { return Err(Refusal::WrongObject { missing: "a mappable array" }) };
-    SharedArray::map(data.fd(), words).map_err(Refusal::Mapping)
+    Ok(data)
 }

@@ -18,7 +18,10 @@ use super::{
     on_demand::{OnSockets, SocketPrograms},
     port_test::{self, Failure},
 };
-use crate::sys::{pod::Plain, shared_array::SharedArray};
+use crate::sys::{
+    pod::Plain,
+    shared_array::{SharedArray, SparseArray},
+};
 
 const WORDS: usize = size_of::<PortSlot>() / size_of::<u64>();
 
@@ -43,7 +46,7 @@ pub enum NotWatched {
 pub(super) struct PortMaps {
     pub(super) table: HashMap<MapData, Plain<RawKey>, u32>,
     pub(super) bits: SharedArray,
-    pub(super) slots: SharedArray,
+    pub(super) slots: SparseArray,
 }
 
 /// By how much the numbers of sockets have changed since the port is watched.
@@ -123,6 +126,10 @@ impl Ports {
 
     fn begin(&mut self, key: PortKey, thresholds: Thresholds) -> Result<(), NotWatched> {
         let slot = *self.free.front().ok_or(NotWatched::Full(self.watched.len()))?;
+        // It may lie across the end of a page.
+        for word in [0, WORDS - 1] {
+            self.maps.slots.map(slot as usize * WORDS + word).map_err(|error| NotWatched::NotTaken(error.into()))?;
+        }
         self.programs.state.attach()?;
         // Without these all else is told all the same.
         let _reason_is_known =

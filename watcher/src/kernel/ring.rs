@@ -1,49 +1,51 @@
 //! What the kernel programs tell: records in the ring buffer, and counters beside it.
 
 use std::{
-    fmt,
+    io,
     mem::offset_of,
     os::fd::{AsFd, BorrowedFd},
     sync::atomic::Ordering,
 };
 
-use aya::maps::{MapData, RingBuf};
 use watcher_abi::Stats;
 
 pub use crate::sys::pod::Record;
-use crate::sys::{pod, shared_array::SharedArray};
+use crate::sys::{
+    pod,
+    ring_buffer::{LONGEST, RingBuffer},
+    shared_array::SharedArray,
+};
 
 /// Records and counters. Its descriptor is readable when there are records.
+#[derive(Debug)]
 pub struct Ring {
-    records: RingBuf<MapData>,
+    records: RingBuffer,
     counters: Counters,
 }
 
 impl Ring {
-    pub(super) const fn new(records: RingBuf<MapData>, counters: Counters) -> Self {
+    pub(super) const fn new(records: RingBuffer, counters: Counters) -> Self {
         Self { records, counters }
     }
 
     /// The oldest record that was not taken yet. One of an unknown kind is passed over.
-    pub fn take(&mut self) -> Option<Record> {
-        while let Some(bytes) = self.records.next() {
-            if let Some(record) = pod::record(&bytes) {
-                return Some(record);
+    ///
+    /// # Errors
+    /// When records cannot be read any more.
+    pub fn take(&mut self) -> io::Result<Option<Record>> {
+        let mut bytes = [0; LONGEST];
+        while let Some(length) = self.records.take(&mut bytes)? {
+            if let Some(record) = bytes.get(..length).and_then(pod::record) {
+                return Ok(Some(record));
             }
         }
-        None
+        Ok(None)
     }
 
     /// The counters as they stand.
     #[must_use]
     pub fn counters(&self) -> Stats {
         self.counters.read()
-    }
-}
-
-impl fmt::Debug for Ring {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ring").field("counters", &self.counters()).finish_non_exhaustive()
     }
 }
 

@@ -71,10 +71,10 @@ fn await_record(ring: &mut Ring, child: Pid) -> Option<ExitRecord> {
         let is_readable = readable::wait(&*ring, SLICE).is_ok_and(|is_readable| is_readable);
         // Nobody is expected to start anything yet, and no port is watched: every record is of a death.
         match ring.take() {
-            Some(Record::Exit(record)) => return Some(record),
-            Some(Record::Exec(_) | Record::Socket(_)) => {}
-            None if is_readable => thread::sleep(BEING_WRITTEN),
-            None => {}
+            Ok(Some(Record::Exit(record))) => return Some(record),
+            Ok(Some(Record::Exec(_) | Record::Socket(_))) => {}
+            Ok(None) | Err(_) if is_readable => thread::sleep(BEING_WRITTEN),
+            Ok(None) | Err(_) => {}
         }
         if dead.is_none() && proc::facts(child).is_ok_and(|facts| facts.is_none_or(|facts| facts.leader_zombie)) {
             dead = Some(clock::now());

@@ -24,6 +24,8 @@ pub struct RingSource {
     /// The same for starts, of which the sums above know nothing.
     lost_execs_and_told: u64,
     lost_sockets_and_told: u64,
+    /// Why records could not be taken.
+    trouble: Option<io::Error>,
 }
 
 impl RingSource {
@@ -39,27 +41,36 @@ impl RingSource {
             lost_and_told: lost,
             lost_execs_and_told: lost_execs,
             lost_sockets_and_told: lost_sockets,
+            trouble: None,
         })
     }
 
     /// Waits until there are records.
     ///
     /// # Errors
-    /// When the descriptor cannot be watched any more.
+    /// When the descriptor cannot be watched any more, or what is there cannot be taken.
     pub async fn readable(&self) -> io::Result<()> {
-        self.readable.next().await
+        match &self.trouble {
+            Some(error) => Err(io::Error::new(error.kind(), format!("the kernel's records cannot be read: {error}"))),
+            None => self.readable.next().await,
+        }
     }
 
     /// Takes every record there is, then tells of those that could not be delivered.
     pub fn drain(&mut self, events: &mut Vec<Event>) {
-        while let Some(record) = self.ring.take() {
-            match record {
-                Record::Exec(record) => events.extend(exec(&record)),
-                Record::Exit(record) => {
+        loop {
+            match self.ring.take() {
+                Ok(Some(Record::Exec(record))) => events.extend(exec(&record)),
+                Ok(Some(Record::Exit(record))) => {
                     self.settled += 1;
                     events.extend(exit_notice(&record).map(Event::Exit));
                 }
-                Record::Socket(record) => events.extend(socket_news(&record).map(Event::Socket)),
+                Ok(Some(Record::Socket(record))) => events.extend(socket_news(&record).map(Event::Socket)),
+                Ok(None) => break,
+                Err(error) => {
+                    self.trouble = Some(error);
+                    break;
+                }
             }
         }
         let Stats { lost, lost_execs, lost_sockets, claimed: _, stale: _, interruptible: _ } = self.ring.counters();

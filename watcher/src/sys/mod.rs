@@ -21,6 +21,7 @@ pub mod proc_table;
 pub mod raw_tracepoint;
 pub mod readable;
 pub mod resolver;
+pub mod ring_buffer;
 pub mod shared_array;
 pub mod signals;
 pub mod sock_diag;

@@ -16,25 +16,19 @@ impl Unit {
         if proc != notice.proc {
             return;
         }
-        let death = Leaving {
-            proc,
-            since: notice.at,
-            ending: notice.ending,
-            notice: Some(*notice),
-            reason: Reason::Down,
-            gone: false,
-        };
+        let death = Leaving { proc, since: notice.at, ending: notice.ending, reason: Reason::Down, gone: false };
         cx.out.push(Action::AwaitEnd(proc));
-        self.end_of(at, death, is_ours, cx);
+        self.end_of(at, death, Some(notice), is_ours, cx);
     }
 
     /// A process that was there has ended, or is about to.
-    fn end_of(&mut self, at: usize, death: Leaving, is_ours: bool, cx: &mut Context<'_>) {
+    fn end_of(&mut self, at: usize, death: Leaving, notice: Option<&ExitNotice>, is_ours: bool, cx: &mut Context<'_>) {
         let now = cx.mono();
         let Some(member) = self.member(at) else { return };
-        let is_forced = member.stalls.is_forced(death.proc);
+        let is_forced = member.stalls().is_some_and(|stalls| stalls.is_forced(death.proc));
         if !is_ours && !is_forced && member.may_leave_another(death.ending, now, cx.shared.interval) {
             member.presence = Presence::Leaving(death);
+            member.notice = notice.copied().map(Box::new);
             cx.ask_look();
             return;
         }
@@ -42,18 +36,25 @@ impl Unit {
         if cx.shared.dumps && !is_forced {
             cx.out.push(Action::Snapshot { entry: member.id, proc: death.proc });
         }
-        self.died(at, death, is_ours, cx);
+        self.died(at, death, notice, is_ours, cx);
     }
 
     /// It has left nobody behind.
-    pub(super) fn died(&mut self, at: usize, death: Leaving, is_ours: bool, cx: &mut Context<'_>) {
+    pub(super) fn died(
+        &mut self,
+        at: usize,
+        death: Leaving,
+        notice: Option<&ExitNotice>,
+        is_ours: bool,
+        cx: &mut Context<'_>,
+    ) {
         let now = cx.mono();
-        let Leaving { proc, since, ending, notice, reason, gone } = death;
+        let Leaving { proc, since, ending, reason, gone } = death;
         let Some(member) = self.member(at) else { return };
         member.died_at = Some(since);
         member.presence = if gone { Presence::Absent } else { Presence::Dying { proc, since, ending } };
         let (subject, pid) = (member.subject(), proc.pid);
-        let was_forced = member.stalls.take_forced(proc);
+        let was_forced = member.stalls().is_some_and(|stalls| stalls.take_forced(proc));
         let reason = if was_forced { Reason::Stall } else { reason };
         if was_forced {
             cx.tell(subject.clone(), Note::Killed { pid });
@@ -64,7 +65,7 @@ impl Unit {
         if is_ours {
             return;
         }
-        let told = notice.map(|notice| notice.cause());
+        let told = notice.map(ExitNotice::cause);
         let cause = told.or_else(|| (ending != Ending::Unknown).then(|| ending.to_string()));
         cx.tell(subject.clone(), Note::Down { pid: Some(pid), again: false });
         if let Some(cause) = cause.clone() {
@@ -84,8 +85,8 @@ impl Unit {
         let was_up = matches!(member.presence, Presence::Up(_));
         match &mut member.presence {
             Presence::Up(proc) if *proc == gone => {
-                let death = Leaving { proc: gone, since: now, ending, notice: None, reason, gone: true };
-                self.end_of(at, death, is_ours, cx);
+                let death = Leaving { proc: gone, since: now, ending, reason, gone: true };
+                self.end_of(at, death, None, is_ours, cx);
             }
             Presence::Leaving(leaving) if leaving.proc == gone => leaving.gone = true,
             Presence::Dying { proc, since, .. } if *proc == gone => {

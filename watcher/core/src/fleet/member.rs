@@ -7,7 +7,7 @@ use super::{
     standing::Standing, view::Doing,
 };
 use crate::{
-    Ending, EntryId, ExitNotice, Mono, Pid, ProcId, Reason, RunEnd, SavedEntry, Span, Subject, Wall,
+    Ending, EntryId, ExitNotice, Mono, Pid, ProcId, RarelySaved, Reason, RunEnd, SavedEntry, Span, Subject, Wall,
     pfile::{self, AbsolutePath, Bytes, Entry, EntryNumber, EntryOption, Seconds, Strings},
 };
 
@@ -40,21 +40,30 @@ pub(super) struct Member {
     /// When the processes are to be counted next.
     pub(super) count_at: Option<Mono>,
     /// Its script that an earlier pcheck has left running, and since when.
-    pub(super) left_running: Option<(ProcId, Mono)>,
-    /// Whether its service answers.
-    pub(super) stalls: Stalls,
-    /// Whether its sockets run out.
-    pub(super) sockets: Sockets,
+    pub(super) left_running: Option<Box<(ProcId, Mono)>>,
+    /// By what is known that the process has ended which may have left another one behind, where the kernel told.
+    pub(super) notice: Option<Box<ExitNotice>>,
+    /// Its service, if that is asked.
+    pub(super) service: Option<Box<Service>>,
     /// How it stands, as was told last.
     pub(super) standing: Standing,
     /// Since when its process is not there, or it was given up without one.
     pub(super) down_since: Option<Mono>,
     /// How its script ended, where that was a failure and its process is not back.
-    pub(super) script_failed: Option<RunEnd>,
+    pub(super) script_failed: Option<Box<RunEnd>>,
     /// What it knew was taken over by an entry of newer rules.
     pub(super) carried: bool,
     /// What was saved last.
     pub(super) saved: Option<Arc<SavedEntry>>,
+}
+
+/// The service of an entry that has stall checks.
+#[derive(Debug)]
+pub(super) struct Service {
+    /// Whether it answers.
+    pub(super) stalls: Stalls,
+    /// Whether its sockets run out.
+    pub(super) sockets: Sockets,
 }
 
 /// What is known of an entry's process.
@@ -80,8 +89,6 @@ pub(super) struct Leaving {
     /// When it died.
     pub(super) since: Mono,
     pub(super) ending: Ending,
-    /// By what it is known, where the kernel told.
-    pub(super) notice: Option<ExitNotice>,
     pub(super) reason: Reason,
     /// What it held is free.
     pub(super) gone: bool,
@@ -100,11 +107,12 @@ pub(super) struct Bounds {
 
 impl Member {
     pub(super) fn new((id, order): (EntryId, u64), number: EntryNumber, entry: Entry, occurrence: u32) -> Self {
+        let service = || Box::new(Service { stalls: Stalls::new(order, &entry), sockets: Sockets::new(&entry) });
         Self {
             id,
             number,
-            stalls: Stalls::new(order, &entry),
-            sockets: Sockets::new(&entry),
+            service: (!entry.stall_checks.is_empty()).then(service),
+            notice: None,
             entry,
             occurrence,
             set_retries: None,
@@ -130,6 +138,11 @@ impl Member {
 
     pub(super) fn subject(&self) -> Subject {
         Subject { id: self.id, number: self.number, process: self.entry.process.value.clone() }
+    }
+
+    /// Whether its service answers, if it is asked.
+    pub(super) fn stalls(&mut self) -> Option<&mut Stalls> {
+        self.service.as_mut().map(|service| &mut service.stalls)
     }
 
     pub(super) fn pid(&self) -> Option<Pid> {
@@ -230,6 +243,7 @@ impl Member {
     }
 
     pub(super) fn view(&self, budget: &Budget, gave_up: bool, doing: Doing, until: Option<Mono>) -> EntryView {
+        let views = |service: &Service| service.stalls.views(self.paused.is_some(), &service.sockets);
         EntryView {
             id: self.id,
             number: self.number,
@@ -243,7 +257,7 @@ impl Member {
             status: self.status(gave_up),
             doing,
             until,
-            stall_checks: self.stalls.views(self.paused.is_some(), &self.sockets),
+            stall_checks: self.service.as_deref().map(views).unwrap_or_default(),
             retry_over: self.entry.retry_over.value.written().to_string(),
             down_since: self.down_since,
             script_failed: self.script_failed.as_ref().map(ToString::to_string),
@@ -261,22 +275,25 @@ impl Member {
 
     /// What must survive.
     pub(super) fn to_save(&self, budget: &Budget, gave_up: bool, script: Option<(ProcId, Mono)>) -> SavedEntry {
+        let rare = RarelySaved {
+            died_at: self.died_at,
+            window_opened: budget.opened,
+            last_restart: budget.last,
+            rerun: self.rerun,
+            set_retries: self.set_retries,
+            set_grace: self.set_grace.map(|grace| grace.0),
+            script,
+            stalls: self.service.as_ref().map(|service| service.stalls.saved()).unwrap_or_default(),
+        };
         SavedEntry {
             text: self.text(),
             occurrence: self.occurrence,
             proc: self.last,
-            died_at: self.died_at,
             retry_count: budget.count,
-            window_opened: budget.opened,
-            last_restart: budget.last,
             restart_count: self.restart_count,
-            rerun: self.rerun,
             paused: self.paused.is_some(),
             gave_up,
-            set_retries: self.set_retries,
-            set_grace: self.set_grace.map(|grace| grace.0),
-            script,
-            stalls: self.stalls.saved(),
+            rare: rare.into(),
         }
     }
 
@@ -297,14 +314,17 @@ impl Member {
 
     /// Takes over what was saved.
     pub(super) fn recall(&mut self, saved: &SavedEntry) {
+        let rare = &saved.rare;
         self.last = saved.proc;
-        self.died_at = saved.died_at;
+        self.died_at = rare.died_at;
         self.restart_count = saved.restart_count;
-        self.rerun = saved.rerun;
-        self.set_retries = saved.set_retries;
-        self.set_grace = saved.set_grace.map(Seconds);
-        self.left_running = saved.script;
-        self.stalls.recall(&saved.stalls);
+        self.rerun = rare.rerun;
+        self.set_retries = rare.set_retries;
+        self.set_grace = rare.set_grace.map(Seconds);
+        self.left_running = rare.script.map(Box::new);
+        if let Some(stalls) = self.stalls() {
+            stalls.recall(&rare.stalls);
+        }
         self.paused = saved.paused.then_some(ProcStatus::Init);
     }
 

@@ -61,8 +61,8 @@ pub struct Fleet {
     set_interval: Option<Interval>,
     /// Boxed: a tree has room for almost twice as many as are in it.
     units: BTreeMap<UnitId, Box<Unit>>,
-    /// Where each entry is, in the order of the file.
-    places: BTreeMap<EntryNumber, (UnitId, usize)>,
+    /// Where each entry is, in the order of the file: its unit, and its place there.
+    places: Vec<(UnitId, usize)>,
     timers: Timers<UnitId>,
     /// A program was started that may be a looked-for process.
     hurry: Option<Mono>,
@@ -103,7 +103,7 @@ impl Fleet {
             param: pfile.param.clone(),
             set_interval: None,
             units: BTreeMap::new(),
-            places: BTreeMap::new(),
+            places: Vec::new(),
             timers: Timers::new(),
             hurry: None,
             refused: None,

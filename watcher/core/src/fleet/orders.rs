@@ -84,8 +84,10 @@ impl Fleet {
         act: impl Fn(&mut Self, (UnitId, usize), Now, &mut Outbox<Action>) -> Note,
     ) -> Result<(), String> {
         let places: Vec<_> = match entry {
-            Some(number) => vec![*self.places.get(&number).ok_or_else(|| no_such_entry(number, self.places.len()))?],
-            None => self.places.values().copied().collect(),
+            Some(number) => {
+                vec![*self.places.get(number.index()).ok_or_else(|| no_such_entry(number, self.places.len()))?]
+            }
+            None => self.places.clone(),
         };
         for (number, place) in places.into_iter().enumerate() {
             let subject = self.units.get(&place.0).and_then(|unit| Some(unit.members.get(place.1)?.subject()));

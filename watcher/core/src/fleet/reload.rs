@@ -57,6 +57,7 @@ impl Fleet {
         let mut groups: BTreeMap<Bytes, UnitId> = BTreeMap::new();
         self.shared.guard.set(rules.stall_guard());
         self.shared.checks = rules.entries.iter().map(|entry| entry.value.stall_checks.len() as u64).sum();
+        self.places.reserve_exact(rules.entries.len());
         for (number, entry) in rules.numbered() {
             let occurrences = seen.entry(pfile::print_entry(&entry.value)).or_insert(0);
             let member = self.new_member(number, entry.value.clone(), *occurrences);
@@ -71,7 +72,7 @@ impl Fleet {
             });
             groups.extend(tag.map(|tag| (tag, id)));
             if let Some(unit) = self.units.get_mut(&id) {
-                self.places.insert(number, (id, unit.members.len()));
+                self.places.push((id, unit.members.len()));
                 unit.members.push(member);
             }
         }
@@ -79,6 +80,9 @@ impl Fleet {
 
     /// Takes over what was saved.
     pub(super) fn recall(&mut self, saved: &[SavedEntry]) {
+        if saved.is_empty() {
+            return;
+        }
         let known: BTreeMap<_, _> = saved.iter().map(|saved| ((&saved.text, saved.occurrence), saved)).collect();
         for unit in self.units.values_mut() {
             for member in &mut unit.members {
@@ -86,8 +90,8 @@ impl Fleet {
                 let Some(saved) = known.get(&(&text, member.occurrence)) else { continue };
                 member.recall(saved);
                 unit.budget.count = saved.retry_count;
-                unit.budget.opened = saved.window_opened;
-                unit.budget.last = saved.last_restart;
+                unit.budget.opened = saved.rare.window_opened;
+                unit.budget.last = saved.rare.last_restart;
                 if saved.gave_up {
                     unit.phase = Phase::GaveUp;
                 }
@@ -132,7 +136,7 @@ impl Fleet {
         for (id, unit) in old.iter().rev() {
             known.entry(texts(unit)).or_default().push(*id);
         }
-        let mut kept = 0;
+        let (mut kept, mut units) = (0, Vec::new());
         for fresh in self.unit_ids() {
             let Some(unit) = self.units.get(&fresh) else { continue };
             let Some(id) = known.get_mut(&texts(unit)).and_then(Vec::pop) else { continue };
@@ -140,11 +144,16 @@ impl Fleet {
             for (at, (member, fresh)) in unit.members.iter_mut().zip(fresh.members).enumerate() {
                 (member.number, member.occurrence) = (fresh.number, fresh.occurrence);
                 (member.set_retries, member.set_grace) = (None, None);
-                self.places.insert(member.number, (id, at));
+                if let Some(place) = self.places.get_mut(member.number.index()) {
+                    *place = (id, at);
+                }
                 kept += 1;
             }
-            self.units.insert(id, unit);
+            units.push((id, unit));
         }
+        // Last, and all at once: what is in between is freed, and what of the tree lay among it would hold pages of it.
+        drop(known);
+        self.units.extend(units);
         kept
     }
 

@@ -177,7 +177,7 @@ impl Unit {
             return;
         }
         let Some(member) = self.members.get_mut(at) else { return };
-        member.script_failed = failed;
+        member.script_failed = failed.map(Box::new);
         if !member.is_watched() {
             self.phase = Phase::Idle;
             return self.go_on_without(fault, at, cx);

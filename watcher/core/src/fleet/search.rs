@@ -30,15 +30,16 @@ impl Unit {
     /// Programs that go to the background end, and leave another process behind.
     fn look_for_heirs(&mut self, listing: &Listing<'_>, cx: &mut Context<'_>) {
         for at in 0..self.members.len() {
-            let Some(member) = self.members.get(at) else { continue };
+            let Some(member) = self.members.get_mut(at) else { continue };
             let Presence::Leaving(leaving) = member.presence else { continue };
             // A look that began before is no answer.
             if listing.began < leaving.since {
                 continue;
             }
+            let notice = member.notice.take();
             match member.find_heir(listing, leaving.proc) {
                 Some(heir) => self.up(at, heir, cx),
-                None => self.died(at, leaving, false, cx),
+                None => self.died(at, leaving, notice.as_deref(), false, cx),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What all units of a fleet share, and by what they reach the world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     UnitId,
@@ -66,7 +66,7 @@ impl Context<'_> {
 }
 
 /// For whom a process is watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Who {
     /// An entry, by its place in its unit.
     Member(UnitId, usize),
@@ -74,39 +74,42 @@ pub(super) enum Who {
     Script(RunId),
 }
 
-/// Watched processes. Several entries may mean the same one.
+impl Who {
+    const FIRST: Self = Self::Member(UnitId(0), 0);
+    const LAST: Self = Self::Script(RunId(u64::MAX));
+}
+
+/// Watched processes, and for whom. Several entries may mean the same one.
 #[derive(Debug, Default)]
-pub(super) struct Watched(BTreeMap<ProcId, Vec<Who>>);
+pub(super) struct Watched(BTreeSet<(ProcId, Who)>);
 
 impl Watched {
     pub(super) fn add(&mut self, proc: ProcId, who: Who, out: &mut Outbox<Action>) {
-        // Hardly ever more than one.
-        let interested = self.0.entry(proc).or_insert_with(|| Vec::with_capacity(1));
-        if interested.is_empty() {
+        if self.interested(proc).next().is_none() {
             out.push(Action::Watch(proc));
         }
-        if !interested.contains(&who) {
-            interested.push(who);
-        }
+        self.0.insert((proc, who));
     }
 
     pub(super) fn remove(&mut self, proc: ProcId, who: Who, out: &mut Outbox<Action>) {
-        let Some(interested) = self.0.get_mut(&proc) else { return };
-        interested.retain(|other| *other != who);
-        if interested.is_empty() {
-            self.0.remove(&proc);
+        if self.0.remove(&(proc, who)) && self.interested(proc).next().is_none() {
             out.push(Action::Unwatch(proc));
         }
     }
 
     /// Who is interested in a process.
     pub(super) fn of(&self, proc: ProcId) -> Vec<Who> {
-        self.0.get(&proc).cloned().unwrap_or_default()
+        self.interested(proc).collect()
+    }
+
+    fn interested(&self, proc: ProcId) -> impl Iterator<Item = Who> + '_ {
+        self.0.range((proc, Who::FIRST)..=(proc, Who::LAST)).map(|(_, who)| *who)
     }
 
     /// All of them.
-    pub(super) fn procs(&self) -> impl ExactSizeIterator<Item = ProcId> + '_ {
-        self.0.keys().copied()
+    pub(super) fn procs(&self) -> impl Iterator<Item = ProcId> + '_ {
+        let mut last = None;
+        self.0.iter().map(|(proc, _)| *proc).filter(move |proc| last.replace(*proc) != Some(*proc))
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Refused {
 
 impl Fleet {
     /// Every process that is watched.
-    pub fn watched(&self) -> impl ExactSizeIterator<Item = ProcId> + '_ {
+    pub fn watched(&self) -> impl Iterator<Item = ProcId> + '_ {
         self.shared.watched.procs()
     }
 

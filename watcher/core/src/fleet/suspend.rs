@@ -84,7 +84,9 @@ impl Unit {
             self.phase = Phase::Idle;
         }
         let Some(member) = self.members.get_mut(at) else { return };
-        member.stalls.forgive();
+        if let Some(stalls) = member.stalls() {
+            stalls.forgive();
+        }
         if member.paused.take().is_none() && matches!(member.presence, Presence::Up(_)) {
             return;
         }

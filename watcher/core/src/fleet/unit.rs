@@ -94,7 +94,9 @@ impl Unit {
         past(&mut self.budget.last);
         for member in &mut self.members {
             past(&mut member.died_at);
-            member.left_running = member.left_running.map(|(proc, since)| (proc, since.min(now)));
+            if let Some(left) = &mut member.left_running {
+                left.1 = left.1.min(now);
+            }
         }
     }
 
@@ -110,7 +112,8 @@ impl Unit {
             return;
         }
         let left = self.members.iter_mut().enumerate().find_map(|(at, member)| Some((at, member.left_running.take()?)));
-        let Some((at, (proc, since))) = left else { return self.settle(cx) };
+        let Some((at, left)) = left else { return self.settle(cx) };
+        let (proc, since) = *left;
         let Some(member) = self.members.get_mut(at) else { return };
         member.presence = Presence::Absent;
         let wanted = member.wanted(cx.unit, member.entry.script.value.clone());
@@ -211,7 +214,8 @@ impl Unit {
 
     /// When somebody is to be asked, or a forced end is over.
     pub(super) fn next_check(&self) -> Option<Mono> {
-        self.members.iter().flat_map(|member| [member.stalls.deadline(), member.sockets.deadline()]).flatten().min()
+        let services = self.members.iter().filter_map(|member| member.service.as_ref());
+        services.flat_map(|service| [service.stalls.deadline(), service.sockets.deadline()]).flatten().min()
     }
 
     fn count_at(&self) -> Option<Mono> {

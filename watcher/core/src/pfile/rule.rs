@@ -46,6 +46,12 @@ impl EntryNumber {
     pub const fn number(self) -> usize {
         self.0
     }
+
+    /// Of which index it is.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0.saturating_sub(1)
+    }
 }
 
 impl fmt::Display for EntryNumber {

@@ -121,6 +121,8 @@ fn file_name(path: &[u8]) -> &[u8] {
 #[derive(Clone, Debug, Default)]
 pub struct Processes {
     all: Vec<Process>,
+    /// How long all command lines are together.
+    bytes: usize,
     by_path: BTreeMap<Bytes, Vec<usize>>,
     parents: BTreeMap<Pid, Pid>,
     parts: Parts,
@@ -144,7 +146,8 @@ impl Processes {
             }
         }
         let parents = all.iter().filter_map(|process| Some((process.proc.pid, process.parent?))).collect();
-        Self { all, by_path, parents, parts: Parts::default() }
+        let bytes = all.iter().map(|process| process.command_line.as_slice().len()).sum();
+        Self { all, bytes, by_path, parents, parts: Parts::default() }
     }
 
     /// Makes [`Self::matching`] quick for these entries, if that is worth it.
@@ -152,8 +155,7 @@ impl Processes {
         /// So many bytes are read in the time that it takes to judge one process by one entry.
         const BYTES: usize = 16;
         let judgements = entries.clone().map(|entry| self.named(entry).len());
-        let bytes = self.all.iter().map(|process| process.command_line.as_slice().len());
-        if judgements.fold(0, usize::saturating_add) > bytes.sum::<usize>() / BYTES {
+        if judgements.fold(0, usize::saturating_add) > self.bytes / BYTES {
             self.parts = Parts::of(entries, &self.all);
         }
     }

@@ -105,7 +105,7 @@ fn an_orderly_end_leaves_word_of_a_script_that_still_runs_and_of_nothing_else() 
     let saved: Vec<_> = world.saved.values().cloned().collect();
     let [saved] = &saved[..] else { panic!("one entry has a script that runs") };
     assert_eq!((saved.retry_count, saved.restart_count, saved.paused), (0, 0, false));
-    let (script, _) = saved.script.expect("it runs");
+    let (script, _) = saved.rare.script.expect("it runs");
     let mut next = World::with_saved("/bin/svc:/start.sh:86400:3:exit", std::slice::from_ref(saved));
     next.now = world.now.after(SECOND);
     next.start("/start.sh");

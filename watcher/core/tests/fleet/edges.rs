@@ -54,7 +54,7 @@ fn what_a_restart_changes_is_saved_before_its_script_can_run() {
     world.kill(proc);
     world.pass(Span::of_millis(1));
     let run = world.asked.iter().position(|action| matches!(action, Action::Run(_))).unwrap();
-    let is_counted = |saved: &SavedEntry| saved.retry_count == 1 && saved.last_restart.is_some();
+    let is_counted = |saved: &SavedEntry| saved.retry_count == 1 && saved.rare.last_restart.is_some();
     let saved = world.asked.iter().position(|action| matches!(action, Action::Save(saved) if is_counted(saved)));
     assert!(saved.unwrap() < run, "killed in between, the next pcheck would run it again");
 }
@@ -155,7 +155,8 @@ fn times_of_the_future_are_not_waited_for() {
     let mut saved: Vec<_> = world.saved.values().cloned().collect();
     for saved in &mut saved {
         let never = Some(Mono(u64::MAX));
-        (saved.died_at, saved.window_opened, saved.last_restart) = (never, never, never);
+        let rare = &mut *saved.rare;
+        (rare.died_at, rare.window_opened, rare.last_restart) = (never, never, never);
     }
     let mut next = World::with_saved(SVC, &saved);
     next.begin();
@@ -164,7 +165,7 @@ fn times_of_the_future_are_not_waited_for() {
     // What it takes for its script, and waits for, gets no more time than any other.
     let mut next = World::with_saved(SVC, &[]);
     let script = next.start("/bin/other");
-    saved[0].script = Some((script, Mono(u64::MAX)));
+    saved[0].rare.script = Some((script, Mono(u64::MAX)));
     next = World::with_saved(SVC, &saved);
     next.start("/bin/other");
     next.begin();

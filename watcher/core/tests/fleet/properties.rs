@@ -313,10 +313,10 @@ proptest! {
         let without_stamps = |actions: Vec<Action>| {
             actions.into_iter().map(|mut action| {
                 if let Action::Save(saved) = &mut action {
-                    Arc::make_mut(saved).rerun = None;
+                    Arc::make_mut(saved).rare.rerun = None;
                 }
                 if let Action::Renew(all) = &mut action {
-                    all.iter_mut().for_each(|saved| Arc::make_mut(saved).rerun = None);
+                    all.iter_mut().for_each(|saved| Arc::make_mut(saved).rare.rerun = None);
                 }
                 action
             }).collect::<Vec<_>>()

@@ -312,7 +312,7 @@ fn a_script_that_outlived_its_watch_is_waited_for() {
     world.kill(proc);
     world.pass(SECOND);
     let saved: Vec<_> = world.saved.values().cloned().collect();
-    let (script, _) = saved[0].script.expect("a script runs");
+    let (script, _) = saved[0].rare.script.expect("a script runs");
     let mut next = World::with_saved(ONE, &saved);
     next.now = world.now.after(SECOND);
     let mut process = world.processes.values().next().unwrap().0.clone();

@@ -1,8 +1,10 @@
 //! A turn: what is known is handed to the machines, and what they ask for is done.
 
+use std::sync::Arc;
+
 use tracing::debug;
 use watcher_core::{
-    Action, Event, Finish, FleetId, Level, Outbox, RunEnd,
+    Action, Event, Finish, FleetId, Level, Outbox, RunEnd, SavedEntry,
     fleet::{Doing, Fleet},
     fleets::Asked,
 };
@@ -92,8 +94,12 @@ impl Patrol {
     }
 
     pub(super) fn perform(&mut self, out: &mut Outbox<Asked>, news: &mut News) {
+        let mut unsaved = Vec::new();
         for Asked { by, action } in out.drain() {
             debug!(fleet = by.number(), ?action);
+            if unsaved.len() >= SAVED_AT_ONCE || !may_come_before_saving(&action) {
+                self.save(&mut unsaved);
+            }
             let facts = &mut news.common;
             match action {
                 Action::AwaitEnd(proc) => self.senses.watch.await_end(proc, facts),
@@ -172,12 +178,23 @@ impl Patrol {
                         }
                     }
                 }
-                Action::Save(saved) => {
-                    let line = self.posts.get_mut(&by).and_then(|post| post.ledger.save(saved));
-                    self.pass_on(by, line);
-                }
+                Action::Save(saved) => unsaved.push((by, saved)),
                 Action::Snapshot { entry, proc } => self.busy(by, |post| post.ledger.trace.look_at(entry, proc)),
             }
+        }
+        self.save(&mut unsaved);
+    }
+
+    /// Keeps what must survive: all that there is of one pfile at once.
+    fn save(&mut self, unsaved: &mut Vec<(FleetId, Arc<SavedEntry>)>) {
+        let mut unsaved = std::mem::take(unsaved).into_iter().peekable();
+        while let Some((id, first)) = unsaved.next() {
+            let mut saved = vec![first];
+            while let Some((_, next)) = unsaved.next_if(|(of, _)| *of == id) {
+                saved.push(next);
+            }
+            let line = self.posts.get_mut(&id).and_then(|post| post.ledger.save(saved));
+            self.pass_on(id, line);
         }
     }
 
@@ -223,11 +240,21 @@ impl Patrol {
     }
 }
 
+/// So many entries are saved at once, and no more wait for it meanwhile.
+const SAVED_AT_ONCE: usize = 256;
+
+/// Whether this may be done before what was to be saved is: it leaves no traces but in the log. All else comes after that, or
+/// whoever goes on when this process is killed would do it twice, or not know of it.
+const fn may_come_before_saving(action: &Action) -> bool {
+    matches!(action, Action::Save(_) | Action::Tell(_) | Action::Unwatch(_) | Action::Watch(_))
+}
+
 /// All rules are in force, and everybody who is there is watched.
 pub(super) fn is_up() {
     service::ready();
     // Reading rules and listing processes takes much for a moment.
     heap::give_back();
+    heap::let_go_of_code();
 }
 
 /// What an ordinary user is to know before he wonders why a process is not found.

@@ -21,11 +21,11 @@ impl Left {
     /// Completes what was saved of the entries of the pfile with this folder by the scripts that run.
     pub fn find(&mut self, rules: &Pfile, folder: &Path, saved: &mut [SavedEntry]) {
         for (number, entry, saved) in with_saved(rules, saved) {
-            if let (None, Some(since)) = (saved.script, saved.last_restart) {
+            if let (None, Some(since)) = (saved.rare.script, saved.rare.last_restart) {
                 let scripts = [Some(&entry.script.value), entry.clear_cmd()].into_iter().flatten();
                 let mut running = scripts.flat_map(|script| self.running(script)).collect::<Vec<_>>().into_iter();
                 let found = running.find_map(|pid| script_of(pid, (folder, number), entry, since));
-                saved.script = found.map(|proc| (proc, since));
+                saved.rare.script = found.map(|proc| (proc, since));
             }
         }
     }
@@ -59,14 +59,14 @@ pub fn complete(rules: &Pfile, ran: &Ran, saved: &mut [SavedEntry]) {
     }
     for (number, entry, saved) in with_saved(rules, saved) {
         // Of one that is back nothing is awaited.
-        let awaits = saved.script.is_none() && (saved.proc.is_none() || saved.died_at.is_some());
+        let awaits = saved.rare.script.is_none() && (saved.proc.is_none() || saved.rare.died_at.is_some());
         if awaits
-            && let Some(since) = saved.last_restart
+            && let Some(since) = saved.rare.last_restart
             && let Some((script, proc)) = ran.get(&number)
             && *script == entry.script.value
             && began_since(*proc, since)
         {
-            saved.script = Some((*proc, since));
+            saved.rare.script = Some((*proc, since));
         }
     }
 }
@@ -117,7 +117,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use watcher_core::{
-        Event,
+        Event, Rare,
         pfile::{Bytes, UnknownOptions, read},
     };
 
@@ -125,23 +125,18 @@ mod tests {
     use crate::executor::scripts::{Scripts, tests::order};
 
     fn saved(text: Bytes, last_restart: Mono) -> SavedEntry {
-        SavedEntry {
+        let mut saved = SavedEntry {
             text,
             occurrence: 0,
             proc: None,
-            died_at: None,
             retry_count: 1,
-            window_opened: None,
-            last_restart: Some(last_restart),
             restart_count: 1,
-            rerun: None,
             paused: false,
             gave_up: false,
-            set_retries: None,
-            set_grace: None,
-            script: None,
-            stalls: Vec::new(),
-        }
+            rare: Rare::default(),
+        };
+        saved.rare.last_restart = Some(last_restart);
+        saved
     }
 
     #[tokio::test]
@@ -179,7 +174,7 @@ mod tests {
         let find_in = |run_dir: &Path, since| {
             let mut all = [saved(texts[0].clone(), since), saved(texts[1].clone(), since)];
             Left::default().find(&rules, run_dir, &mut all);
-            all.map(|saved| saved.script)
+            all.map(|saved| saved.rare.script)
         };
         let find = |since| find_in(&run_dir, since);
         assert_eq!(find(before), [Some((proc, before)), None]);

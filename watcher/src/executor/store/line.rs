@@ -1,7 +1,7 @@
 //! The lines of the file: what stands on disk is apart from what the core means by it.
 
 use serde::{Deserialize, Serialize};
-use watcher_core::{Mono, Pid, ProcId, SavedEntry, StartTicks, Wall, fleet::StallStatus};
+use watcher_core::{Mono, Pid, ProcId, RarelySaved, SavedEntry, StartTicks, Wall, fleet::StallStatus};
 
 use crate::executor::percent;
 
@@ -63,23 +63,9 @@ impl Proc {
 
 impl From<&SavedEntry> for Record {
     fn from(entry: &SavedEntry) -> Self {
-        let SavedEntry {
-            text,
-            occurrence,
-            proc,
-            died_at,
-            retry_count,
-            window_opened,
-            last_restart,
-            restart_count,
-            rerun,
-            paused,
-            gave_up,
-            set_retries,
-            set_grace,
-            script,
-            stalls,
-        } = entry;
+        let SavedEntry { text, occurrence, proc, retry_count, restart_count, paused, gave_up, rare } = entry;
+        let RarelySaved { died_at, window_opened, last_restart, rerun, set_retries, set_grace, script, stalls } =
+            &**rare;
         let time = |at: &Option<Mono>| at.map(|at| at.0);
         Self {
             text: percent::encode(text.as_slice()),
@@ -129,22 +115,25 @@ impl Record {
             Some(Script { proc, since }) => Some((proc.read()?, Mono(since))),
             None => None,
         };
-        Some(SavedEntry {
-            text: percent::decode(&text)?.as_slice().into(),
-            occurrence,
-            proc,
+        let rare = RarelySaved {
             died_at: died_at.map(Mono),
-            retry_count,
             window_opened: window_opened.map(Mono),
             last_restart: last_restart.map(Mono),
-            restart_count,
             rerun: rerun.map(|unix_ns| Wall { unix_ns }),
-            paused,
-            gave_up,
             set_retries,
             set_grace,
             script,
             stalls: stalls.iter().map(|name| StallStatus::named(name.as_deref()?)).collect(),
+        };
+        Some(SavedEntry {
+            text: percent::decode(&text)?.as_slice().into(),
+            occurrence,
+            proc,
+            retry_count,
+            restart_count,
+            paused,
+            gave_up,
+            rare: rare.into(),
         })
     }
 }

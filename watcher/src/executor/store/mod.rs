@@ -6,7 +6,8 @@ mod line;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
@@ -27,12 +28,41 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 pub struct Store {
     path: PathBuf,
     boot_id: String,
-    /// Shared with whoever has saved them.
-    entries: BTreeMap<(Bytes, u32), Arc<SavedEntry>>,
+    entries: BTreeSet<Saved>,
     /// None while the file is not what it should be: it is then written anew at the next change.
     file: Option<File>,
     lines: usize,
     complained: bool,
+}
+
+/// What is saved of an entry, shared with whoever has saved it. Its name is its text, and which of several with that it is.
+#[derive(Debug)]
+struct Saved(Arc<SavedEntry>);
+
+impl Saved {
+    fn name(&self) -> (&Bytes, u32) {
+        (&self.0.text, self.0.occurrence)
+    }
+}
+
+impl PartialEq for Saved {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Saved {}
+
+impl PartialOrd for Saved {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Saved {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name().cmp(&other.name())
+    }
 }
 
 impl Store {
@@ -44,7 +74,7 @@ impl Store {
             Err(why) => (BTreeMap::new(), Some(set_aside(&path, &why))),
         };
         let saved = entries.values().cloned().collect();
-        let entries = entries.into_iter().map(|(name, entry)| (name, Arc::new(entry))).collect();
+        let entries = entries.into_values().map(|entry| Saved(Arc::new(entry))).collect();
         let mut store = Self { path, boot_id, entries, file: None, lines: 0, complained: false };
         // Always anew: the last line of the old file may be torn.
         let failed = store.write(None);
@@ -54,17 +84,20 @@ impl Store {
         (store, saved, sentence)
     }
 
-    /// Saves an entry. The sentence, if any, is for the log: it comes once, until saving works again.
-    pub fn save(&mut self, entry: Arc<SavedEntry>) -> Option<String> {
-        let line = line(&Record::from(&*entry));
-        self.entries.insert((entry.text.clone(), entry.occurrence), entry);
-        self.write(Some(&line))
+    /// Saves entries. The sentence, if any, is for the log: it comes once, until saving works again.
+    pub fn save(&mut self, entries: impl IntoIterator<Item = Arc<SavedEntry>>) -> Option<String> {
+        let (mut lines, mut count) = (Vec::new(), 0);
+        for entry in entries {
+            lines.extend(line(&Record::from(&*entry)));
+            count += 1;
+            self.entries.replace(Saved(entry));
+        }
+        self.write(Some((&lines, count)))
     }
 
     /// Forgets all entries, and saves these. The sentence is as above.
     pub fn renew(&mut self, entries: Vec<Arc<SavedEntry>>) -> Option<String> {
-        let named = |entry: Arc<SavedEntry>| ((entry.text.clone(), entry.occurrence), entry);
-        self.entries = entries.into_iter().map(named).collect();
+        self.entries = entries.into_iter().map(Saved).collect();
         self.file = None;
         self.write(None)
     }
@@ -75,15 +108,16 @@ impl Store {
         let _removed = fs::remove_file(&self.path);
     }
 
-    fn write(&mut self, line: Option<&[u8]>) -> Option<String> {
-        let written = match (&mut self.file, line) {
+    /// Writes these lines, so many, or all that is known.
+    fn write(&mut self, more: Option<(&[u8], usize)>) -> Option<String> {
+        let written = match (&mut self.file, more) {
             // One write each, so that a line is torn only where the last one ends.
-            (Some(file), Some(line)) if self.lines < 4 * self.entries.len() + 64 && is_there(file) => {
-                file.write_all(line)
+            (Some(file), Some((lines, _))) if self.lines < 4 * self.entries.len() + 64 && is_there(file) => {
+                file.write_all(lines)
             }
             (Some(_) | None, _) => self.write_all(),
         };
-        self.lines += 1;
+        self.lines += more.map_or(1, |(_, count)| count);
         match written {
             Ok(()) => {
                 self.complained = false;
@@ -102,7 +136,7 @@ impl Store {
 
     fn write_all(&mut self) -> io::Result<()> {
         let mut text = line(&Header { format: FORMAT, boot_id: self.boot_id.clone() });
-        text.extend(self.entries.values().flat_map(|entry| line(&Record::from(&**entry))));
+        text.extend(self.entries.iter().flat_map(|Saved(entry)| line(&Record::from(&**entry))));
         put_for_this_boot(&self.path, &text, 0o600)?;
         self.file = Some(OpenOptions::new().append(true).open(&self.path)?);
         self.lines = self.entries.len();

@@ -1,7 +1,7 @@
 //! Whatever happens to the file, what was saved last is what comes back, or nothing.
 
 use proptest::{collection::vec, option, prelude::*};
-use watcher_core::{Mono, Pid, ProcId, StartTicks, Wall, fleet::StallStatus};
+use watcher_core::{Mono, Pid, ProcId, Rare, RarelySaved, StartTicks, Wall, fleet::StallStatus};
 
 use super::*;
 
@@ -16,18 +16,11 @@ fn entry(text: &[u8], retry_count: u32) -> SavedEntry {
         text: text.into(),
         occurrence: 0,
         proc: None,
-        died_at: None,
         retry_count,
-        window_opened: None,
-        last_restart: None,
         restart_count: 0,
-        rerun: None,
         paused: false,
         gave_up: false,
-        set_retries: None,
-        set_grace: None,
-        script: None,
-        stalls: Vec::new(),
+        rare: Rare::default(),
     }
 }
 
@@ -49,18 +42,20 @@ fn any_entry() -> impl Strategy<Value = SavedEntry> {
         text: text.as_slice().into(),
         occurrence,
         proc: others.2,
-        died_at: times.0.map(Mono),
         retry_count: counts.0,
-        window_opened: times.1.map(Mono),
-        last_restart: times.2.map(Mono),
         restart_count: counts.1,
-        rerun: times.3.map(|unix_ns| Wall { unix_ns }),
         paused: others.0,
         gave_up: others.1,
-        set_retries: counts.2,
-        set_grace: counts.3,
-        script: others.3.map(|(proc, since)| (proc, Mono(since))),
-        stalls: others.4,
+        rare: Rare::from(RarelySaved {
+            died_at: times.0.map(Mono),
+            window_opened: times.1.map(Mono),
+            last_restart: times.2.map(Mono),
+            rerun: times.3.map(|unix_ns| Wall { unix_ns }),
+            set_retries: counts.2,
+            set_grace: counts.3,
+            script: others.3.map(|(proc, since)| (proc, Mono(since))),
+            stalls: others.4,
+        }),
     })
 }
 
@@ -82,8 +77,8 @@ proptest! {
         prop_assert_eq!((found, sentence), (vec![], None));
         prop_assert_eq!(store.renew(first.iter().cloned().map(Arc::new).collect()), None);
         // As long as it was not written anew, the file is what was saved, in order.
-        for entry in &then {
-            prop_assert_eq!(store.save(Arc::new(entry.clone())), None);
+        for some in then.chunks(3) {
+            prop_assert_eq!(store.save(some.iter().cloned().map(Arc::new)), None);
         }
         drop(store);
         let all = [first, then].concat();
@@ -99,7 +94,7 @@ proptest! {
         prop_assert!(known.iter().all(|known| *known));
         // After a torn line the next one begins on its own.
         let next = entry(b"next", 9);
-        prop_assert_eq!(store.save(Arc::new(next.clone())), None);
+        prop_assert_eq!(store.save([Arc::new(next.clone())]), None);
         drop(store);
         let (_, again, sentence) = open(&path);
         prop_assert_eq!(sentence, None);
@@ -118,7 +113,7 @@ proptest! {
         fs::write(&path, text).unwrap();
         let (mut store, ..) = open(&path);
         let next = entry(b"next", 9);
-        prop_assert_eq!(store.save(Arc::new(next.clone())), None);
+        prop_assert_eq!(store.save([Arc::new(next.clone())]), None);
         drop(store);
         let (_, found, sentence) = open(&path);
         prop_assert!(found.contains(&next) && sentence.is_none());
@@ -131,7 +126,7 @@ fn the_file_stays_small() {
     let path = folder.path().join("state");
     let (mut store, ..) = open(&path);
     for count in 0..1000 {
-        assert_eq!(store.save(Arc::new(entry(b"a", count))), None);
+        assert_eq!(store.save([Arc::new(entry(b"a", count))]), None);
     }
     let lines = fs::read_to_string(&path).unwrap().lines().count();
     assert!(lines <= 70, "{lines}");
@@ -145,7 +140,7 @@ fn the_file_stays_small() {
 fn a_file_of_another_boot_means_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state");
-    open(&path).0.save(Arc::new(entry(b"a", 1)));
+    open(&path).0.save([Arc::new(entry(b"a", 1))]);
     let (_, found, sentence) = Store::open(path, "another".to_owned());
     assert_eq!((found, sentence), (vec![], None));
 }
@@ -171,7 +166,7 @@ fn a_damaged_file_is_set_aside_and_told() {
         let (mut store, found, sentence) = open(&path);
         let (path, kept) = (path.display(), aside.display());
         assert_eq!(sentence.unwrap(), format!("what {path} has saved is lost: {why}; it is kept as {kept}"));
-        assert_eq!((found, store.save(Arc::new(entry(b"a", 1)))), (vec![], None));
+        assert_eq!((found, store.save([Arc::new(entry(b"a", 1))])), (vec![], None));
     }
     // The folder that was set aside is in the way of the next one.
     fs::write(&path, "?\n").unwrap();
@@ -185,21 +180,21 @@ fn a_disk_that_is_full_is_told_once_and_made_up_for() {
     fs::create_dir(&inner).unwrap();
     let path = inner.join("state");
     let (mut store, ..) = open(&path);
-    store.save(Arc::new(entry(b"a", 1)));
+    store.save([Arc::new(entry(b"a", 1))]);
     fs::remove_dir_all(&inner).unwrap();
-    let sentence = store.save(Arc::new(entry(b"b", 2))).unwrap();
+    let sentence = store.save([Arc::new(entry(b"b", 2))]).unwrap();
     assert!(sentence.starts_with(&format!("{} cannot be written: No such file", path.display())), "{sentence}");
-    assert_eq!(store.save(Arc::new(entry(b"c", 3))), None);
+    assert_eq!(store.save([Arc::new(entry(b"c", 3))]), None);
     fs::create_dir(&inner).unwrap();
-    assert_eq!(store.save(Arc::new(entry(b"d", 4))), None);
+    assert_eq!(store.save([Arc::new(entry(b"d", 4))]), None);
     assert_eq!(open(&path).1.len(), 4);
     // It can be told again.
     fs::remove_dir_all(&inner).unwrap();
-    assert!(store.save(Arc::new(entry(b"b", 2))).is_some());
+    assert!(store.save([Arc::new(entry(b"b", 2))]).is_some());
     // A write that fails in the middle of a line.
     let (mut store, ..) = open(&folder.path().join("state"));
     store.file = Some(OpenOptions::new().write(true).open("/dev/full").unwrap());
-    assert!(store.save(Arc::new(entry(b"a", 1))).is_some());
-    assert_eq!(store.save(Arc::new(entry(b"b", 2))), None);
+    assert!(store.save([Arc::new(entry(b"a", 1))]).is_some());
+    assert_eq!(store.save([Arc::new(entry(b"b", 2))]), None);
     assert_eq!(open(&folder.path().join("state")).1.len(), 2);
 }

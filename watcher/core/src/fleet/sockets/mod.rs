@@ -6,7 +6,11 @@ mod watches;
 
 use self::port::{Change, Wanted, WatchedPort};
 pub(super) use self::watches::{Owner, PortWatches};
-use super::{member::Member, shared::Context, unit::Unit};
+use super::{
+    member::{Member, Service},
+    shared::Context,
+    unit::Unit,
+};
 use crate::{
     Action, Mono, Note, PortReport, PortWatchId, ProcId, SocketAlarm, SocketNews,
     pfile::{Entry, Port},
@@ -81,26 +85,27 @@ impl Unit {
         let (gave_up, unit) = (self.gave_up(), cx.unit);
         for (at, member) in self.members.iter_mut().enumerate() {
             let proc = member.asked(gave_up);
-            member.sockets.turn_to(proc, Owner { unit, member: at }, cx);
+            if let Some(service) = &mut member.service {
+                service.sockets.turn_to(proc, Owner { unit, member: at }, cx);
+            }
         }
     }
 
     /// Time has passed.
     pub(super) fn ports_due(&mut self, cx: &mut Context<'_>) {
         let now = cx.mono();
-        for member in &mut self.members {
-            let is_due = |watched: &WatchedPort| watched.deadline(&member.sockets.wanted).is_some_and(|at| at <= now);
-            let due: Vec<_> =
-                member.sockets.watched.iter().filter(|watched| is_due(watched)).map(|due| due.port).collect();
-            due.into_iter().for_each(|port| member.sockets.look_at(port, cx));
+        for Service { sockets, .. } in self.members.iter_mut().filter_map(|member| member.service.as_deref_mut()) {
+            let is_due = |watched: &WatchedPort| watched.deadline(&sockets.wanted).is_some_and(|at| at <= now);
+            let due: Vec<_> = sockets.watched.iter().filter(|watched| is_due(watched)).map(|due| due.port).collect();
+            due.into_iter().for_each(|port| sockets.look_at(port, cx));
         }
     }
 
     /// Nobody knows what the kernel has told.
     pub(super) fn look_at_ports(&mut self, cx: &mut Context<'_>) {
-        for member in &mut self.members {
-            let ports = member.sockets.ports.clone();
-            ports.into_iter().for_each(|port| member.sockets.look_at(port, cx));
+        for Service { sockets, .. } in self.members.iter_mut().filter_map(|member| member.service.as_deref_mut()) {
+            let ports = sockets.ports.clone();
+            ports.into_iter().for_each(|port| sockets.look_at(port, cx));
         }
     }
 
@@ -108,7 +113,8 @@ impl Unit {
     pub(super) fn port_told(&mut self, at: usize, watch: PortWatchId, news: &SocketNews, cx: &mut Context<'_>) {
         let now = cx.mono();
         let Some(member) = self.member(at) else { return };
-        let Some((watched, wanted)) = member.sockets.of_watch(watch) else { return };
+        let Some(service) = &mut member.service else { return };
+        let Some((watched, wanted)) = service.sockets.of_watch(watch) else { return };
         let (port, changes) = (watched.port, watched.told(news, wanted, now));
         changed(member, port, changes, cx);
     }
@@ -123,7 +129,8 @@ impl Unit {
     ) {
         let now = cx.mono();
         let Some(member) = self.member(at) else { return };
-        let Some((watched, wanted)) = member.sockets.of_watch(watch) else { return };
+        let Some(service) = &mut member.service else { return };
+        let Some((watched, wanted)) = service.sockets.of_watch(watch) else { return };
         let Some(report) = report else {
             let (port, change) = (watched.port, watched.not_looked(now));
             return changed(member, port, change, cx);
@@ -146,8 +153,11 @@ fn changed(member: &mut Member, port: Port, changes: impl IntoIterator<Item = Ch
             Some(after) => Note::SocketClear { pid, port, alarm, after },
         };
         cx.tell(member.subject(), note);
-        if cleared_after.is_none() && alarm.asks_for_a_check() {
-            member.stalls.hasten(port, cx.now.mono);
+        if cleared_after.is_none()
+            && alarm.asks_for_a_check()
+            && let Some(stalls) = member.stalls()
+        {
+            stalls.hasten(port, cx.now.mono);
         }
     }
 }

@@ -15,6 +15,7 @@ pub(super) use self::{
 };
 use super::{
     StallStatus, StallView,
+    member::Member,
     shared::Context,
     sockets::Sockets,
     unit::{Phase, Unit},
@@ -160,10 +161,11 @@ impl Unit {
     pub(super) fn tend_checks(&mut self, cx: &mut Context<'_>) {
         let gave_up = self.gave_up();
         let mut after = Tally::default();
-        for member in self.members.iter_mut().filter(|member| !member.stalls.checks.is_empty()) {
+        for member in &mut self.members {
             let proc = member.asked(gave_up);
-            member.stalls.turn_to(proc, cx);
-            let tally = member.stalls.tally();
+            let Some(stalls) = member.stalls() else { continue };
+            stalls.turn_to(proc, cx);
+            let tally = stalls.tally();
             after = Tally { asked: after.asked + tally.asked, failing: after.failing + tally.failing };
         }
         cx.shared.guard.count(self.tally, after);
@@ -174,14 +176,14 @@ impl Unit {
     pub(super) fn checks_due(&mut self, cx: &mut Context<'_>) {
         let (unit, now) = (cx.unit, cx.mono());
         for (at, member) in self.members.iter_mut().enumerate() {
-            for (place, check) in member.stalls.checks.iter_mut().enumerate() {
+            for (place, check) in member.stalls().into_iter().flat_map(|stalls| &mut stalls.checks).enumerate() {
                 if check.comes_due(now) {
                     cx.shared.probes.queue(Asker { unit, member: at, check: place });
                 }
             }
         }
         for at in 0..self.members.len() {
-            let forced = self.members.get(at).and_then(|member| member.stalls.forced);
+            let forced = self.members.get(at).and_then(|member| member.service.as_ref()?.stalls.forced);
             if let Some(forced) = forced.filter(|forced| forced.until <= now) {
                 self.cannot_end(at, forced, cx);
             }
@@ -191,14 +193,14 @@ impl Unit {
     /// A check has its turn.
     pub(super) fn ask(&mut self, asker: Asker, cx: &mut Context<'_>) {
         let probe = cx.shared.probes.next();
-        let check = self.member(asker.member).and_then(|member| member.stalls.checks.get_mut(asker.check));
+        let check = self.member(asker.member).and_then(|member| member.stalls()?.checks.get_mut(asker.check));
         let Some(ask) = check.and_then(|check| check.ask(probe, cx.now.mono)) else { return };
         cx.shared.probes.begin(asker);
         let port = ask.port;
         cx.out.push(Action::Probe { probe, ask });
         // What nothing tells is looked at as often as the service is asked.
-        if let Some(member) = self.member(asker.member) {
-            member.sockets.look_at(port, cx);
+        if let Some(service) = self.member(asker.member).and_then(|member| member.service.as_mut()) {
+            service.sockets.look_at(port, cx);
         }
     }
 
@@ -206,8 +208,9 @@ impl Unit {
     pub(super) fn probed(&mut self, asker: Asker, probe: ProbeId, verdict: Verdict, cx: &mut Context<'_>) {
         let now = cx.mono();
         let Some(member) = self.member(asker.member) else { return };
-        let Some(proc) = member.stalls.of else { return };
-        let Some(check) = member.stalls.checks.get_mut(asker.check) else { return };
+        let Some(stalls) = member.stalls() else { return };
+        let Some(proc) = stalls.of else { return };
+        let Some(check) = stalls.checks.get_mut(asker.check) else { return };
         let about = About { proc, port: check.rule().target().port, kind: check.rule().kind() };
         let (pid, port) = (proc.pid, about.port);
         let note = match check.judge(probe, verdict, now) {
@@ -227,7 +230,7 @@ impl Unit {
     /// Verdicts that were held are let go. What made them be held may not be over for all at the same moment: those that are
     /// the last to recover are not to be ended for that.
     pub(super) fn begin_rows_anew(&mut self, now: Mono) {
-        let checks = self.members.iter_mut().flat_map(|member| &mut member.stalls.checks);
+        let checks = self.members.iter_mut().filter_map(Member::stalls).flat_map(|stalls| &mut stalls.checks);
         checks.for_each(|check| check.begin_row_anew(now));
     }
 
@@ -240,9 +243,9 @@ impl Unit {
         after: Span,
         cx: &mut Context<'_>,
     ) {
-        let Some(member) = self.member(at) else { return };
-        let check = member.stalls.checks.iter().position(|check| check.rule().target().port == port && !check.is_off());
-        let (Some(proc), Some(check)) = (member.stalls.of, check) else { return };
+        let Some(stalls) = self.member(at).and_then(Member::stalls) else { return };
+        let check = stalls.checks.iter().position(|check| check.rule().target().port == port && !check.is_off());
+        let (Some(proc), Some(check)) = (stalls.of, check) else { return };
         let why = Note::SocketStall { pid: proc.pid, port, alarm, after };
         self.stalled((at, check), About { proc, port, kind: StallKind::Socket }, why, cx);
     }
@@ -252,17 +255,16 @@ impl Unit {
         let until = cx.mono().after(PATIENCE);
         // A unit that is busy comes to it when that is done: the check goes on failing.
         let is_free = self.phase == Phase::Idle;
-        let Some(member) = self.member(at).filter(|member| is_free && member.stalls.forced.is_none()) else {
-            return;
-        };
-        let Some(check) = member.stalls.checks.get_mut(by) else { return };
+        let Some(member) = self.member(at).filter(|_| is_free) else { return };
+        let Some(stalls) = member.stalls().filter(|stalls| stalls.forced.is_none()) else { return };
+        let Some(check) = stalls.checks.get_mut(by) else { return };
         if cx.shared.guard.is_too_much() {
             check.hold();
             return hold(cx);
         }
         let About { proc, port, kind } = about;
         let ends = check.detect();
-        member.stalls.forced = Some(Forced { proc, until, by });
+        stalls.forced = Some(Forced { proc, until, by });
         let subject = member.subject();
         cx.tell(subject.clone(), Note::Stall { kind, pid: proc.pid, port });
         cx.tell(subject.clone(), why);
@@ -279,9 +281,10 @@ impl Unit {
     /// A stalled process is still there.
     fn cannot_end(&mut self, at: usize, forced: Forced, cx: &mut Context<'_>) {
         let Some(member) = self.member(at) else { return };
-        member.stalls.forced = None;
-        let takes_retry_over = member.stalls.checks.get(forced.by).is_some_and(Check::takes_retry_over);
-        for check in &mut member.stalls.checks {
+        let Some(stalls) = member.stalls() else { return };
+        stalls.forced = None;
+        let takes_retry_over = stalls.checks.get(forced.by).is_some_and(Check::takes_retry_over);
+        for check in &mut stalls.checks {
             forget(check.turn_off(), cx);
         }
         cx.tell(member.subject(), Note::CannotKill { pid: forced.proc.pid });

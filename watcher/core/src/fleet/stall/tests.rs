@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     Ending, Event, Now, Order, Outbox, RequestId, RunEnd, RunId, StartTicks, Uptime, Wall,
-    fleet::{Fleet, member::Member},
+    fleet::Fleet,
     pfile::{
         EntryNumber, Pfile, UnknownOptions, read,
         select::{Process, Processes},
@@ -186,7 +186,8 @@ impl World {
     fn recount(&self) -> Tally {
         let members = self.fleet.units.values().flat_map(|unit| &unit.members);
         members.fold(Tally::default(), |sum, member| {
-            let Tally { asked, failing } = member.stalls.tally();
+            let service = member.service.as_ref();
+            let Tally { asked, failing } = service.map(|service| service.stalls.tally()).unwrap_or_default();
             Tally { asked: sum.asked + asked, failing: sum.failing + failing }
         })
     }
@@ -231,11 +232,11 @@ proptest! {
             let shown = format!("{deed:?}");
             world.happen(deed);
             prop_assert_eq!(world.fleet.shared.guard.tally(), world.recount(), "after {}", shown);
-            let is_idle = |member: &&Member| member.stalls.of.is_none();
-            let idle = world.fleet.units.values().flat_map(|unit| &unit.members).filter(is_idle);
-            for member in idle {
-                prop_assert_eq!(member.stalls.tally(), Tally::default(), "nobody is asked, after {}", shown);
-                prop_assert_eq!(member.stalls.deadline(), None);
+            let members = world.fleet.units.values().flat_map(|unit| &unit.members);
+            let all = members.filter_map(|member| member.service.as_ref()).map(|service| &service.stalls);
+            for stalls in all.filter(|stalls| stalls.of.is_none()) {
+                prop_assert_eq!(stalls.tally(), Tally::default(), "nobody is asked, after {}", shown);
+                prop_assert_eq!(stalls.deadline(), None);
             }
             let mut under_way: Vec<_> = world.fleet.shared.probes.names().collect();
             under_way.sort_unstable();

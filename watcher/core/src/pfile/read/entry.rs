@@ -32,9 +32,18 @@ impl<'a> Reader<'a> {
         let retries = self.field(retries, |field| field.number("the retry count"));
         let retry_over = self.field(action, retry_over);
         let options = self.options(fields);
-        if let (Some(process), Some(script), Some(grace), Some(retries), Some(retry_over), Some(options)) =
+        if let (Some(process), Some(mut script), Some(grace), Some(retries), Some(mut retry_over), Some(options)) =
             (process, script, grace, retries, retry_over, options)
         {
+            // Neighbours often say the same, and share it then.
+            if let Some(Placed { value: before, .. }) = self.entries.last() {
+                if before.script == script {
+                    script.value.clone_from(&before.script.value);
+                }
+                if before.retry_over == retry_over {
+                    retry_over.value.clone_from(&before.retry_over.value);
+                }
+            }
             let (stall_checks, extensions) = (Vec::new(), Vec::new());
             let entry = Entry { process, script, grace, retries, retry_over, options, stall_checks, extensions };
             self.entries.push(Placed::new(entry, line.place()));
