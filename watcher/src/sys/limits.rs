@@ -72,6 +72,18 @@ pub fn sentence(error: &io::Error) -> String {
     }
 }
 
+/// Whether an error tells of a want that may pass, and not of what was to be done.
+#[must_use]
+pub fn is_want(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
+}
+
+/// Whether so many descriptors more can be had just now.
+#[must_use]
+pub fn can_open(count: usize) -> bool {
+    (0..count).map(|_| fs::File::open("/dev/null")).collect::<io::Result<Vec<_>>>().is_ok()
+}
+
 /// How many descriptors are open. Whoever starts a program may leave it some that it knows nothing of.
 ///
 /// # Errors
