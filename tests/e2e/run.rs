@@ -1,6 +1,6 @@
 //! `watcher run`: many pfiles in one process, and none of them has to do with the others.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::fd::AsRawFd as _, path::Path, process::Command};
 
 use serde_json::Value;
 use watcher_core::Pid;
@@ -218,6 +218,38 @@ fn a_pipe_in_the_folder_is_told_and_the_others_are_watched() {
     assert!(!lines.iter().any(|line| line.contains("already watched")), "{lines:#?}");
     let lines = [lines, daemon.stop()].concat();
     assert!(lines.contains(&refusal), "{lines:#?}");
+}
+
+/// For as long as it holds the lease nobody else can open the file: so it is with a file system that does not answer.
+fn hold(path: &str) -> fs::File {
+    const F_SETSIG: i32 = 10;
+    let file = fs::File::options().read(true).write(true).open(path).unwrap();
+    // SAFETY: no memory is involved. The signal that tells of whoever waits is ignored by default.
+    let is_held = unsafe {
+        libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) == 0
+            && libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) == 0
+    };
+    assert!(is_held, "{}", std::io::Error::last_os_error());
+    file
+}
+
+#[test]
+fn a_file_system_that_does_not_answer_keeps_no_other_pfile_from_being_watched_at_the_start() {
+    let several = Several::new();
+    let hangs = several.pfile("hangs", 0x11, "3:continue");
+    several.pfile("one", 0x12, "3:continue");
+    let service = several.start("one");
+    let held = hold(&hangs);
+    let mut daemon = Pcheck::start(&mut several.daemon(Tier::best()));
+    let lines = daemon.until(&several.up("one", service.pid));
+    let refusal =
+        format!("Not watched: {hangs}: it cannot be read: its file system does not answer; SIGHUP tries again");
+    assert!(lines.contains(&refusal), "{lines:#?}");
+    drop(held);
+    let other = several.start("hangs");
+    daemon.signal(libc::SIGHUP);
+    daemon.until(&several.up("hangs", other.pid));
+    daemon.stop();
 }
 
 #[test]

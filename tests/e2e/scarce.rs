@@ -17,7 +17,7 @@ use watcher_tests::{
 };
 
 /// From now on this process may open descriptors below this number only.
-fn allow_descriptors(pid: Pid, below: u64) {
+pub(crate) fn allow_descriptors(pid: Pid, below: u64) {
     let limit = libc::rlimit { rlim_cur: below, rlim_max: 4096 };
     // SAFETY: the limit lives, and nothing is written.
     let done =

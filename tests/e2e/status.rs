@@ -133,14 +133,14 @@ fn who_is_suspended_and_rules_that_were_refused_are_told() {
 }
 
 /// A pcheck for a pfile and a service of this name, in the run directory of the host.
-fn second(host: &Host, name: &str, key: u32) -> (Service, Pcheck) {
+fn second(host: &Host, name: &str, key: u32, words: &[&str]) -> (Service, Pcheck) {
     let path = host.install(name);
     let script = host.script(&format!("{name}.sh"), &format!("{path} >/dev/null 2>&1 </dev/null &"));
     let entry = format!("{path}:{script}:86400:3:continue\n");
     let pfile = host.write(&format!("{name}.pfile"), &format!("{}{entry}", PARAM.replace("0x1", &format!("{key:#x}"))));
     let service = host.start_as(name, "");
     let mut pcheck = watcher(["pcheck", "-f", &pfile, "--run-dir", &host.run_dir(), "--log", "stderr"]);
-    die_with_the_test(&mut pcheck);
+    die_with_the_test(pcheck.args(words));
     let mut pcheck = Pcheck::started(&mut pcheck);
     assert_eq!(pcheck.up(&path), service.pid);
     (service, pcheck)
@@ -149,8 +149,8 @@ fn second(host: &Host, name: &str, key: u32) -> (Service, Pcheck) {
 #[test]
 fn one_that_hangs_or_was_killed_is_an_alarm_and_hides_no_other() {
     let host = Host::new();
-    let (_one, first) = second(&host, "one", 0x11);
-    let (_two, other) = second(&host, "two", 0x12);
+    let (_one, first) = second(&host, "one", 0x11, &[]);
+    let (_two, other) = second(&host, "two", 0x12, &[]);
     assert_eq!(report(&host, &[]).1["counts"]["ok"], 2);
     first.signal(libc::SIGSTOP);
     // The other one has as long to answer.
@@ -225,6 +225,82 @@ fn pfiles_that_are_not_watched_or_not_any_more_are_no_good_news() {
     daemon.signal(libc::SIGHUP);
     daemon.until(" Up");
     assert_eq!(report(&host, &[]).0, 0, "it is taken on anew");
+    daemon.stop();
+}
+
+/// It has no socket of a pfile any more at which it could be asked.
+#[test]
+fn a_daemon_that_watches_nothing_any_more_says_why_whatever_else_is_well() {
+    let host = Host::new();
+    fs::create_dir(host.path("rules.d")).unwrap();
+    let (dies, script) = (host.install("dies"), host.script("none.sh", ":"));
+    let text = format!("{}{dies}:{script}:60:0:exit\n", PARAM.replace("0x1", "0x11"));
+    let pfile = host.write("rules.d/dies.pfile", &text);
+    let service = host.start_as("dies", "");
+    let mut daemon = Pcheck::start(&mut daemon(&host));
+    daemon.until(" Up");
+    service.kill();
+    daemon.until("Not watched any more: ");
+    // A moment later all is given up that it held.
+    until("nothing else is told", || report(&host, &[]).1["problems"].as_array().unwrap().len() == 1);
+    let why = format!("{pfile}: not watched any more by process {}: RETRY_OVER:EXIT", daemon.pid());
+    // Who watches is told, too.
+    let gave_up = |words: &[&str], processes: usize| {
+        let (code, report) = report(&host, words);
+        let problems: Vec<_> = report["problems"].as_array().unwrap().iter().map(|one| one["why"].clone()).collect();
+        assert_eq!((code, problems), (2, vec![Value::from(why.as_str())]), "{report:#}");
+        assert_eq!(report["processes"].as_array().unwrap().len(), processes, "{report:#}");
+    };
+    gave_up(&[], 1);
+    gave_up(&["-f", &pfile], 0);
+    let (_one, joined) = second(&host, "one", 0x12, &[]);
+    daemon.until("Watched from now on: ");
+    gave_up(&[], 1);
+    assert_eq!(report(&host, &["-f", &host.path("one.pfile")]).0, 0);
+    joined.stop();
+    daemon.until("Ended: pcheck[");
+    let (_two, alone) = second(&host, "two", 0x13, &["--standalone"]);
+    gave_up(&[], 2);
+    assert_eq!(report(&host, &["-f", &host.path("two.pfile")]).0, 0);
+    alone.stop();
+    fs::remove_file(pfile).unwrap();
+    daemon.signal(libc::SIGHUP);
+    until("it is forgotten with its file", || report(&host, &[]).0 == 3);
+    let (_, idle) = report(&host, &[]);
+    let summary = format!("process {} (watcher run) watches no pfile at present", daemon.pid());
+    assert_eq!((&idle["summary"], &idle["processes"][0]["pfiles"]), (&summary.into(), &0.into()), "{idle:#}");
+    daemon.signal(libc::SIGSTOP);
+    let stopped = status(&host, &["--timeout", "1"]);
+    assert_eq!(stopped.code, Some(2), "{}", stopped.stdout);
+    assert!(stopped.stdout.contains("watcher run: no answer within 1 s: is it stopped"), "{}", stopped.stdout);
+    daemon.signal(libc::SIGCONT);
+    daemon.stop();
+}
+
+#[test]
+fn a_pcheck_that_had_joined_and_was_killed_is_an_alarm_as_one_alone_would_be() {
+    let host = Host::new();
+    fs::create_dir(host.path("rules.d")).unwrap();
+    let mut daemon = Pcheck::start(&mut daemon(&host));
+    daemon.until("No pfile is watched");
+    let (_one, ends) = second(&host, "one", 0x11, &[]);
+    let (_two, killed) = second(&host, "two", 0x12, &[]);
+    ends.stop();
+    daemon.until("Ended: pcheck[");
+    assert_eq!(report(&host, &[]).0, 0);
+    killed.kill();
+    daemon.until("nobody watches it any more");
+    let (code, after) = report(&host, &[]);
+    assert_eq!((code, &after["problems"][0]["health"]), (2, &"critical".into()), "{after:#}");
+    let why = after["problems"][0]["why"].as_str().unwrap();
+    assert!(why.starts_with(&format!("the pcheck of {} was killed, ", host.path("two.pfile"))), "{why}");
+    let mut again = watcher(["pcheck", "-f", &host.path("two.pfile"), "--run-dir", &host.run_dir(), "--log", "stderr"]);
+    die_with_the_test(&mut again);
+    let mut again = Pcheck::started(&mut again);
+    again.until(" Up");
+    assert_eq!(report(&host, &[]).0, 0);
+    again.stop();
+    daemon.until("Ended: pcheck[");
     daemon.stop();
 }
 

@@ -1,5 +1,7 @@
 //! One side goes, and the other goes on: nothing is unwatched, and nothing is done twice.
 
+use std::{os::unix::net::UnixDatagram, time::Duration};
+
 use watcher_core::Pid;
 use watcher_tests::{
     host::{Tier, kill, lives, on_each_tier},
@@ -138,6 +140,39 @@ fn a_daemon_that_is_stopped_does_not_keep_it_from_ending() {
     assert_eq!(code, Some(0), "{lines:#?}");
     assert!(lines.last().unwrap().starts_with("watcher run does not end the watch"), "{lines:#?}");
     daemon.signal(libc::SIGCONT);
+    daemon.until("Ended: pcheck[");
+    daemon.stop();
+}
+
+#[test]
+fn a_daemon_that_is_stopped_is_noticed_and_the_watchdog_is_not_fed_in_its_name() {
+    let house = House::new(Tier::best());
+    let host = &house.host;
+    host.rules(&house.counts("3:exit"));
+    let _service = host.start("");
+    let mut daemon = house.daemon();
+    let socket = UnixDatagram::bind(host.path("notify")).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let fed = || {
+        let mut message = [0; 1000];
+        let messages = std::iter::from_fn(|| socket.recv(&mut message).ok().map(|length| message[..length].to_vec()));
+        messages.filter(|message| message == b"WATCHDOG=1").count()
+    };
+    let mut command = house.pcheck();
+    let mut pcheck = Pcheck::started(command.env("NOTIFY_SOCKET", host.path("notify")).env("WATCHDOG_USEC", "100000"));
+    daemon.until("Watched from now on: ");
+    pcheck.until(" Up");
+    until("the watchdog is fed", || fed() > 0);
+    daemon.signal(libc::SIGSTOP);
+    pcheck.until("watcher run does not answer: ");
+    // What was fed before.
+    fed();
+    assert_eq!(pcheck.during(Duration::from_secs(1)), [""; 0]);
+    assert_eq!(fed(), 0, "nothing is watched");
+    daemon.signal(libc::SIGCONT);
+    pcheck.until("watcher run answers again");
+    until("the watchdog is fed", || fed() > 0);
+    pcheck.stop();
     daemon.until("Ended: pcheck[");
     daemon.stop();
 }

@@ -6,6 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use watcher::executor::rundir::RunDir;
 use watcher_tests::{
     host::{Service, Tier},
     pcheck::{Pcheck, die_with_the_test},
@@ -66,6 +67,10 @@ fn in_other_circumstances_it_stands_alone_and_says_why() {
     setpriv.arg("--bounding-set=-sys_time").arg(inner.get_program()).args(inner.get_args());
     die_with_the_test(&mut setpriv);
     begins(&mut setpriv, "CapBnd (/proc/self/status)");
+    let (mut setpriv, inner) = (Command::new("setpriv"), house.pcheck());
+    setpriv.args(["--securebits", "+noroot"]).arg(inner.get_program()).args(inner.get_args());
+    die_with_the_test(&mut setpriv);
+    begins(&mut setpriv, "CapPrm (/proc/self/status)");
     daemon.stop();
 }
 
@@ -152,5 +157,36 @@ fn who_listens_and_does_not_answer_or_is_dead_is_no_daemon() {
     pcheck.until(" Up");
     pcheck.stop();
     daemon.until("Ended: pcheck[");
+    daemon.stop();
+}
+
+#[test]
+fn a_daemon_that_comes_too_late_may_hold_the_pfile_for_a_moment() {
+    let (house, _service) = house();
+    let folder = house.host.folder.path().join("run/daemon");
+    fs::create_dir_all(&folder).unwrap();
+    let _mute = UnixListener::bind(folder.join("join")).unwrap();
+    // As one does that reads the request when nobody waits for the answer any more.
+    let held = RunDir::claim(&house.host.folder.path().join("run"), 1, house.host.pfile().as_ref()).unwrap();
+    let mut pcheck = Pcheck::start(&mut house.pcheck());
+    assert_eq!(pcheck.line(), format!("{WHY}pcheck has not answered within 2 s"));
+    assert_eq!(pcheck.during(std::time::Duration::from_millis(500)), [""; 0]);
+    drop(held);
+    pcheck.until(" Up");
+    pcheck.stop();
+}
+
+#[test]
+fn a_daemon_that_has_no_descriptors_left_takes_nobody_on() {
+    let (house, _service) = house();
+    let daemon = house.daemon();
+    let open = || fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count() as u64;
+    // So many are left that it can hear of whoever comes, and no more.
+    crate::scarce::allow_descriptors(daemon.pid(), open() + 4);
+    let mut pcheck = Pcheck::start(&mut house.pcheck());
+    let line = pcheck.line();
+    assert!(line.starts_with(&format!("{WHY}it has hardly any descriptors left")), "{line}");
+    pcheck.until(" Up");
+    pcheck.stop();
     daemon.stop();
 }

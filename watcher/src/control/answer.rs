@@ -1,7 +1,10 @@
 //! The answer: a first line, `{"version":1,"answer":…}`, and for what is long as many lines as that says.
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{broadcast, watch};
+use tokio::{
+    sync::{broadcast, watch},
+    task::spawn_blocking,
+};
 use watcher_core::{
     Answer, Mono, Pid, Wall,
     fleet::{EntryView, FleetView},
@@ -15,7 +18,7 @@ use super::{
     join::Session,
     metrics::Metrics,
     protocol::VERSION,
-    status::{Status, StatusLine},
+    status::{Process, ProcessLine, Status, StatusLine},
     view::{MonitorLine, ParamLine, WhoLine},
 };
 
@@ -33,14 +36,16 @@ pub enum Reply {
         /// Those to come, where they are wanted; they end when the sender goes.
         live: Option<broadcast::Receiver<Line>>,
     },
-    /// To `Why`.
-    Lines(Vec<Line>),
+    /// To `Why`: they are made when the engine has its turn again, since there may be very many.
+    Making(Making),
     /// To `Metrics`.
     Metrics(Box<Metrics>),
     /// To `Monitor`.
     Monitor(Standing),
     /// To `ShowParam`.
     Param(FleetView),
+    /// To `Status`, of a daemon itself: how it stands at this moment.
+    Process(Mono, Box<Process>),
     /// To `Join`: what is said next is said there.
     Session(Session),
     /// To `Status`.
@@ -49,6 +54,31 @@ pub enum Reply {
     Wait(watch::Receiver<Option<Ended>>),
     /// To `Ping`.
     Who(Box<Who>),
+}
+
+/// Lines that are still to be made, or why there are none.
+pub struct Making(Box<dyn FnOnce() -> Result<Vec<Line>, String> + Send>);
+
+impl Making {
+    /// By this.
+    pub fn by(make: impl FnOnce() -> Result<Vec<Line>, String> + Send + 'static) -> Self {
+        Self(Box::new(make))
+    }
+
+    /// Makes them, on another thread.
+    ///
+    /// # Errors
+    /// Says why there are none.
+    pub(super) async fn make(self) -> Result<Vec<Line>, String> {
+        let Self(make) = self;
+        spawn_blocking(make).await.unwrap_or_else(|error| Err(format!("it has failed: {error}")))
+    }
+}
+
+impl std::fmt::Debug for Making {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Making").finish_non_exhaustive()
+    }
 }
 
 impl Reply {
@@ -89,6 +119,7 @@ pub(super) enum Head {
     Joining,
     Monitor(MonitorLine),
     Param(ParamLine),
+    Process(Box<ProcessLine>),
     Refused {
         why: String,
     },

@@ -13,7 +13,7 @@ use super::{
     is_absent,
     join::Join,
     protocol::{self, Command, VERSION, Version},
-    status::StatusLine,
+    status::{ProcessLine, StatusLine},
     view::{EntryLine, MonitorLine, ParamLine, WhoLine},
 };
 use rustix::net::{
@@ -40,6 +40,8 @@ pub enum Answer {
     Monitor(MonitorLine),
     /// To `ShowParam`.
     Param(ParamLine),
+    /// To `Status`, by a daemon of itself.
+    Process(Box<ProcessLine>),
     /// To `Status`.
     Status(Box<StatusLine>, Vec<EntryLine>),
     /// To `Ping`.
@@ -84,6 +86,7 @@ pub fn ask(socket: &Path, command: &Command, limit: Duration) -> Result<Answer, 
         }
         Head::Monitor(standing) => Answer::Monitor(standing),
         Head::Param(param) => Answer::Param(param),
+        Head::Process(process) => Answer::Process(process),
         Head::Refused { why } => return Err(Failure::Refused(why)),
         Head::Status(status) => {
             let entries = connection.entries(status.count)?;

@@ -26,7 +26,7 @@ use super::{
     join::session,
     protocol,
     server::{Bounds, Request},
-    status::StatusLine,
+    status::{ProcessLine, StatusLine},
     view::{EntryLine, MonitorLine, ParamLine, WhoLine},
 };
 
@@ -109,10 +109,11 @@ impl Client {
             Reply::Answer(Answer::Done) => self.head(&Head::Done).await,
             Reply::Answer(Answer::Refused(why)) => self.head(&Head::Refused { why }).await,
             Reply::Entries(now, entries) => self.entries(now, &entries).await,
-            Reply::Events { last, live: None } | Reply::Lines(last) => {
-                self.head(&Head::Lines { count: Some(last.len()) }).await?;
-                self.lines(&last).await
-            }
+            Reply::Events { last, live: None } => self.all_lines(&last).await,
+            Reply::Making(making) => match making.make().await {
+                Ok(lines) => self.all_lines(&lines).await,
+                Err(why) => self.head(&Head::Refused { why }).await,
+            },
             Reply::Events { last, live: Some(live) } => {
                 self.head(&Head::Lines { count: None }).await?;
                 self.lines(&last).await?;
@@ -120,6 +121,7 @@ impl Client {
             }
             Reply::Monitor(standing) => self.head(&Head::Monitor(MonitorLine::of(&standing))).await,
             Reply::Param(view) => self.head(&Head::Param(ParamLine::of(&view))).await,
+            Reply::Process(now, process) => self.head(&Head::Process(Box::new(ProcessLine::of(&process, now)))).await,
             // Served by others: see `serve`, and `metrics::http`.
             Reply::Metrics(_) | Reply::Session(_) => Ok(()),
             Reply::Status(status) => {
@@ -150,6 +152,11 @@ impl Client {
             self.write_piece(&mut text).await?;
         }
         self.write(&text).await
+    }
+
+    async fn all_lines(&mut self, lines: &[Line]) -> io::Result<()> {
+        self.head(&Head::Lines { count: Some(lines.len()) }).await?;
+        self.lines(lines).await
     }
 
     async fn lines(&mut self, lines: &[Line]) -> io::Result<()> {

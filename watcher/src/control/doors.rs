@@ -17,7 +17,7 @@ const WAITING: usize = 64;
 /// All doors.
 #[derive(Debug)]
 pub struct Doors<K> {
-    /// Whoever drops this closes the door.
+    /// Whoever drops this closes the door; whoever sends by it forsakes it.
     open: BTreeMap<K, oneshot::Sender<()>>,
     tasks: JoinSet<()>,
     requests: mpsc::Receiver<(K, Request)>,
@@ -54,6 +54,11 @@ impl<K: Copy + Ord + Send + 'static> Doors<K> {
         }
     }
 
+    /// The same as if whoever has opened it had been killed: its socket stays, and shows that.
+    pub fn forsake(&mut self, door: K) {
+        let _closed = self.open.remove(&door).map(|open| open.send(()));
+    }
+
     /// Closes all, and waits until answers were brought, but not for ever.
     pub async fn finish(self, limit: Duration) {
         let Self { open, mut tasks, requests, sender } = self;
@@ -72,7 +77,12 @@ async fn serve<K: Copy>(
     loop {
         tokio::select! {
             biased;
-            _ = &mut closed => break,
+            how = &mut closed => {
+                if how.is_ok() {
+                    server.leave_socket();
+                }
+                break;
+            }
             request = server.next() => {
                 if requests.send((door, request)).await.is_err() {
                     break;

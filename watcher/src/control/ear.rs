@@ -20,8 +20,8 @@ use crate::sys::own;
 pub(super) enum Ear {
     Socket {
         listener: UnixListener,
-        /// Goes with it.
-        _file: SocketFile,
+        /// Goes with it, unless it is to stay.
+        file: SocketFile,
     },
     Port(TcpListener),
 }
@@ -41,7 +41,7 @@ impl Ear {
                 is_free(path)?;
                 let aside = path.with_file_name(format!(".watcher-metrics-{}", own::pid()));
                 let (listener, file) = SocketFile::bind(path, &aside)?;
-                Ok(Self::Socket { listener, _file: file })
+                Ok(Self::Socket { listener, file })
             }
             Place::Loopback(address) => {
                 let listener = std::net::TcpListener::bind(address)?;
@@ -53,8 +53,15 @@ impl Ear {
 
     pub(super) async fn accept(&self) -> io::Result<Client> {
         match self {
-            Self::Socket { listener, _file } => Ok(Client::Unix(listener.accept().await?.0)),
+            Self::Socket { listener, file: _ } => Ok(Client::Unix(listener.accept().await?.0)),
             Self::Port(listener) => Ok(Client::Tcp(listener.accept().await?.0)),
+        }
+    }
+
+    /// Its socket is to stay when it goes.
+    pub(super) fn leave_socket(&mut self) {
+        if let Self::Socket { listener: _, file } = self {
+            file.stays = true;
         }
     }
 }
@@ -70,12 +77,14 @@ impl Client {
     }
 }
 
-/// The socket in the file system. It goes with the server.
+/// The socket in the file system. It goes with the server, unless it is to stay.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
     /// Device and inode: what somebody else has put there since stays.
     identity: (u64, u64),
+    /// It is to be seen that whoever has listened has gone without an end.
+    stays: bool,
 }
 
 impl SocketFile {
@@ -92,7 +101,7 @@ impl SocketFile {
             Ok((data.dev(), data.ino()))
         });
         match ready {
-            Ok(identity) => Ok((listener, Self { path: path.to_owned(), identity })),
+            Ok(identity) => Ok((listener, Self { path: path.to_owned(), identity, stays: false })),
             Err(error) => {
                 // The error that matters is the first one.
                 let _removed = fs::remove_file(aside);
@@ -105,7 +114,7 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         let same = |data: fs::Metadata| (data.dev(), data.ino()) == self.identity;
-        if fs::symlink_metadata(&self.path).is_ok_and(same) {
+        if !self.stays && fs::symlink_metadata(&self.path).is_ok_and(same) {
             // One that stays does no harm: nobody listens, and the next pcheck replaces it.
             let _removed = fs::remove_file(&self.path);
         }

@@ -20,7 +20,7 @@ use std::{
     sync::Arc,
 };
 
-pub use answer::{Reply, Who};
+pub use answer::{Making, Reply, Who};
 pub use doors::Doors;
 pub use ended::Ended;
 pub use metrics::{Metrics, PfileMetrics, Place};

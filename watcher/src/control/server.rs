@@ -90,7 +90,7 @@ impl Server {
             io::Error::new(error.kind(), format!("no control socket can be made at {}: {error}", path.display()))
         };
         let (listener, file) = SocketFile::bind(path, &path.with_extension("new")).map_err(sentence)?;
-        Ok(Self::with(Ear::Socket { listener, _file: file }, Speech::Lines, bounds))
+        Ok(Self::with(Ear::Socket { listener, file }, Speech::Lines, bounds))
     }
 
     /// Listens for those who want figures.
@@ -128,6 +128,11 @@ impl Server {
                 () = pause(deaf_until) => self.deaf_until = None,
             }
         }
+    }
+
+    /// Its socket is to stay when it ends.
+    pub fn leave_socket(&mut self) {
+        self.ear.leave_socket();
     }
 
     /// Ends: no more requests, but answers that were given are brought to those who still read. Those who follow events

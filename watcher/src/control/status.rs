@@ -12,7 +12,7 @@ use watcher_core::{
 
 use super::{
     answer::Who,
-    view::{WhoLine, unix_seconds},
+    view::{self, WhoLine, unix_seconds},
 };
 use crate::sys::{cost::Cost, raw_tracepoint::Runs};
 
@@ -155,6 +155,9 @@ pub struct ProcessLine {
 pub struct UnwatchedLine {
     /// Which.
     pub pfile: String,
+    /// The same as hexadecimal digits, where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pfile_hex: Option<String>,
     /// Whether an entry has ended its watch; if not, it cannot be watched.
     pub retry_over: bool,
     /// Why.
@@ -268,7 +271,7 @@ impl StatusLine {
 }
 
 impl ProcessLine {
-    fn of(process: &Process, now: Mono) -> Self {
+    pub(super) fn of(process: &Process, now: Mono) -> Self {
         let Process {
             pid,
             began,
@@ -330,7 +333,14 @@ impl UnwatchedLine {
             WhyNot::RetryOver(why) => (true, why.clone()),
             WhyNot::Refused(why) => (false, why.clone()),
         };
-        Self { pfile: pfile.display().to_string(), retry_over, why }
+        let (pfile, pfile_hex) = view::text(pfile.as_os_str().as_encoded_bytes());
+        Self { pfile, pfile_hex, retry_over, why }
+    }
+
+    /// Its path, byte for byte.
+    #[must_use]
+    pub fn pfile(&self) -> Vec<u8> {
+        view::bytes(&self.pfile, self.pfile_hex.as_deref())
     }
 }
 

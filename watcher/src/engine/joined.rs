@@ -30,6 +30,9 @@ const ADMISSION: Span = Span::of_seconds(60);
 /// How long it may take to end the watch.
 const FAREWELL: Span = Span::of_seconds(5);
 
+/// How long it may take to answer a knock.
+const PATIENCE: Span = Span::of_seconds(10);
+
 /// How it went.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Parted {
@@ -61,12 +64,14 @@ pub struct Joined<'a> {
     awaited: BTreeMap<RunId, (EntryNumber, AbsolutePath)>,
     /// Those that were started.
     ran: Ran,
+    /// Whether the daemon is there.
+    door: AtTheDoor,
 }
 
 impl<'a> Joined<'a> {
     /// Ready to hear what the daemon says.
     pub fn new(member: Member, hands: &'a mut Hands, signals: &'a mut OsSignals) -> Self {
-        Self { member, hands, signals, awaited: BTreeMap::new(), ran: Ran::new() }
+        Self { member, hands, signals, awaited: BTreeMap::new(), ran: Ran::new(), door: AtTheDoor::Answered }
     }
 
     /// Until one side has had enough.
@@ -86,11 +91,14 @@ impl<'a> Joined<'a> {
         let mut watchdog = service::watchdog_period().map(ticks);
         loop {
             let mut events = Vec::new();
-            let limit = stands.limit();
+            let (limit, patience) = (stands.limit(), self.door.limit());
             tokio::select! {
                 biased;
-                // First: under a flood of other things the loop lives.
-                () = tick(watchdog.as_mut()) => service::watchdog(),
+                // First: under a flood of other things the loop lives. Where the daemon watches, it is for the daemon to show that
+                // it does.
+                () = tick(watchdog.as_mut()) => if !self.knock(&stands) {
+                    service::watchdog();
+                },
                 event = self.signals.next() => if let Some(parted) = self.ordered(event, &mut stands) {
                     return parted;
                 },
@@ -102,8 +110,12 @@ impl<'a> Joined<'a> {
                 },
                 () = self.hands.ready(&mut events) => {}
                 _ = tend.tick(), if self.hands.must_tend() => self.hands.tend(&mut events),
-                _ = slow.tick() => self.hands.tend_slowly(),
+                _ = slow.tick() => {
+                    self.hands.tend_slowly();
+                    self.knock(&stands);
+                }
                 () = until(limit), if limit.is_some() => return self.too_late(&stands),
+                () = until(patience), if patience.is_some() => self.say_that_nobody_answers(),
             }
             for event in events {
                 self.tell(event);
@@ -116,6 +128,8 @@ impl<'a> Joined<'a> {
         match (event, &*stands) {
             (Event::Stop { signal }, Stands::Waits(_)) => {
                 self.say_stopped(signal);
+                // It may have begun to watch already: then this is no end without a word.
+                self.member.say(&Heard::Stop(signal));
                 return Some(Parted::Ended(Finish::Asked));
             }
             // A second one needs no patience.
@@ -143,6 +157,7 @@ impl<'a> Joined<'a> {
                 heap::give_back();
                 heap::let_go_of_code();
             }
+            Word::Here => self.is_answered(),
             Word::Log(level, line) => self.hands.pass_on([(level, line)]),
             Word::Lost(lines) => {
                 let line = format!("{lines} lines of the log are lost: this process did not take them in time");
@@ -193,9 +208,56 @@ impl<'a> Joined<'a> {
         }
     }
 
+    /// Asks whether the daemon is there, unless it was asked and has not answered yet. Says whether it watches.
+    fn knock(&mut self, stands: &Stands) -> bool {
+        let is_joined = matches!(stands, Stands::Joined);
+        if is_joined && matches!(self.door, AtTheDoor::Answered) {
+            self.member.say(&Heard::Knock);
+            self.door = AtTheDoor::Knocked(clock::now().after(PATIENCE));
+        }
+        is_joined
+    }
+
+    fn is_answered(&mut self) {
+        if matches!(self.door, AtTheDoor::Silent) {
+            self.hands.say(Level::Notice, "watcher run answers again");
+        }
+        self.door = AtTheDoor::Answered;
+        if service::watchdog_period().is_some() {
+            service::watchdog();
+        }
+    }
+
+    fn say_that_nobody_answers(&mut self) {
+        self.door = AtTheDoor::Silent;
+        let line = "watcher run does not answer: as long as it is stopped, or hangs, nothing is watched for this pcheck. Let \
+                    it go on (SIGCONT), or end it (SIGKILL): then this pcheck goes on by itself";
+        self.hands.say(Level::Error, line);
+    }
+
     fn say_stopped(&mut self, signal: Signal) {
         for note in [Note::SignalCaught { signal }, Note::Stop] {
             self.hands.tell(&Told { entry: None, note });
+        }
+    }
+}
+
+/// Whether the daemon has shown that it is there.
+#[derive(Debug)]
+enum AtTheDoor {
+    /// It has.
+    Answered,
+    /// It was asked to; it has until then.
+    Knocked(Mono),
+    /// It has not in time, which was told.
+    Silent,
+}
+
+impl AtTheDoor {
+    const fn limit(&self) -> Option<Mono> {
+        match self {
+            Self::Knocked(until) => Some(*until),
+            Self::Answered | Self::Silent => None,
         }
     }
 }

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, env, fs, os::unix::fs::MetadataExt as _};
 /// Of these, `/proc/self/ns` tells which it is. The others matter to scripts only.
 const NAMESPACES: [&str; 5] = ["mnt", "net", "pid", "time", "user"];
 
-/// Lines of `/proc/self/status`: who it is, and what it may do at most. What is given up later does not change them.
-const RIGHTS: [&str; 5] = ["Uid:", "Gid:", "Groups:", "CapBnd:", "NoNewPrivs:"];
+/// Lines of `/proc/self/status`: who it is, and what it may do at most. Both look before they give anything up.
+const RIGHTS: [&str; 6] = ["Uid:", "Gid:", "Groups:", "CapPrm:", "CapBnd:", "NoNewPrivs:"];
 
 /// By these the C library looks up names, and certificates are found.
 const VARIABLES: [&str; 5] = ["HOSTALIASES", "LOCALDOMAIN", "RES_OPTIONS", "SSL_CERT_DIR", "SSL_CERT_FILE"];

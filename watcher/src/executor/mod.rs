@@ -27,6 +27,7 @@ mod port_report;
 pub mod ports;
 pub mod probe;
 pub mod proc_events;
+pub mod readings;
 pub mod reboots;
 pub mod record;
 pub mod replace;

@@ -23,6 +23,7 @@ use crate::{
         rundir::{ClaimError, Claims, RunDir},
         scripts::Left,
         store::Store,
+        trust,
     },
     sys::host,
 };
@@ -104,17 +105,24 @@ pub(super) fn enlist_all(drafts: Vec<Draft>, terms: &Terms, desks: &Desks) -> Ve
     // Others have their turn.
     drop(claims);
     let (mut left, boot_id) = (Left::default(), host::boot_id().unwrap_or_default());
-    let mut take_up = |(pfile, path, rules, hosts, run_dir): (_, _, Rules, _, RunDir)| {
+    let mut take_up = |(pfile, path, rules, hosts, run_dir): (_, PathBuf, Rules, _, RunDir)| {
         let Rules { pfile: rules, mut warnings } = rules;
         let control = Server::bind(&run_dir.control())?;
-        let (store, mut saved, trouble) = Store::open(run_dir.state(), boot_id.clone());
+        let (store, mut saved, trouble) = Store::open(run_dir.state(), boot_id.clone())?;
         warnings.extend(trouble);
+        warnings.extend(open_to_others(&path));
         left.find(&rules, run_dir.path(), &mut saved);
         let reader = RulesReader::new(desks.reading.clone(), path, terms.unknown_options, hosts);
         let ledger = Ledger::new(run_dir, store, reader, desks);
         Ok(Recruit { pfile, rules, warnings, saved, ledger, control })
     };
     all.into_iter().map(|one| one.and_then(&mut take_up)).collect()
+}
+
+/// Whoever may change the rules decides what root runs.
+fn open_to_others(path: &Path) -> Option<String> {
+    let open = trust::open_to_others(path).ok()?.filter(|_| rustix::process::geteuid().is_root())?;
+    Some(format!("{}: others than root may change these rules, and so what root runs: {open}", path.display()))
 }
 
 fn full_path(path: &Path) -> Result<AbsolutePath, Failed> {

@@ -29,6 +29,7 @@ use crate::{
         scripts::{self, Ran},
     },
     sources::os_signals::OsSignals,
+    sys::limits,
 };
 
 /// How long a daemon may take to answer at all: nobody watches meanwhile.
@@ -36,6 +37,9 @@ const ANSWER: Duration = Duration::from_secs(2);
 
 /// How long what a daemon has held may take to be free.
 const FREE: Duration = Duration::from_secs(10);
+
+/// So many descriptors have to be left for the daemon to take on somebody: for what it keeps, and to look at processes by.
+const SPARE: usize = 32;
 
 /// From one try to the next.
 const TRY_EVERY: Duration = Duration::from_millis(50);
@@ -75,9 +79,14 @@ pub(super) async fn join(
             debug!(%failure, "no daemon can be joined");
             return alone;
         }
-        Err(failure @ (Failure::Broken(_) | Failure::Refused(_) | Failure::Strange(_) | Failure::TimedOut(_))) => {
+        Err(failure @ (Failure::Broken(_) | Failure::Refused(_) | Failure::Strange(_))) => {
             hands.say(Level::Notice, &stands_alone(&failure.to_string()));
             return alone;
+        }
+        Err(failure @ Failure::TimedOut(_)) => {
+            hands.say(Level::Notice, &stands_alone(&failure.to_string()));
+            // It may read the request yet, and hold the pfile until it sees that nobody waits for the answer.
+            return Ok(Came::Alone(Some(Ran::new())));
         }
     };
     privileges::keep_as_guest();
@@ -189,6 +198,10 @@ pub(super) fn lobby((run_dir, desks): (&Path, &Desks), mut say: impl FnMut(Level
 /// Reads a pfile for a pcheck. Whatever is wrong with it that pcheck finds, too.
 fn admit(join: &Join, (run_dir, desks): (&Path, &Desks)) -> Admitted {
     let Join { pid, pfile, file, unknown_options, release: _, circumstances: _ } = join;
+    if !limits::can_open(SPARE) {
+        let why = "it has hardly any descriptors left, and could not look at processes (ulimit -n, or LimitNOFILE= in a unit)";
+        return Admitted::Alone(why.to_owned());
+    }
     match fs::metadata(pfile) {
         Ok(data) if (data.dev(), data.ino()) == *file => {}
         Ok(_) => return Admitted::Alone("by the path of the pfile it finds another file".to_owned()),

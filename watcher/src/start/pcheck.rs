@@ -21,7 +21,7 @@ use crate::{
         hands::Hands,
         log::{Log, LogTo},
         muster::{Muster, Places, not_watched},
-        rules::Draft,
+        readings::Readings,
         scripts::Scripts,
         service,
     },
@@ -103,14 +103,20 @@ pub fn run_many(places: Places, settings: &Settings) -> Result<(), Failed> {
             let before = failed.take().is_none_or(|failed: Failed| failed.already_running);
             failed = Some(Failed { already_running: why.already_running && before, ..why });
         };
-        for pfile in places.pfiles().map_err(Failed::because)? {
-            // Whoever wants it to end need not wait for all.
-            if let Ok(Event::Stop { .. }) = tokio::time::timeout(Duration::ZERO, signals.next()).await {
-                return Ok(());
-            }
-            match Draft::read_file(&pfile, settings.terms.unknown_options) {
-                Ok(draft) => drafts.push(draft),
-                Err(why) => refuse(&pfile, Failed::because(why)),
+        let pfiles = places.pfiles().map_err(Failed::because)?;
+        let mut readings = Readings::begin(pfiles, settings.terms.unknown_options, &desks.reading);
+        loop {
+            tokio::select! {
+                biased;
+                // Whoever wants it to end need not wait for all.
+                event = signals.next() => if let Event::Stop { .. } = event {
+                    return Ok(());
+                },
+                read = readings.next() => match read {
+                    Some((_, Ok(draft))) => drafts.push(draft),
+                    Some((pfile, Err(why))) => refuse(&pfile, Failed::because(why)),
+                    None => break,
+                },
             }
         }
         let pfiles: Vec<_> = drafts.iter().map(|draft| draft.path().to_owned()).collect();

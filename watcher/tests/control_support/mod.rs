@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 use tokio::sync::{broadcast, mpsc as channel, oneshot, watch};
-use watcher::control::{Bounds, Command, Ended, Line, Reply, Request, Server, Who};
+use watcher::control::{Bounds, Command, Ended, Line, Making, Reply, Request, Server, Who};
 use watcher_core::{
     Answer, EntryId, Mono, Order, Pid, Tier, Wall,
     fleet::{Doing, EntryView, FleetView, ProcStatus, StallStatus, StallView},
@@ -242,6 +242,9 @@ fn reply(
         Command::ShowParam => Reply::Param(who.fleet.clone()),
         // As one that is too old for it.
         Command::Status { .. } => Reply::refused("this pcheck does not know the request: unknown variant `status`"),
-        Command::Why { .. } => Reply::Lines(lines.clone()),
+        Command::Why { .. } => {
+            let lines = lines.clone();
+            Reply::Making(Making::by(move || Ok(lines)))
+        }
     }
 }

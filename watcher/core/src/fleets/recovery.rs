@@ -122,6 +122,10 @@ impl Recoveries {
         for key in down {
             self.rises(key, Standing::Aside, self.now);
         }
+        // None of these ever falls again. Where one is stuck the count goes on for long, whoever comes and goes meanwhile.
+        if let Some(current) = &mut self.current {
+            current.members.retain(|(member, _)| *member != fleet);
+        }
     }
 
     fn falls(&mut self, key: Key, now: Mono) {
@@ -257,6 +261,19 @@ mod tests {
         all.leave(FleetId::FIRST);
         let recovery = all.latest().unwrap();
         assert_eq!((recovery.ended, recovery.aside, all.down()), (Some(at(104)), 5, 0));
+    }
+
+    #[test]
+    fn while_one_is_stuck_those_that_come_and_go_leave_nothing_behind() {
+        let mut all = fallen(6);
+        for number in 1..1000 {
+            all.begin_step(at(100 + u64::from(number)));
+            let fleet = FleetId::new(number).unwrap();
+            all.note(fleet, Move { entry: EntryId(0), standing: Standing::Down, at: at(100 + u64::from(number)) });
+            all.leave(fleet);
+        }
+        let current = all.current.as_ref().unwrap();
+        assert_eq!((current.so_far.fallen, current.so_far.aside, current.members.len()), (6 + 999, 999, 6));
     }
 
     proptest! {

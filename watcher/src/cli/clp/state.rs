@@ -171,6 +171,7 @@ fn ask(found: &Found, order: Order) -> Result<MonitorLine, String> {
             | Answer::Entries(_)
             | Answer::Lines(_)
             | Answer::Param(_)
+            | Answer::Process(_)
             | Answer::Status(..)
             | Answer::Who(_),
         ) => Err("it answers something else than was asked for: use the program that it was started by".to_owned()),

@@ -91,7 +91,9 @@ fn of_one(arguments: &ask_args::Padmin, command: &control::Command, words: &str)
             output::json(&Report { command: words, param: Some(&param), ..Report::of(&who) })
         }
         Answer::Param(param) => output::bytes(&layout::param(&param)),
-        Answer::Lines(_) | Answer::Monitor(_) | Answer::Status(..) | Answer::Who(_) => return Err(strange()),
+        Answer::Lines(_) | Answer::Monitor(_) | Answer::Process(_) | Answer::Status(..) | Answer::Who(_) => {
+            return Err(strange());
+        }
     })
 }
 

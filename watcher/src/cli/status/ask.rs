@@ -14,10 +14,13 @@ use watcher_core::{Pid, health::Health};
 use super::choice::Choice;
 use crate::{
     control::{
-        self, Command, EntryLine, StatusLine,
+        self, Command, EntryLine, ProcessLine, StatusLine,
         client::{self, Answer, Failure},
     },
-    executor::rundir::{self, Running},
+    executor::{
+        hall,
+        rundir::{self, Running},
+    },
 };
 
 /// So many processes are asked at once.
@@ -28,6 +31,8 @@ const AT_ONCE: usize = 64;
 pub(super) struct Answers {
     pub(super) told: Vec<Told>,
     pub(super) silent: Vec<Silent>,
+    /// The daemon of itself, also while it watches nothing.
+    pub(super) daemon: Option<ProcessLine>,
 }
 
 /// How the watch over one pfile stands.
@@ -77,15 +82,37 @@ pub(super) fn everybody(run_dir: &Path, choice: &Choice<'_>, limit: Duration) ->
         answers
     };
     Ok(thread::scope(|scope| {
+        let daemon = scope.spawn(|| ask_daemon(run_dir, limit));
         let others: Vec<_> = (1..groups.len().min(AT_ONCE)).map(|_| scope.spawn(work)).collect();
         let mut all = work();
         // A thread that fails takes its answers along: it has said why on standard error.
-        for Answers { told, silent } in others.into_iter().filter_map(|other| other.join().ok()) {
+        for Answers { told, silent, daemon: _ } in others.into_iter().filter_map(|other| other.join().ok()) {
             all.told.extend(told);
             all.silent.extend(silent);
         }
+        match daemon.join() {
+            Ok(Ok(daemon)) => all.daemon = daemon,
+            // By whatever else it has to say for itself that is known already.
+            Ok(Err(silent)) if all.silent.is_empty() && (choice.files.is_empty() || all.told.is_empty()) => {
+                all.silent.push(silent);
+            }
+            Ok(Err(_)) | Err(_) => {}
+        }
         all
     }))
+}
+
+/// Asks the daemon that pchecks may join, if there is one that may be asked.
+fn ask_daemon(run_dir: &Path, limit: Duration) -> Result<Option<ProcessLine>, Silent> {
+    match client::ask(&hall::socket(run_dir), &Command::Status { process: true }, limit) {
+        Ok(Answer::Process(process)) => Ok(Some(*process)),
+        Err(Failure::TimedOut(_)) => {
+            let why = format!("watcher run: no answer within {} s: is it stopped, or very busy?", limit.as_secs_f32());
+            Err(Silent { health: Health::Critical, pid: None, pfile: None, why })
+        }
+        // None, or of an older version. Who may not ask it may not ask the others either.
+        Ok(_) | Err(_) => Ok(None),
+    }
 }
 
 /// Whoever has a socket, or holds a lock. Of those that are known to be about other pfiles nothing is wanted.

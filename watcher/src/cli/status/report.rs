@@ -1,6 +1,12 @@
 //! What was found out, sorted by trouble. `--json` prints it: documented in `docs/json.md`; members are added, never changed.
 
-use std::{cmp::Reverse, collections::BTreeMap, ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path};
+use std::{
+    cmp::Reverse,
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    path::{Path, PathBuf},
+};
 
 use serde::{Serialize, Serializer};
 use watcher_core::health::{Health, Trouble};
@@ -116,7 +122,7 @@ impl Report {
     }
 
     pub(super) fn of(
-        Answers { mut told, silent }: Answers,
+        Answers { mut told, silent, daemon }: Answers,
         choice: &Choice<'_>,
         paused_ok: bool,
         run_dir: &Path,
@@ -125,18 +131,20 @@ impl Report {
         let mut problems: Vec<_> = silent.iter().map(of_silent).collect();
         let known = told.iter().map(|told| told.status.who.pfile());
         let of_silent_ones = silent.iter().filter_map(|silent| silent.pfile.as_ref());
-        let known: Vec<_> = known.chain(of_silent_ones.map(|pfile| pfile.as_os_str().as_bytes().to_vec())).collect();
+        let known = known.chain(of_silent_ones.map(|pfile| pfile.as_os_str().as_bytes().to_vec()));
+        let (watchers, processes) = processes(&told, daemon);
+        let unwatched = processes.values().flat_map(|process| process.unwatched.iter().map(UnwatchedLine::pfile));
+        let known: Vec<_> = known.chain(unwatched).collect();
         let in_vain = choice.in_vain(&known, told.iter().flat_map(|told| &told.entries));
-        if told.is_empty() && silent.is_empty() && choice.files.is_empty() {
+        if told.is_empty() && silent.is_empty() && choice.files.is_empty() && processes.is_empty() {
             let why = format!("no pcheck runs (looked in {})", run_dir.display());
             return Self::of_problem(Problem::new(Health::Unknown, why));
         }
         problems.extend(in_vain.into_iter().map(|why| Problem::new(Health::Unknown, why)));
-        let (mut processes, mut pfiles, mut entries) = (BTreeMap::new(), Vec::new(), Vec::new());
-        for Told { status: StatusLine { count: _, who, refused, process }, entries: all } in told {
+        let (mut pfiles, mut entries) = (Vec::new(), Vec::new());
+        for Told { status: StatusLine { count: _, who, refused, process: _ }, entries: all } in told {
             let named = all.into_iter().filter(|entry| choice.names(entry));
             let named: Vec<_> = named.map(|entry| EntryRow::of(&who, entry, paused_ok)).collect();
-            processes.extend(process.map(|process| ((process.pid, process.since_unix_time.to_bits()), process)));
             if named.is_empty() && choice.names_entries() {
                 continue;
             }
@@ -146,10 +154,20 @@ impl Report {
             pfiles.push(PfileRow { who, refused, health });
             entries.extend(named.into_iter().filter(|row| choice.wants_state(&row.troubles)));
         }
-        let has_pfile = |process: &ProcessLine| pfiles.iter().any(|row| row.who.pid == process.pid);
-        let processes: Vec<_> = processes.into_values().filter(has_pfile).collect();
+        problems.extend(processes.values().flat_map(|process| of_unwatched(process, choice)));
+        // One that watches nothing at all is shown where everything is.
+        let is_all = choice.files.is_empty() && !choice.names_entries();
+        let is_shown = |process: &ProcessLine| {
+            let has_pfile = || pfiles.iter().any(|row| watchers.get(&row.who.pid) == Some(&process.pid));
+            (is_all && (process.pfiles == 0 || pfiles.is_empty())) || has_pfile()
+        };
+        let processes: Vec<_> = processes.into_values().filter(is_shown).collect();
         problems.extend(processes.iter().filter_map(of_tier));
-        problems.extend(processes.iter().flat_map(|process| of_unwatched(process, choice)));
+        if pfiles.is_empty() && problems.is_empty() {
+            let idle =
+                |process: &ProcessLine| format!("process {} (watcher run) watches no pfile at present", process.pid);
+            problems.extend(processes.first().map(|process| Problem::new(Health::Unknown, idle(process))));
+        }
         Self::made(problems, processes, pfiles, entries)
     }
 
@@ -189,6 +207,16 @@ impl Counts {
     }
 }
 
+/// Those that watch, by their pids and starts; and by the pid that is told to end, which process watches: for a pcheck that has
+/// joined a daemon it is that.
+fn processes(told: &[Told], daemon: Option<ProcessLine>) -> (BTreeMap<u32, u32>, BTreeMap<(u32, u64), ProcessLine>) {
+    let of_told = |told: &Told| Some((told.status.who.pid, told.status.process.clone()?));
+    let all: Vec<_> = told.iter().filter_map(of_told).collect();
+    let watchers = all.iter().map(|(pid, process)| (*pid, process.pid)).collect();
+    let all = daemon.into_iter().chain(all.into_iter().map(|(_, process)| process));
+    (watchers, all.map(|process| ((process.pid, process.since_unix_time.to_bits()), process)).collect())
+}
+
 /// Of one process there may be very many, all silent for the same reason: see `text`, which tells that once.
 fn of_silent(Silent { health, pid, pfile, why }: &Silent) -> Problem {
     let pfile = pfile.as_ref().map(|pfile| pfile.display().to_string());
@@ -207,18 +235,20 @@ fn of_tier(process: &ProcessLine) -> Option<Problem> {
 
 fn of_unwatched<'a>(process: &'a ProcessLine, choice: &'a Choice<'_>) -> impl Iterator<Item = Problem> + 'a {
     // Which entries they have is not known.
-    let is_wanted = |line: &&UnwatchedLine| choice.wants_file(Path::new(&line.pfile)) && !choice.names_entries();
+    let path = |line: &UnwatchedLine| PathBuf::from(OsString::from_vec(line.pfile()));
+    let is_wanted = move |line: &&UnwatchedLine| choice.wants_file(&path(line)) && !choice.names_entries();
     let more = (process.more_unwatched > 0 && choice.files.is_empty() && !choice.names_entries())
         .then(|| format!("process {}: {} more pfiles are not watched", process.pid, process.more_unwatched));
     let more = more.map(|why| Problem { pid: Some(process.pid), ..Problem::new(Health::Warning, why) });
-    let each = process.unwatched.iter().filter(is_wanted).map(|UnwatchedLine { pfile, retry_over, why }| {
-        let (health, what) = match retry_over {
-            true => (Health::Critical, "not watched any more"),
-            false => (Health::Warning, "not watched"),
-        };
-        let why = format!("{pfile}: {what} by process {}: {why}", process.pid);
-        Problem { health, pid: Some(process.pid), pfile: Some(pfile.clone()), why }
-    });
+    let each =
+        process.unwatched.iter().filter(is_wanted).map(|UnwatchedLine { pfile, pfile_hex: _, retry_over, why }| {
+            let (health, what) = match retry_over {
+                true => (Health::Critical, "not watched any more"),
+                false => (Health::Warning, "not watched"),
+            };
+            let why = format!("{pfile}: {what} by process {}: {why}", process.pid);
+            Problem { health, pid: Some(process.pid), pfile: Some(pfile.clone()), why }
+        });
     each.chain(more)
 }
 

@@ -57,7 +57,7 @@ fn silent(health: Health, pfile: Option<&str>, why: &str) -> Silent {
 }
 
 fn made(told: Vec<Told>, silent: Vec<Silent>, choice: &Choice<'_>) -> Report {
-    Report::of(Answers { told, silent }, choice, false, Path::new("/run"))
+    Report::of(Answers { told, silent, daemon: None }, choice, false, Path::new("/run"))
 }
 
 fn text(report: &Report) -> String {
@@ -199,15 +199,54 @@ fn an_entry_whose_level_is_not_known_here_is_unknown() {
 #[test]
 fn who_is_suspended_may_count_as_well() {
     let paused = || vec![told(7, "/a.pfile", &[entry(1, "/bin/a", Some(("paused", "warning")))])];
-    let of = |ok| Report::of(Answers { told: paused(), silent: Vec::new() }, &ALL, ok, Path::new("/run")).health;
+    let of = |ok| {
+        let answers = Answers { told: paused(), ..Answers::default() };
+        Report::of(answers, &ALL, ok, Path::new("/run")).health
+    };
     assert_eq!([of(false), of(true)], [Health::Warning, Health::Ok]);
+}
+
+#[test]
+fn what_a_daemon_should_watch_and_does_not_is_told_whoever_else_is_well() {
+    let well = |pid, pfile: &str| told(pid, pfile, &[entry(1, "/bin/a", None)]);
+    let mut daemon = well(7, "/b.pfile").status.process.unwrap();
+    let over =
+        |pfile: &str| UnwatchedLine { pfile: pfile.to_owned(), pfile_hex: None, retry_over: true, why: "so".into() };
+    daemon.unwatched = vec![over("/x.pfile")];
+    let whys = |told, daemon, files: &[PathBuf]| {
+        let answers = Answers { told, daemon, ..Answers::default() };
+        let report = Report::of(answers, &Choice { files, ..ALL }, false, Path::new("/run"));
+        let whys: Vec<_> = report.problems.iter().map(|problem| problem.why.clone()).collect();
+        (report.health, report.processes.iter().map(|process| process.pid).collect::<Vec<_>>(), whys.join("; "))
+    };
+    let gave_up = "/x.pfile: not watched any more by process 7: so".to_owned();
+    // A pcheck that has joined goes by its own pid.
+    let mut joined = well(8, "/a.pfile");
+    joined.status.process = Some(daemon.clone());
+    assert_eq!(whys(vec![joined], None, &[]), (Health::Critical, vec![7], gave_up.clone()));
+    daemon.pfiles = 0;
+    let mut idle = daemon.clone();
+    idle.unwatched.clear();
+    let daemon = Some(daemon);
+    assert_eq!(whys(Vec::new(), daemon.clone(), &[]), (Health::Critical, vec![7], gave_up.clone()));
+    assert_eq!(whys(vec![well(9, "/a.pfile")], daemon.clone(), &[]), (Health::Critical, vec![7, 9], gave_up.clone()));
+    assert_eq!(whys(Vec::new(), daemon.clone(), &["/x.pfile".into()]), (Health::Critical, Vec::new(), gave_up));
+    let of_another = whys(vec![well(9, "/a.pfile")], daemon.clone(), &["/a.pfile".into()]);
+    assert_eq!(of_another, (Health::Ok, vec![9], String::new()));
+    let nothing = "process 7 (watcher run) watches no pfile at present".to_owned();
+    assert_eq!(whys(Vec::new(), Some(idle.clone()), &[]), (Health::Unknown, vec![7], nothing));
+    assert_eq!(whys(vec![well(9, "/a.pfile")], Some(idle), &[]), (Health::Ok, vec![7, 9], String::new()));
 }
 
 #[test]
 fn pfiles_that_should_be_watched_and_are_not_are_told() {
     let mut all = two_pfiles();
-    let unwatched =
-        |pfile: &str, retry_over| UnwatchedLine { pfile: pfile.to_owned(), retry_over, why: "so".to_owned() };
+    let unwatched = |pfile: &str, retry_over| UnwatchedLine {
+        pfile: pfile.to_owned(),
+        pfile_hex: None,
+        retry_over,
+        why: "so".to_owned(),
+    };
     let process = all[0].status.process.as_mut().unwrap();
     (process.unwatched, process.more_unwatched) = (vec![unwatched("/x.pfile", false), unwatched("/y.pfile", true)], 3);
     // The others of a process say nothing of it.

@@ -88,6 +88,7 @@ fn ask(found: &Found, entry: Option<EntryNumber>) -> Result<Story, String> {
         | Answer::Entries(_)
         | Answer::Monitor(_)
         | Answer::Param(_)
+        | Answer::Process(_)
         | Answer::Status(..)
         | Answer::Who(_) => {
             Err("pcheck answers something else than was asked for: use the watcher that it belongs to".to_owned())

@@ -37,9 +37,10 @@ pub fn join(socket: &Path, join: &Join, limit: Duration) -> Result<Member, Failu
 }
 
 impl Member {
-    /// Says something, as soon as [`Self::next`] can.
+    /// Says something: at once if that can be, otherwise as soon as [`Self::next`] can.
     pub fn say(&mut self, heard: &Heard) {
         self.outgoing.extend(wire::heard_line(heard).unwrap_or_default());
+        self.write();
     }
 
     /// Waits for the next word; `None` when the daemon has gone. May be dropped at any time without losing one.
@@ -57,12 +58,7 @@ impl Member {
                 if self.outgoing.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
             let ready = self.stream.ready(interest).await.ok()?;
             if ready.is_writable() && !self.outgoing.is_empty() {
-                match self.stream.try_write(&self.outgoing) {
-                    Ok(count) => drop(self.outgoing.drain(..count)),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    // What it has said last may still be there to be read.
-                    Err(_) => self.outgoing.clear(),
-                }
+                self.write();
             }
             if ready.is_readable() {
                 let mut piece = [0; PIECE];
@@ -73,6 +69,15 @@ impl Member {
                     Err(_) => return None,
                 }
             }
+        }
+    }
+
+    fn write(&mut self) {
+        match self.stream.try_write(&self.outgoing) {
+            Ok(count) => drop(self.outgoing.drain(..count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // What it has said last may still be there to be read.
+            Err(_) => self.outgoing.clear(),
         }
     }
 }

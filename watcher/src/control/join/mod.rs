@@ -57,6 +57,8 @@ pub enum Word {
     },
     /// The pfile is watched from now on.
     Joined,
+    /// It is there, as it was asked.
+    Here,
     /// A line for the log.
     Log(Level, Vec<u8>),
     /// So many lines were not sent: they were not taken fast enough.
@@ -76,6 +78,8 @@ pub enum Heard {
     Dump,
     /// It has gone. It never says so: its connection does.
     Gone,
+    /// It wants to know whether anybody is there: one that was stopped does not say so.
+    Knock,
     /// Read the rules again.
     Reload,
     /// A script has ended, or was never started.

@@ -80,6 +80,7 @@ enum WordWire {
     EndRun { run: u64, force: bool },
     Ended { how: Ended },
     Failed { already_running: bool, why: String },
+    Here,
     Joined,
     Log { level: LevelWire, line: Text },
     Lost { lines: u64 },
@@ -200,6 +201,7 @@ impl RunWire {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum HeardWire {
     Dump,
+    Knock,
     Reload,
     RunEnded { run: u64, ending: EndingWire },
     RunNotStarted { run: u64, why: String },
@@ -223,6 +225,7 @@ pub(super) fn word_line(word: &Word) -> serde_json::Result<Vec<u8>> {
         Word::Failed { already_running, why } => {
             WordWire::Failed { already_running: *already_running, why: why.clone() }
         }
+        Word::Here => WordWire::Here,
         Word::Joined => WordWire::Joined,
         Word::Log(level, line) => WordWire::Log { level: LevelWire::of(*level), line: Text::of(line) },
         Word::Lost(lines) => WordWire::Lost { lines: *lines },
@@ -239,6 +242,7 @@ pub(super) fn word(line: &[u8]) -> Option<Word> {
         WordWire::EndRun { run, force } => Word::EndRun { run: RunId(run), force },
         WordWire::Ended { how } => Word::Ended(how),
         WordWire::Failed { already_running, why } => Word::Failed { already_running, why },
+        WordWire::Here => Word::Here,
         WordWire::Joined => Word::Joined,
         WordWire::Log { level, line } => Word::Log(level.meaning(), line.bytes()),
         WordWire::Lost { lines } => Word::Lost(lines),
@@ -253,6 +257,7 @@ pub(super) fn heard_line(heard: &Heard) -> Option<Vec<u8>> {
     let wire = match heard {
         Heard::Dump => HeardWire::Dump,
         Heard::Gone => return None,
+        Heard::Knock => HeardWire::Knock,
         Heard::Reload => HeardWire::Reload,
         Heard::RunEnded(RunId(run), RunEnd::Ended(ending)) => {
             HeardWire::RunEnded { run: *run, ending: EndingWire::of(*ending) }
@@ -272,6 +277,7 @@ pub(super) fn heard_line(heard: &Heard) -> Option<Vec<u8>> {
 pub(super) fn heard(line: &[u8]) -> Option<Heard> {
     Some(match serde_json::from_slice(line).ok()? {
         HeardWire::Dump => Heard::Dump,
+        HeardWire::Knock => Heard::Knock,
         HeardWire::Reload => Heard::Reload,
         HeardWire::RunEnded { run, ending } => Heard::RunEnded(RunId(run), RunEnd::Ended(ending.meaning())),
         HeardWire::RunNotStarted { run, why } => Heard::RunEnded(RunId(run), RunEnd::NotStarted(why)),
@@ -332,7 +338,7 @@ mod tests {
                 .prop_map(|(level, line)| Word::Log(level, line)),
             prop::sample::select(ends.to_vec()).prop_map(Word::Ended),
             any::<u64>().prop_map(Word::Lost),
-            prop::sample::select(vec![Word::Joined, Word::Ready, Word::Reloading]),
+            prop::sample::select(vec![Word::Here, Word::Joined, Word::Ready, Word::Reloading]),
         ]
     }
 
@@ -344,7 +350,7 @@ mod tests {
                 Heard::RunStarted(RunId(run), ProcId { pid: Pid::new(pid).unwrap(), start: StartTicks(start) })
             }),
             any::<u8>().prop_map(|signal| Heard::Stop(Signal(signal))),
-            prop::sample::select(vec![Heard::Dump, Heard::Reload]),
+            prop::sample::select(vec![Heard::Dump, Heard::Knock, Heard::Reload]),
         ]
     }
 

@@ -105,7 +105,7 @@ mod tests {
                 let pfile = folder.path().join(format!("{number}.pfile"));
                 fs::write(&pfile, "IPCKEY 0x1\n/bin/a:/b:1:1:exit\n").unwrap();
                 let run_dir = RunDir::claim(&folder.path().join("run"), number, &pfile).unwrap();
-                let (store, _, _) = Store::open(run_dir.state(), String::new());
+                let (store, _, _) = Store::open(run_dir.state(), String::new()).unwrap();
                 let reader =
                     RulesReader::new(desks.reading.clone(), pfile.clone(), UnknownOptions::Refuse, BTreeSet::new());
                 let path = AbsolutePath::new(pfile.as_os_str().as_encoded_bytes()).unwrap();

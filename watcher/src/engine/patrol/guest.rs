@@ -33,9 +33,10 @@ impl Guest {
         Self { id, pid, words, lost: 0, is_up: false }
     }
 
-    /// Says something that is no line of the log. There is room for it, but for one that takes nothing any more.
+    /// Says something that is no line of the log. There is room for it, but for one that takes nothing any more. One place is
+    /// left for the last word.
     pub(super) fn say(&self, word: Word) -> bool {
-        self.words.try_send(word).is_ok()
+        self.words.capacity() > 1 && self.words.try_send(word).is_ok()
     }
 
     /// A line for its log. What it does not take in time is counted.
@@ -50,25 +51,23 @@ impl Guest {
         let _sent_unless_gone = self.say(Word::Log(level, line));
     }
 
-    /// Has a script run. One place is left for the last word.
+    /// Has a script run.
     pub(super) fn run(&self, order: Box<ScriptOrder>, output: PathBuf) -> Result<(), String> {
         // Its working directory is another one.
         let output = std::path::absolute(&output).unwrap_or(output);
-        if self.words.capacity() > 1 && self.say(Word::Run(order, output)) {
+        if self.say(Word::Run(order, output)) {
             return Ok(());
         }
         Err(format!("pcheck (process {}) takes no orders: is it stopped?", self.pid))
     }
 
     pub(super) fn end_run(&self, run: RunId, force: bool) {
-        if self.words.capacity() > 1 {
-            let _sent_unless_gone = self.say(Word::EndRun { run, force });
-        }
+        let _sent_unless_gone = self.say(Word::EndRun { run, force });
     }
 
     /// The last word.
     pub(super) fn end(self, how: Ended) {
-        let _sent_unless_gone = self.say(Word::Ended(how));
+        let _sent_unless_gone = self.words.try_send(Word::Ended(how));
     }
 
     /// How the daemon's own log names it.
@@ -92,6 +91,7 @@ mod tests {
         assert_eq!(guest.lost as usize, 10 * WORDS - lines);
         for run in 0..10 * WORDS as u64 {
             guest.end_run(RunId(run), true);
+            guest.say(Word::Reloading);
         }
         guest.end(Ended::Exit);
         let mut all = Vec::new();

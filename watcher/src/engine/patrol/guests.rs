@@ -23,6 +23,10 @@ impl Patrol {
     pub(super) fn receive(&mut self, Request { command, answer }: Request) {
         match (command, &mut self.lobby) {
             (Command::Join(join), Some(lobby)) => lobby.receive(*join, answer, self.is_stopping),
+            (Command::Status { .. }, _) => {
+                // The same as below.
+                let _nobody_waits = answer.send(self.process());
+            }
             (_, _) => {
                 let why = "this is where a pcheck joins watcher run: each pfile is asked at its own socket";
                 // Nobody may wait for it any more.
@@ -87,6 +91,10 @@ impl Patrol {
         let order = |order| Event::Order { request: None, order };
         let event = match heard {
             Heard::Dump => order(Order::Dump),
+            Heard::Knock => {
+                self.say_to_guest(fleet, Word::Here);
+                return;
+            }
             Heard::Reload => order(Order::Reload),
             Heard::Stop(signal) => Event::Stop { signal },
             // Of scripts of others it can know nothing.
@@ -136,6 +144,10 @@ impl Patrol {
     fn leave(&mut self, id: FleetId, how: Option<Ended>, out: &mut Outbox<Asked>, news: &mut News) {
         self.fleets.leave(id, now(), out);
         if let (Some(post), Some(_)) = (self.posts.remove(&id), self.fleets.take_ended(id)) {
+            if how.is_none() {
+                // Whoever asks how things stand sees that nobody has taken its place.
+                self.doors.forsake(Door::Pfile(id));
+            }
             self.take_leave(id, &post);
             post.abandon(how);
             self.roll.has_left(id);

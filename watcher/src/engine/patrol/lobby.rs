@@ -23,8 +23,9 @@ use crate::{
     executor::{circumstances, hall::Hall},
 };
 
-/// So many pfiles are read at once: names of hosts in them may take long to look up.
-const AT_ONCE: usize = 8;
+/// So many pfiles are read at once: each may wait three seconds for a resolver that is silent, and nobody watches meanwhile
+/// for those that wait for their turn.
+const AT_ONCE: usize = 64;
 
 /// So much of what was heard waits for the engine; whoever says more waits himself.
 const HEARD: usize = 64;
@@ -140,9 +141,11 @@ impl Lobby {
         self.guests.remove(&id)
     }
 
-    /// Nobody can be taken on any more.
+    /// Nobody can be taken on any more, and nobody is listened to.
     pub(super) fn close(&mut self) {
         self.to_read.clear();
+        // Nobody waits for room to say that he has gone.
+        self.heard.close();
         for guest in std::mem::take(&mut self.guests).into_values() {
             let _said = guest.say(Word::Alone("it is ending".to_owned()));
         }
@@ -157,7 +160,7 @@ impl Lobby {
     pub(super) async fn next(&mut self) -> InLobby {
         tokio::select! {
             biased;
-            // There is a sender here.
+            // There is a sender here, unless it is closed.
             Some((guest, heard)) = self.heard.recv() => InLobby::Heard(guest, heard),
             Some(admitted) = self.at_work.join_next() => match admitted {
                 Ok((guest, admitted)) => InLobby::Admitted(guest, admitted),

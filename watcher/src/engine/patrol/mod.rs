@@ -132,10 +132,10 @@ pub struct Recruit {
     pub warnings: Vec<String>,
     /// What was saved of it.
     pub saved: Vec<SavedEntry>,
+    /// Its control socket. It goes before the lock does that the ledger holds: after that, the place is somebody else's.
+    pub control: Server,
     /// Its ledger.
     pub ledger: Ledger,
-    /// Its control socket.
-    pub control: Server,
 }
 
 /// Ticks that are wanted at some times only.

@@ -20,7 +20,7 @@ use watcher_core::{
 
 use super::{bell::Bell, guest::Guest};
 use crate::{
-    control::{Command, Ended, EntryLine, Line, Reply, Request, Who},
+    control::{Command, Ended, EntryLine, Line, Making, Reply, Request, Who},
     executor::{
         dump::{self, Head},
         event_line::EventLine,
@@ -134,10 +134,10 @@ impl Post {
     /// The lines of the dump, of one entry or of all.
     fn why(&self, entry: Option<EntryNumber>, (fleet, tier): (&Fleet, Tier)) -> Reply {
         let contents = self.ledger.trace.contents(self.head(fleet, tier), entry_lines(fleet));
-        match dump::lines(&contents, entry.map(EntryNumber::number)) {
-            Ok(lines) => Reply::Lines(lines.into_iter().map(Into::into).collect()),
-            Err(error) => Reply::refused(error.to_string()),
-        }
+        Reply::Making(Making::by(move || {
+            let lines = dump::lines(&contents, entry.map(EntryNumber::number)).map_err(|error| error.to_string())?;
+            Ok(lines.into_iter().map(Into::into).collect())
+        }))
     }
 
     /// Tells those who remember, and those who follow.

@@ -74,6 +74,11 @@ impl Record {
 }
 
 impl Patrol {
+    /// How this process stands: whoever asks at the lobby need not know what it watches, or that it watches nothing.
+    pub(super) fn process(&self) -> Reply {
+        Reply::Process(clock::now(), Box::new(self.record.process(&self.fleets, &self.senses.watch)))
+    }
+
     /// Answers what a look answers, and hands orders on.
     pub(super) fn serve(&mut self, door: Door, request: Request, news: &mut News) {
         let id = match door {

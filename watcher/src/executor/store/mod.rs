@@ -19,6 +19,7 @@ use watcher_core::{SavedEntry, pfile::Bytes};
 
 use self::line::{FORMAT, Header, Record};
 use super::replace::put_for_this_boot;
+use crate::sys::limits;
 
 /// A file larger than this is not ours.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -67,9 +68,12 @@ impl Ord for Saved {
 
 impl Store {
     /// Opens the file, and reads what was saved before in this boot. The sentence, if any, is for the log.
-    #[must_use]
-    pub fn open(path: PathBuf, boot_id: String) -> (Self, Vec<SavedEntry>, Option<String>) {
-        let (entries, mut sentence) = match read(&path, &boot_id) {
+    ///
+    /// # Errors
+    /// When it cannot be read just now, for want of descriptors or memory. It is not damaged by that: whoever went on without
+    /// it would run scripts that run already.
+    pub fn open(path: PathBuf, boot_id: String) -> io::Result<(Self, Vec<SavedEntry>, Option<String>)> {
+        let (entries, mut sentence) = match read(&path, &boot_id)? {
             Ok(entries) => (entries, None),
             Err(why) => (BTreeMap::new(), Some(set_aside(&path, &why))),
         };
@@ -81,7 +85,7 @@ impl Store {
         if let Some(failed) = failed {
             sentence = Some(sentence.map_or_else(|| failed.clone(), |sentence| format!("{sentence}; {failed}")));
         }
-        (store, saved, sentence)
+        Ok((store, saved, sentence))
     }
 
     /// Saves entries. The sentence, if any, is for the log: it comes once, until saving works again.
@@ -156,17 +160,27 @@ fn is_there(file: &File) -> bool {
     file.metadata().is_ok_and(|data| data.nlink() > 0)
 }
 
-/// Reads what was saved.
+/// By the texts of entries; of the same text, which of them.
+type ByText = BTreeMap<(Bytes, u32), SavedEntry>;
+
+/// Reads what was saved. Why not, as a sentence, when the file is not one of ours, or damaged.
 ///
 /// # Errors
-/// When the file is not one of ours, or damaged: why, as a sentence.
-fn read(path: &Path, boot_id: &str) -> Result<BTreeMap<(Bytes, u32), SavedEntry>, String> {
+/// When nothing can be read just now.
+fn read(path: &Path, boot_id: &str) -> io::Result<Result<ByText, String>> {
+    match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path) {
+        Ok(file) => Ok(read_from(file, boot_id)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Ok(BTreeMap::new())),
+        Err(error) if limits::is_want(&error) => {
+            let sentence = format!("{} cannot be read: {}", path.display(), limits::sentence(&error));
+            Err(io::Error::new(error.kind(), sentence))
+        }
+        Err(error) => Ok(Err(error.to_string())),
+    }
+}
+
+fn read_from(file: File, boot_id: &str) -> Result<ByText, String> {
     let mut entries = BTreeMap::new();
-    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(entries),
-        Err(error) => return Err(error.to_string()),
-    };
     let data = file.metadata().map_err(|error| error.to_string())?;
     if !data.is_file() {
         return Err("it is not a file".to_owned());

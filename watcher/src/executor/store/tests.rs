@@ -8,7 +8,7 @@ use super::*;
 const BOOT: &str = "11111111-2222-3333-4444-555555555555";
 
 fn open(path: &Path) -> (Store, Vec<SavedEntry>, Option<String>) {
-    Store::open(path.to_owned(), BOOT.to_owned())
+    Store::open(path.to_owned(), BOOT.to_owned()).unwrap()
 }
 
 fn entry(text: &[u8], retry_count: u32) -> SavedEntry {
@@ -141,7 +141,7 @@ fn a_file_of_another_boot_means_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state");
     open(&path).0.save([Arc::new(entry(b"a", 1))]);
-    let (_, found, sentence) = Store::open(path, "another".to_owned());
+    let (_, found, sentence) = Store::open(path, "another".to_owned()).unwrap();
     assert_eq!((found, sentence), (vec![], None));
 }
 
