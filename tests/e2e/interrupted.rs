@@ -4,7 +4,7 @@ use std::{
     mem, ptr,
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use watcher::{
@@ -64,9 +64,11 @@ fn signals_do_not_fail_the_test_of_the_kernel_programs() {
         let handles = Handles::load(Sizes::for_processes(16), Exactness::AsOffered).unwrap();
         handles.programs.lacking().clone()
     };
+    let begun = Instant::now();
     let undisturbed = lacking();
-    // Far more signals than anybody gets, and still a program can be loaded between two of them.
-    while_interrupted(Duration::from_millis(2), || {
+    // Far more signals than anybody gets, and still a program can be loaded between two of them, also on a busy machine.
+    let pause = (begun.elapsed() / 10).max(Duration::from_millis(2));
+    while_interrupted(pause, || {
         for _ in 0..10 {
             assert_eq!(lacking(), undisturbed);
         }

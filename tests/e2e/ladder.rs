@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use rustix::net::{AddressFamily, SocketType};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use serde_json::Value;
 use watcher_core::Pid;
 use watcher_tests::{
@@ -57,6 +57,8 @@ fn a_thousand_that_die_while_a_tier_is_left_are_told_of_once() {
         let (around, after) = rest.split_at(400);
         let end = |pids: &[u32]| pids.iter().for_each(|pid| kill(Pid::new(*pid).unwrap()));
         end(before);
+        // By the tier that is left then.
+        let first = running.line();
         let (stdout, stderr) = (&mut running.stdout, &mut running.stderr);
         let (left, lines) = thread::scope(|scope| {
             // Taken all the time: who writes into a full pipe waits.
@@ -74,7 +76,7 @@ fn a_thousand_that_die_while_a_tier_is_left_are_told_of_once() {
         let wanted = format!("watcher: Tier {} left: ", tier.name());
         assert!(tells(&left, &wanted, reasons) && leads_to(&left, next), "{left}");
         let (mut told, mut tiers) = (BTreeSet::new(), BTreeSet::new());
-        for line in lines {
+        for line in [first].into_iter().chain(lines) {
             let death: Value = serde_json::from_str(&line).unwrap();
             assert!(told.insert(death["pid"].as_u64().unwrap() as u32), "told of twice: {line}");
             tiers.insert(death["tier"].as_str().unwrap().to_owned());
@@ -92,8 +94,8 @@ fn a_process_connector_that_falls_silent_is_left() {
     }
     // In no group: it stays open, and nothing ever comes.
     let protocol = Some(rustix::net::netlink::CONNECTOR);
-    let silent = rustix::net::socket(AddressFamily::NETLINK, SocketType::DGRAM, protocol).unwrap();
-    rustix::io::ioctl_fionbio(&silent, true).unwrap();
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let silent = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, protocol).unwrap();
     let mut victim = Victim::start("vforks");
     let mut command = watcher(["watch", "--tier", "connector", "--sweep", "1", &victim.pid().to_string()]);
     let mut running = Running::start(command.stdin(Stdio::from(silent)));

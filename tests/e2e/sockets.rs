@@ -4,13 +4,14 @@ use std::{
     collections::BTreeSet,
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
-    process,
+    process::{self, Command},
 };
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt::set_ipv6_v6only};
 use serde_json::{Value, json};
 use watcher_tests::{
     host::Host,
+    netns,
     program::{Ended, built, run, watcher},
     server::free_port,
     wait::until,
@@ -22,16 +23,27 @@ fn listener() -> (TcpListener, String) {
     (server, port)
 }
 
+/// What is shown of a port of this process. A child that another test is making at that moment holds its sockets, too.
+fn held_by_this_process_alone(command: &mut Command) -> Value {
+    let mut report = Value::Null;
+    until("nobody else holds its listeners", || {
+        let ended = run(command);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        report = serde_json::from_str(&ended.stdout).unwrap();
+        report["ports"][0]["listeners"].as_array().unwrap().iter().all(|listener| listener["holders"] == 1)
+    });
+    report
+}
+
 #[test]
 fn a_port_is_shown_with_its_owner_and_its_connections() {
+    netns::enter_new();
     let (server, port) = listener();
     let leaked = TcpStream::connect(server.local_addr().unwrap()).unwrap();
     let _accepted = server.accept().unwrap();
     drop(leaked);
     let _waits = TcpStream::connect(server.local_addr().unwrap()).unwrap();
-    let ended = run(&mut watcher(["sockets", &port, "--json"]));
-    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let report = held_by_this_process_alone(&mut watcher(["sockets", &port, "--json"]));
     assert_eq!((&report["schema"], &report["source"]), (&json!(1), &json!("sock_diag")));
     let shown = &report["ports"][0];
     assert_eq!((&shown["established"], &shown["close_wait"]), (&json!(1), &json!(1)));
@@ -40,9 +52,9 @@ fn a_port_is_shown_with_its_owner_and_its_connections() {
     assert_eq!(shown["owner"]["pid"], json!(process::id()));
     assert!(shown["owner"]["descriptors"].as_u64() > Some(4));
     assert_eq!(shown["owner"]["descriptor_pid"], json!(process::id()));
-    let text = run(&mut watcher(["sockets", &port])).stdout;
-    let row = text.lines().find(|line| line.starts_with(&format!("127.0.0.1:{port} "))).unwrap();
-    assert!(row.contains(&format!(" {}/", process::id())), "{text}");
+    let (start, owner) = (format!("127.0.0.1:{port} "), format!(" {}/", process::id()));
+    let shown = || run(&mut watcher(["sockets", &port])).stdout;
+    until("its row shows its owner", || shown().lines().any(|row| row.starts_with(&start) && row.contains(&owner)));
 }
 
 #[test]
@@ -70,8 +82,7 @@ fn descriptors_are_shown_with_the_holder_that_has_the_fewest_left() {
 
 #[test]
 fn a_port_that_nobody_listens_on_is_said_to_be_so() {
-    let (server, port) = listener();
-    drop(server);
+    let port = free_port().to_string();
     let ended = run(&mut watcher(["sockets", &port]));
     assert_eq!(ended.code, Some(0));
     assert_eq!(ended.stderr, format!("watcher: nobody listens on port {port}\n"));
@@ -91,6 +102,8 @@ fn by_ipv6_alone(address: Ipv6Addr, port: u16) -> TcpListener {
 
 #[test]
 fn whatever_family_somebody_listens_on_is_shown() {
+    // Where the ports are those of this test alone.
+    netns::enter_new();
     let by_ipv4 = |address: Ipv4Addr| TcpListener::bind((address, 0)).unwrap();
     let (any4, any6) = (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED);
     let apart = by_ipv4(any4);
@@ -108,10 +121,10 @@ fn whatever_family_somebody_listens_on_is_shown() {
         let connected: Vec<_> = clients.iter().map(|ip| TcpStream::connect((*ip, port)).unwrap()).collect();
         let number = port.to_string();
         let words = ["sockets", &number, "--json"];
-        let mut without_diag = std::process::Command::new(built("without_syscalls"));
+        let mut without_diag = Command::new(built("without_syscalls"));
         without_diag.args(["EPERM", "socket"]).arg(built("watcher")).args(words);
         for (command, source) in [(&mut watcher(words), "sock_diag"), (&mut without_diag, "proc")] {
-            let report: Value = serde_json::from_str(&run(command).stdout).unwrap();
+            let report = held_by_this_process_alone(command);
             assert_eq!(report["source"], source);
             let shown = &report["ports"][0];
             assert_eq!((&shown["port"], &shown["established"]), (&json!(port), &json!(clients.len())), "{shown:#}");
@@ -128,6 +141,7 @@ fn whatever_family_somebody_listens_on_is_shown() {
 
 #[test]
 fn what_becomes_of_a_port_is_shown() {
+    netns::enter_new();
     let (server, port) = listener();
     let first = TcpStream::connect(server.local_addr().unwrap()).unwrap();
     let trend = |arguments: &[&str], meanwhile: &mut dyn FnMut()| {
@@ -199,7 +213,7 @@ fn the_ports_of_a_pfile_are_shown() {
 #[test]
 fn whoever_is_not_root_is_told_what_is_hidden() {
     let (_server, port) = listener();
-    let mut command = std::process::Command::new("setpriv");
+    let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
     let ended = run(command.arg(built("watcher")).args(["sockets", &port]));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -213,7 +227,7 @@ fn whoever_is_not_root_is_told_what_is_hidden() {
 #[test]
 fn without_sock_diag_the_tables_of_proc_tell_less_and_that_is_said() {
     let (_server, port) = listener();
-    let mut command = std::process::Command::new(built("without_syscalls"));
+    let mut command = Command::new(built("without_syscalls"));
     command.args(["EPERM", "socket"]).arg(built("watcher"));
     let ended = run(command.args(["sockets", &port]));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);

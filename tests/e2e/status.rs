@@ -153,13 +153,14 @@ fn one_that_hangs_or_was_killed_is_an_alarm_and_hides_no_other() {
     let (_two, other) = second(&host, "two", 0x12, &[]);
     assert_eq!(report(&host, &[]).1["counts"]["ok"], 2);
     first.signal(libc::SIGSTOP);
-    let ended = status(&host, &["--json", "--timeout", "1"]);
+    // The other one has as long to answer.
+    let ended = status(&host, &["--json", "--timeout", "5"]);
     let stopped: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!((ended.code, &stopped["health"]), (Some(2), &"critical".into()), "{stopped:#}");
     let problem = &stopped["problems"][0];
     assert_eq!(number(&problem["pid"]), u64::from(first.pid().number()));
     assert!(
-        problem["why"].as_str().unwrap().ends_with(": no answer within 1 s: is it stopped, or very busy?"),
+        problem["why"].as_str().unwrap().ends_with(": no answer within 5 s: is it stopped, or very busy?"),
         "{problem}"
     );
     assert_eq!(problem["pfile"], host.path("one.pfile"));
@@ -369,7 +370,9 @@ fn a_mass_death_is_recovered_from_in_order_and_status_shows_how_far() {
     let pids: BTreeSet<_> = pids.collect();
     assert_eq!(pids.len() as u64, ALL, "each is another one");
     // One more: that is no recovery.
-    kill(pids.into_iter().next().unwrap());
+    let one = pids.into_iter().next().unwrap();
+    kill(one);
+    daemon.until(&format!(",pid={one}] Down"));
     daemon.until("Try to restart");
     until("all is well again", || report(&host, &[]).0 == 0);
     assert_eq!(report(&host, &[]).1["processes"][0]["recovery"]["fallen"], recovery["fallen"]);

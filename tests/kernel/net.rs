@@ -7,8 +7,7 @@ use std::{
 };
 
 use rustix::net::{
-    AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, listen, socket, socket_with,
-    sockopt::set_socket_reuseport,
+    AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, listen, socket_with, sockopt::set_socket_reuseport,
 };
 use watcher::{
     kernel::Ports,
@@ -79,7 +78,9 @@ pub(crate) fn sharing(port: u16) -> (TcpListener, u16) {
 
 /// The same on another address.
 pub(crate) fn sharing_on(address: IpAddr, port: u16) -> (TcpListener, u16) {
-    let socket: OwnedFd = socket(AddressFamily::INET, SocketType::STREAM, Some(ipproto::TCP)).unwrap();
+    // Victims that other tests start do not get it, too.
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP)).unwrap();
     set_socket_reuseport(&socket, true).unwrap();
     bind(&socket, &SocketAddr::new(address, port)).unwrap();
     listen(&socket, 16).unwrap();

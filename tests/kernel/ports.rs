@@ -123,7 +123,8 @@ fn a_namespace_in_which_tcp_gets_no_memory_is_told_once() {
     assert_eq!((alarm, is_raised), (alarm::MEMORY, true));
     let limits = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_mem").unwrap();
     assert_eq!(Some(limit), limits.split_whitespace().nth(2).and_then(|limit| limit.parse().ok()));
-    assert!(pages > 0 && pages < limit, "it is the group that has no more: {pages}");
+    // Each processor keeps some for itself, which are not counted: there may be none.
+    assert!(pages < limit, "it is the group that has no more: {pages}");
     wait::until("it is refused again", || probe.ports.shortages(key).unwrap().1 > 1);
     assert_eq!((probe.record_by_now(), probe.ports.shortages(key).unwrap().0), (None, 0), "once in ten seconds");
     drop(connections);

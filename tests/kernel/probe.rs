@@ -72,7 +72,7 @@ impl Probe {
             }
             let limit = Timespec { tv_sec: DEADLINE.as_secs() as i64, tv_nsec: 0 };
             let mut polled = [PollFd::from_borrowed_fd(self.ring.as_fd(), PollFlags::IN)];
-            assert_eq!(poll(&mut polled, Some(&limit)), Ok(1), "no record came");
+            assert_eq!(poll(&mut polled, Some(&limit)), Ok(1), "no record came: {:?}", self.counters());
         }
     }
 

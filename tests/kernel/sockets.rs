@@ -251,8 +251,9 @@ fn visit(port: u16, connections: usize) {
     }
 }
 
-/// Since Linux 7.0 the kernel skips the program in the middle of itself. It counts that, and looks correct it.
-fn corrected(probe: &mut Probe, diag: &mut SockDiag, key: PortKey) -> bool {
+/// Since Linux 7.0 the kernel skips the program in the middle of itself, and before where an interrupt brings that about. It
+/// counts that, and looks correct it.
+pub(crate) fn corrected(probe: &mut Probe, diag: &mut SockDiag, key: PortKey) -> bool {
     let skips = probe.skipped(name::ON_STATE) > 0;
     if skips {
         rebase(&mut probe.ports, diag, key);

@@ -1,6 +1,10 @@
 //! How long the kernel has run programs of BPF, by its own statistics, while these are switched on.
 
-use std::{collections::BTreeSet, fs, os::fd::AsFd};
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::fd::{AsFd, FromRawFd as _, OwnedFd, RawFd},
+};
 
 use aya::programs::{ProgramFd, loaded_programs};
 use watcher::sys::raw_tracepoint::{Runs, runs};
@@ -9,6 +13,20 @@ use watcher::sys::raw_tracepoint::{Runs, runs};
 pub fn spent(program: impl AsFd) -> (u64, u64) {
     let Runs { count, time_ns } = runs(program);
     (time_ns, count)
+}
+
+/// Whether the link with this number is there: as long as somebody holds it.
+pub fn is_linked(number: u32) -> bool {
+    const BPF_LINK_GET_FD_BY_ID: i32 = 30;
+    let query = [number, 0, 0];
+    // SAFETY: the attributes live through the call; the descriptor is new.
+    let found = unsafe { libc::syscall(libc::SYS_bpf, BPF_LINK_GET_FD_BY_ID, query.as_ptr(), size_of_val(&query)) };
+    let is_there = found != -1;
+    if is_there {
+        // SAFETY: nobody else knows it.
+        drop(unsafe { OwnedFd::from_raw_fd(found as RawFd) });
+    }
+    is_there
 }
 
 /// Programs that some processes hold, or whose links they hold. Holding them here does not keep them attached.

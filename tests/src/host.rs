@@ -2,11 +2,8 @@
 
 use std::{
     env,
-    fs::{self, File, OpenOptions, Permissions},
-    os::unix::{
-        fs::{PermissionsExt as _, symlink},
-        process::ExitStatusExt as _,
-    },
+    fs::{self, File, OpenOptions},
+    os::unix::{fs::symlink, process::ExitStatusExt as _},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{OnceLock, mpsc},
@@ -23,7 +20,7 @@ use watcher_core::Pid;
 use crate::{
     is_emulated,
     pcheck::die_with_the_test,
-    program::{Ended, built, run, watcher},
+    program::{Ended, built, run, script, watcher},
     story,
     wait::{DEADLINE, until},
 };
@@ -166,8 +163,8 @@ impl Host {
 
     /// A restart script: `$H` is this host's folder.
     pub fn script(&self, name: &str, body: &str) -> String {
-        let path = self.write(name, &format!("#!/bin/sh\nH={}\n{body}\n", self.path("")));
-        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("ours");
+        let path = self.path(name);
+        script(&path, &format!("#!/bin/sh\nH={}\n{body}\n", self.path("")));
         path
     }
 

@@ -8,6 +8,7 @@ pub mod family;
 pub mod flood;
 pub mod host;
 pub mod load;
+pub mod manager;
 pub mod memory;
 pub mod netns;
 pub mod pcheck;

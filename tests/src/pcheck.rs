@@ -48,8 +48,11 @@ impl Pcheck {
         let (tell, lines) = mpsc::channel();
         thread::spawn(move || {
             for line in stderr.split(b'\n').map_while(Result::ok) {
-                // Nobody may want to know.
-                let _told = tell.send((Instant::now(), String::from_utf8_lossy(&line).into_owned()));
+                let line = String::from_utf8_lossy(&line).into_owned();
+                if !is_of_the_host(&line) {
+                    // Nobody may want to know.
+                    let _told = tell.send((Instant::now(), line));
+                }
             }
         });
         Self { child, lines, last: Instant::now(), latest: String::new() }
@@ -170,6 +173,11 @@ impl Drop for Pcheck {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether this line is of a process of somebody else, which hangs just now, or of a host with too much to do.
+fn is_of_the_host(line: &str) -> bool {
+    line.contains("]: Listing processes hangs at ")
 }
 
 /// Whether this line is the same on every tier.

@@ -31,6 +31,13 @@ pub fn copy(from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) {
     assert!(Command::new("cp").arg(from).arg(to).status().expect("cp starts").success());
 }
 
+/// Writes a file that can be run, by another process for the same reason. Whoever reads it sees the old one or the new one.
+pub fn script(path: impl AsRef<OsStr>, text: &str) {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", r#"printf %s "$2" >"$1.new" && chmod 755 "$1.new" && mv "$1.new" "$1""#, "-"]);
+    assert!(shell.arg(path).arg(text).stdin(Stdio::null()).status().expect("sh starts").success());
+}
+
 /// `watcher` with these arguments.
 pub fn watcher<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(built("watcher"));

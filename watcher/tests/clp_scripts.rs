@@ -3,7 +3,7 @@
 
 mod clp_support;
 
-use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
+use std::{fs, process::Command};
 
 use clp_support::{Host, Monitor, Service, ran};
 
@@ -20,8 +20,10 @@ fn script(host: &Host, name: &str, port: u16, event: &str, disk: &str) -> Comman
             "#!/bin/sh\ncase $* in *--stop*) ;; *) set -- \"$@\" -s 127.0.0.1 -n {port} -i 1 ;; esac\n\
              exec {real} \"$@\" --run-dir {run} --log stderr\n"
         );
-        fs::write(bin.join(command), text).unwrap();
-        fs::set_permissions(bin.join(command), fs::Permissions::from_mode(0o755)).unwrap();
+        // By another process: what is open for writing here is so in a child that another test is making, and cannot be run.
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "printf %s \"$2\" >\"$1\" && chmod 755 \"$1\"", "-"]).arg(bin.join(command)).arg(text);
+        assert!(shell.status().unwrap().success());
     }
     let mut command = Command::new(format!("{CLUSTER}/{name}"));
     command.env("PATH", format!("{}:/usr/bin:/bin", bin.display()));

@@ -74,7 +74,7 @@ fn a_thousand_clients_one_after_the_other_are_served() {
 
 #[test]
 fn of_a_hundred_at_once_each_is_served_or_told_that_there_are_too_many() {
-    let engine = Engine::with_entries(1);
+    let engine = Engine::patient();
     // These take all the room there is, and say nothing.
     let silent: Vec<_> = (0..64).map(|_| UnixStream::connect(&engine.socket).unwrap()).collect();
     let socket = engine.socket.as_path();

@@ -4,8 +4,11 @@
 mod pfile_support;
 mod probe_support;
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use pfile_support::{Folder, watcher};
 use probe_support::{Peer, answers, until_closed};
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 use serde_json::Value;
 
 const OK: &str = "HTTP/1.1 200 OK\r\n\r\n";
@@ -68,10 +71,10 @@ fn every_kind_of_service_has_its_block_or_none() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.out.contains("_bi_socket {") && loads(ran.out.split_once("\n\n").unwrap().1), "{}", ran.out);
 
-    let gone = Peer::new(drop);
-    let port = port(&gone);
-    std::net::TcpStream::connect(gone.address).unwrap();
-    gone.end();
+    // Bound, and not listened on: nobody else gets its port.
+    let gone = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&gone, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let port = SocketAddr::try_from(getsockname(&gone).unwrap()).unwrap().port();
     for (target, options, block) in [
         (format!("https://localhost:{port}/a"), &["--verify", "--timeout", "5"][..], Some("_bi_webservs {")),
         (format!("https://[::1]:{port}/a"), &[][..], None),

@@ -5,10 +5,10 @@ mod probe_support;
 
 use std::{io::Write as _, net::TcpListener, sync::Arc, thread};
 
-use probe_support::{LONG, SHORT, ask, attempts, http, runtime, words};
+use probe_support::{LONG, ask, attempts, http, runtime, words};
 use watcher::executor::probe::Prober;
 use watcher_core::{
-    ProbeId,
+    ProbeId, Span,
     pfile::Port,
     probe::{Ask, How},
 };
@@ -23,6 +23,8 @@ fn silent() -> (TcpListener, Port) {
 #[test]
 fn hundreds_at_once_get_a_verdict_each() {
     const EACH: usize = 100;
+    // Until then all of them have connected, also on a busy machine.
+    const LATER: Span = Span::of_seconds(3);
     // No more than fit into the queue of one socket.
     let ((_silent, silent_port), (_idle, idle_port)) = (silent(), silent());
     let (talks, port) = silent();
@@ -36,7 +38,7 @@ fn hundreds_at_once_get_a_verdict_each() {
         }
     });
     let asks = (0..EACH).flat_map(|_| {
-        [ask(How::Http(http()), port, LONG), ask(How::Http(http()), silent_port, SHORT), ask(How::Tcp, idle_port, LONG)]
+        [ask(How::Http(http()), port, LONG), ask(How::Http(http()), silent_port, LATER), ask(How::Tcp, idle_port, LONG)]
     });
     let done = attempts(asks.collect());
     let of = |kind: u64| done.iter().filter(move |(ProbeId(number), _)| number % 3 == kind).map(|(_, it)| words(it));

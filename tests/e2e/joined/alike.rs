@@ -1,12 +1,13 @@
 //! What is to be seen of it: the same as of one alone.
 
-use std::{os::unix::net::UnixDatagram, process::Command};
+use std::process::Command;
 
 use serde_json::Value;
 use watcher_tests::{
     host::{Service, Tier, on_each_tier},
+    manager::Manager,
     pcheck::{Pcheck, is_published},
-    wait::{DEADLINE, until},
+    wait::until,
 };
 
 use super::{House, has_programs, is_unwatched, together};
@@ -27,9 +28,7 @@ fn alike(house: &House, lines: Vec<String>) -> Vec<String> {
         let words = line.split_inclusive(|c: char| !c.is_ascii_digit());
         words.map(|word| word.trim_start_matches(|c: char| c.is_ascii_digit())).collect::<String>()
     };
-    // Of a process of somebody else, which hangs just now.
-    let is_of_it = |line: &String| is_published(line) && !line.starts_with("Listing processes hangs at ");
-    lines.into_iter().filter(is_of_it).map(without_numbers).collect()
+    lines.into_iter().filter(|line| is_published(line)).map(without_numbers).collect()
 }
 
 /// The lines of a whole life, and its exit code.
@@ -154,24 +153,17 @@ fn it_is_the_one_whom_systemd_is_told_of() {
     let (house, _service) = House::serving(Tier::best(), "3:exit");
     let host = &house.host;
     let mut daemon = house.daemon();
-    let socket = UnixDatagram::bind(host.path("notify")).unwrap();
-    socket.set_read_timeout(Some(*DEADLINE)).unwrap();
-    let next = || {
-        let mut message = [0; 1000];
-        let length = socket.recv(&mut message).unwrap();
-        String::from_utf8(message[..length].to_vec()).unwrap()
-    };
-    let news = || std::iter::repeat_with(&next).find(|message| message != "WATCHDOG=1").unwrap();
+    let manager = Manager::at(host.path("notify"));
     let mut command = house.pcheck();
     let mut pcheck = Pcheck::started(command.env("NOTIFY_SOCKET", host.path("notify")).env("WATCHDOG_USEC", "100000"));
     daemon.until("Watched from now on: ");
-    assert_eq!(news(), "READY=1");
+    assert_eq!(manager.news(), "READY=1");
     pcheck.until(" Up");
-    assert_eq!(next(), "WATCHDOG=1");
+    assert_eq!(manager.next(), "WATCHDOG=1");
     pcheck.signal(libc::SIGHUP);
-    assert!(news().starts_with("RELOADING=1"));
-    while news() != "READY=1" {}
+    assert!(manager.news().starts_with("RELOADING=1"));
+    while manager.news() != "READY=1" {}
     assert_eq!(pcheck.end_by_term().1, Some(0));
-    assert_eq!(news(), "STOPPING=1");
+    assert_eq!(manager.news(), "STOPPING=1");
     daemon.stop();
 }

@@ -50,7 +50,8 @@ fn join_line(pfile: &str) -> String {
 fn bad_words_silence_and_crowds_hold_up_nobody() {
     let (house, service, mut daemon, mut pcheck) = together(Tier::best(), "9:continue");
     let host = &house.host;
-    // Connections that say nothing, up to the limit and beyond it.
+    // Connections that say nothing, up to the limit and beyond it. Each takes a descriptor of this process.
+    watcher::sys::limits::raise_descriptors();
     let silent: Vec<_> = (0..1100).map_while(|_| UnixStream::connect(host.path("run/daemon/join")).ok()).collect();
     service.kill();
     pcheck.until("Try to restart");

@@ -103,8 +103,11 @@ fn too_few_and_too_many_processes_are_put_right_by_the_script() {
                 processes.into_iter().filter(|process| !process.zombie && process.name.as_slice() == svc.as_bytes());
             ours.map(|process| process.proc.pid).collect::<Vec<_>>()
         };
+        // The script is not to run before it is told which they are.
+        pcheck.signal(libc::SIGSTOP);
         let two_more = [host.start("3"), host.start("4")];
         pids(&all());
+        pcheck.signal(libc::SIGCONT);
         pcheck
             .expect([format!("Process [{svc}] has 4 processes, wanted are 2 to 3"), format!("Try to restart ({svc})")]);
         pcheck.up(&svc);

@@ -134,8 +134,8 @@ fn a_gigabyte_of_output_fills_neither_disk_nor_memory_nor_log() {
         let mut pcheck = Pcheck::started(&mut host.pcheck(tier));
         pcheck.until("Try to restart");
         let mut lines = pcheck.until(") Up");
-        // Four of these at the same time may take an emulated machine so long.
-        lines.retain(|line| !(is_emulated() && line.contains(") runs for 30 s now: ")));
+        // Four of these at the same time may take a busy machine so long.
+        lines.retain(|line| !line.contains(") runs for 30 s now: "));
         let said = lines.iter().filter(|line| line.contains(" says: ")).count();
         assert_eq!(said, 20, "{lines:#?}");
         assert!(lines[20].contains("bytes more: see "), "{}", lines[20]);
@@ -186,7 +186,7 @@ fn a_script_that_takes_too_long_is_ended_with_all_its_processes_and_the_try_has_
         let body = "cat ${H}life &\necho $! > ${H}child.new; mv ${H}child.new ${H}child; wait; cat ${H}life";
         let script = host.script("start.sh", body);
         // Until then it has told who its child is.
-        let limit = if is_emulated() { 20 } else { 1 };
+        let limit = if is_emulated() { 20 } else { 5 };
         host.rules(&format!("{svc}:{script}:86400:1:exit\n#@ script_timeout={limit}"));
         let mut pcheck = Pcheck::started(&mut host.pcheck(tier));
         pcheck.expect([

@@ -1,41 +1,20 @@
 //! What systemd is told: `sd_notify`, on a real socket.
 
-use std::{os::unix::net::UnixDatagram, path::Path};
-
 use watcher_tests::{
     host::{Host, on_each_tier},
+    manager::Manager,
     pcheck::Pcheck,
-    wait::DEADLINE,
+    wait::until,
 };
-
-struct Manager(UnixDatagram);
-
-impl Manager {
-    fn at(path: impl AsRef<Path>) -> Self {
-        let socket = UnixDatagram::bind(path).unwrap();
-        socket.set_read_timeout(Some(*DEADLINE)).unwrap();
-        Self(socket)
-    }
-
-    fn next(&self) -> String {
-        let mut message = [0; 1000];
-        let length = self.0.recv(&mut message).unwrap();
-        String::from_utf8(message[..length].to_vec()).unwrap()
-    }
-
-    /// The next one that is not only a sign of life.
-    fn news(&self) -> String {
-        std::iter::repeat_with(|| self.next()).find(|message| message != "WATCHDOG=1").unwrap()
-    }
-}
 
 #[test]
 fn the_start_reloads_life_and_the_end_are_told() {
     on_each_tier(|tier| {
         let host = Host::new();
         let svc = host.svc();
+        // More often than the test lasts.
         host.rules(&format!(
-            "{svc}:{}:86400:3:exit",
+            "{svc}:{}:86400:99:exit",
             host.script("start.sh", "env > ${H}env.new; mv ${H}env.new ${H}env")
         ));
         let service = host.start("");
@@ -59,7 +38,7 @@ fn the_start_reloads_life_and_the_end_are_told() {
         assert_eq!(manager.news(), "READY=1");
         service.kill();
         pcheck.until("Try to restart");
-        watcher_tests::wait::until("the script has run", || !host.read("env").is_empty());
+        until("the script has run", || !host.read("env").is_empty());
         let environment = host.read("env");
         assert!(!environment.contains("NOTIFY_SOCKET") && !environment.contains("WATCHDOG"), "{environment}");
         pcheck.signal(libc::SIGTERM);

@@ -79,6 +79,13 @@ impl Kept {
         pid.and_then(Pid::new).unwrap_or_else(|| panic!("{message}"))
     }
 
+    /// Takes messages until so many of them have contained this. What is known to padmin may still be on its way.
+    pub(super) fn expect_in_all(&mut self, wanted: &str, times: usize) {
+        while self.seen.iter().filter(|message| message.contains(wanted)).count() < times {
+            self.expect(wanted);
+        }
+    }
+
     /// Everything up to now, without what comes to light by chance: what scripts say, and who sent signals.
     pub(super) fn story(&mut self) -> Vec<String> {
         self.seen.extend(

@@ -4,6 +4,7 @@
 use std::{fs, net::TcpStream, os::unix::fs::symlink, process::Command};
 
 use rustix::process::Signal;
+use watcher::sys::sock_diag::SockDiag;
 use watcher_core::Pid;
 use watcher_tests::{block::Block, host::Tier, program::run, wait::until};
 
@@ -84,8 +85,8 @@ fn a_reload_and_the_end_of_a_worker_are_no_faults() {
     let nginx = Nginx::install();
     let mut pcheck = nginx.watched();
     let master = pcheck.up();
-    assert_eq!(Some(master), nginx.master());
     nginx.answers();
+    assert_eq!(Some(master), nginx.master());
 
     let before = children(master);
     kill(*before.first().expect("a worker"));
@@ -108,7 +109,9 @@ fn reloads_with_a_watched_port_are_told_of_by_nobody() {
     let mut pcheck = nginx.watched_with(&format!("#@ close_wait=20 socket_stall=2\n{block}"));
     let master = pcheck.up();
     until("it is known to answer", || pcheck.entries()[0]["stall_checks"][0]["status"] == "AVAIL");
-    for listen in [" reuseport", "", " backlog=64"] {
+    let mut diag = SockDiag::here().unwrap();
+    // With the first, each worker has a listener of its own.
+    for (listen, listeners) in [(" reuseport", 2), ("", 1), (" backlog=64", 1)] {
         let before = children(master);
         let configuration = fs::read_to_string(nginx.site.path("nginx.conf")).unwrap();
         let (head, rest) = configuration.split_once("listen ").unwrap();
@@ -119,6 +122,11 @@ fn reloads_with_a_watched_port_are_told_of_by_nobody() {
             // A worker that ends while it is connected to may reset that connection: only its successors must answer.
             let _answers = TcpStream::connect(address);
             children(master).len() == 2 && children(master).is_disjoint(&before)
+        });
+        // A worker that ends is none of its children any more while it still closes what it held.
+        until("only the listeners of the new workers are there", || {
+            let known = diag.listeners(Some(address.port())).unwrap();
+            known.iter().filter(|listener| listener.address.ip() == *address.ip()).count() == listeners
         });
         (0..200).for_each(|_| assert!(nginx.site.answers()));
     }

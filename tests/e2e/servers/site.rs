@@ -12,6 +12,7 @@ use std::{
 };
 
 use tempfile::TempDir;
+use watcher_tests::program;
 
 /// A folder and an address.
 pub(super) struct Site {
@@ -50,9 +51,7 @@ impl Site {
 
     /// Writes a script, also over one that runs.
     pub(super) fn script(&self, name: &str, text: &str) -> String {
-        let new = self.write(&format!("{name}.new"), text);
-        fs::set_permissions(&new, Permissions::from_mode(0o755)).unwrap();
-        fs::rename(new, self.path(name)).unwrap();
+        program::script(self.path(name), text);
         self.at(name)
     }
 

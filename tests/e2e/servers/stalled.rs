@@ -64,8 +64,8 @@ fn hangs_and_is_brought_back(pcheck: &mut Kept, site: &Site, fault: &str) {
     let second = pcheck.up();
     assert_ne!(second, first);
     stall_chk(pcheck, "AVAIL");
-    let left: Vec<_> = workers.into_iter().filter(|pid| proc::exists(*pid)).collect();
-    assert!(left.is_empty(), "{left:?} of the old workers are left: {}", pcheck.told());
+    // Whoever has ended is there until it is reaped.
+    until("none of the old workers is left", || workers.iter().all(|pid| !proc::exists(*pid)));
     assert_eq!([pcheck.shows("pid"), pcheck.shows("restart_count")], [second.to_string(), "1".into()]);
     assert!(!pcheck.told().contains("Can not killed"), "{}", pcheck.told());
 }

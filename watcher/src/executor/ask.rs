@@ -65,6 +65,7 @@ mod tests {
         assert_eq!(&request, b"GET / HTTP/1.0");
         assert_eq!(http(address, 8, Duration::from_millis(20)).unwrap(), b"");
         drop(socket);
-        assert!(http(address, 8, Duration::from_secs(20)).is_err());
+        // A child that another test is making at that moment has it for a while.
+        while http(address, 8, Duration::from_millis(20)).is_ok() {}
     }
 }

@@ -37,10 +37,12 @@ pub fn locked_memory() -> Option<u64> {
     getrlimit(Resource::Memlock).current
 }
 
-/// Does something while this process can have only little more memory: for what would take much of it, but does without where
+/// Bytes of memory that [`with_little_memory`] leaves: enough for what is small, and cannot be refused without an end of all.
+pub const LITTLE: u64 = 1 << 20;
+
+/// Does something while this process can have only [`LITTLE`] more memory: for what would take much of it, but does without where
 /// there is none. Where other threads may want some meanwhile it is done as it is.
 pub fn with_little_memory<T>(work: impl FnOnce() -> T) -> T {
-    const LITTLE: u64 = 1 << 20;
     let before = getrlimit(Resource::As);
     let is_alone = fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1);
     let Some(used) = used().filter(|_| is_alone) else { return work() };

@@ -112,6 +112,13 @@ impl Engine {
         Self::start(folder, &path, Canned::new("/etc/processsaver/a.pfile", (0..count).map(entry).collect()))
     }
 
+    /// One that lets clients say nothing for as long as a test lasts.
+    pub(crate) fn patient() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        Self::start_within(LIMIT, folder, &path, Canned::new("/etc/processsaver/a.pfile", vec![entry(0)]))
+    }
+
     /// In a folder that is not its own.
     pub(crate) fn at(folder: PathBuf, count: usize) -> Self {
         std::fs::create_dir_all(&folder).unwrap();
@@ -121,6 +128,10 @@ impl Engine {
 
     /// With these answers, in a folder.
     pub(crate) fn start(own: TempDir, folder: &Path, canned: Canned) -> Self {
+        Self::start_within(PATIENCE, own, folder, canned)
+    }
+
+    fn start_within(patience: Duration, own: TempDir, folder: &Path, canned: Canned) -> Self {
         let socket = watcher::control::socket(folder);
         let (publish, told) = channel::channel(16);
         let (note, orders) = mpsc::channel();
@@ -130,7 +141,7 @@ impl Engine {
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let bounds = Bounds { patience: PATIENCE, ..Bounds::default() };
+                let bounds = Bounds { patience, ..Bounds::default() };
                 let server = Server::bind_within(&path, bounds).unwrap();
                 ready.send(()).unwrap();
                 run(server, canned, told, note).await;

@@ -4,7 +4,7 @@
 use std::{
     ffi::OsStr,
     fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -53,11 +53,14 @@ impl Folder {
         shown(&path)
     }
 
-    /// Writes an executable file.
+    /// Writes an executable file, by another process: what one of our own threads has open for writing, a child that another
+    /// thread is making at that moment has open, too, and then it cannot be run.
     pub(crate) fn script(&self, name: &str, text: &str) -> String {
-        let path = self.file(name, text);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        path
+        let path = self.path(name);
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "printf %s \"$2\" >\"$1\" && chmod 755 \"$1\"", "-"]).arg(&path).arg(text);
+        assert!(shell.stdin(Stdio::null()).status().unwrap().success());
+        shown(&path)
     }
 
     /// Starts `sleep` by a name that nobody else uses: what `ps` shows of it is a link in this folder.

@@ -19,7 +19,7 @@ use watcher_tests::{
 /// So many; and how many seconds more than an interval the first check of the last of them may take, for a host that has other
 /// things to do. Eleven others list all these processes at the same time, which takes an emulated machine too long.
 fn count_and_grace() -> (usize, usize) {
-    if is_emulated() { (50, Block::SHORTEST as usize) } else { (500, 1) }
+    if is_emulated() { (50, Block::SHORTEST as usize) } else { (500, 5) }
 }
 
 /// A file of `/proc` about a process, and in it the number that comes after this word.
@@ -103,8 +103,9 @@ pub(super) fn hundreds_of_services(tier: Tier) {
         server.is_asked(2 * count);
         costs.push(cost());
     }
-    let ((files, _, sleeps), (files_now, _, sleeps_now)) = (costs[0], costs[costs.len() - 1]);
-    assert!(files_now.abs_diff(files) <= 20, "{files} descriptors, then {files_now}");
+    let ((files, _, sleeps), (_, _, sleeps_now)) = (costs[0], costs[costs.len() - 1]);
+    // The same with them: what is not closed stays so.
+    until("there are no more descriptors than before", || descriptors(pid) <= files + 20);
     let turns = (sleeps_now - sleeps) / ((costs.len() as u64 - 1) * 2 * count as u64);
     assert!(turns <= 12, "it wakes up {turns} times for each check");
     assert_eq!(pcheck.stop(), [] as [String; 0]);

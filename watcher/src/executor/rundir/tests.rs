@@ -59,6 +59,15 @@ fn place() -> Place {
     Place { folder, root, pfile }
 }
 
+/// Waits until a key that was given up is free: a child that another test is making at that moment holds our locks, too.
+fn is_free(root: &Path, key: u32) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while running(root).iter().any(|running| running.ipc_key == key) {
+        assert!(Instant::now() < end, "{:?}", running(root));
+        sleep(Duration::from_millis(1));
+    }
+}
+
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777
 }
@@ -72,6 +81,7 @@ fn a_folder_is_made_and_its_files_have_names() {
     assert_eq!(dir.output(EntryId(2)), root.join("1f000001/3.out"));
     assert_eq!(running(&root).iter().map(|running| running.pid).collect::<Vec<_>>(), [own::pid()]);
     drop(dir);
+    is_free(&root, 0x1f00_0001);
     assert_eq!(running(&root), []);
     fs::set_permissions(root.join("1f000001"), Permissions::from_mode(0o755)).unwrap();
     let dir = RunDir::claim(&root, 0x1f00_0001, &pfile).unwrap();
@@ -100,6 +110,7 @@ fn one_key_and_one_pfile_belong_to_one_pcheck() {
     fs::rename(&other_pfile, &pfile).unwrap();
     assert_eq!(refused(0xb, &pfile), watched);
     drop(RunDir::claim(&root, 0xb, &link).unwrap());
+    is_free(&root, 0xb);
     let listed = running(&root);
     assert_eq!((listed.len(), listed[0].ipc_key, &listed[0].dir), (1, 0xa, &root.join("0000000a")));
     drop(other);
@@ -135,6 +146,7 @@ fn many_are_claimed_after_one_look_and_none_twice() {
     drop((claims, first));
     let _again = RunDir::claim(&root, 5, &pfile).unwrap_err();
     drop(held);
+    [1, 3].into_iter().for_each(|key| is_free(&root, key));
     let _again = RunDir::claim(&root, 5, &pfile).unwrap();
 }
 
