@@ -51,13 +51,20 @@ unsafe extern "C" fn let_go_of_one(info: *mut libc::dl_phdr_info, _size: usize, 
     // SAFETY: as the caller gives it: a list that is as long as it says.
     let (base, headers) = unsafe {
         let info = &*info;
+        if info.dlpi_phdr.is_null() {
+            return 0;
+        }
         (info.dlpi_addr, slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)))
     };
     let whole = page_size() as u64;
     for header in headers.iter().filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0) {
-        let begin = (base + header.p_vaddr).next_multiple_of(whole);
-        let end = (base + header.p_vaddr + header.p_memsz) / whole * whole;
-        if begin < end {
+        // What the kernel brings along may be made for the end of all addresses, and its base takes it from there.
+        let first = base.wrapping_add(header.p_vaddr);
+        let begin = first.checked_next_multiple_of(whole);
+        let end = first.checked_add(header.p_memsz).map(|end| end / whole * whole);
+        if let (Some(begin), Some(end)) = (begin, end)
+            && begin < end
+        {
             // SAFETY: whole pages of a segment that is never written, so they come back as they are in the file. A refusal
             // leaves them where they are.
             let _refused = unsafe {
