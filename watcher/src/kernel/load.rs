@@ -19,7 +19,6 @@ use super::{
 use crate::sys::{
     heap,
     host::{self, TimeOffsets},
-    limits,
     pod::Plain,
     ring_buffer::RingBuffer,
     shared_array::{SharedArray, SparseArray},
@@ -104,24 +103,16 @@ impl Handles {
             return Err(Refusal::Stub { missing });
         }
         let namespace = host::own_pid_namespace().map_err(Refusal::Proc)?;
-        let (Layout { mut config, lacking }, bytes_of_types) = {
+        let Layout { mut config, lacking } = {
             let btf = fs::read(host::KERNEL_BTF).map_err(Refusal::Btf)?;
-            (offsets::read(&btf, namespace, TimeOffsets::own())?, btf.len() as u64)
+            offsets::read(&btf, namespace, TimeOffsets::own())?
         };
         if exactness == Exactness::AsOnOlderKernels {
             config.has_group_dead = 0;
         }
         debug!(?config, ?sizes, "loading the kernel programs");
         let config = Plain(config);
-        // aya reads all type information of the kernel as soon as it is asked for anything, for programs that want to be fitted to
-        // it: 20 MB for a moment, and a third of the time that all of this takes. Ours do not, and it goes on without. What is
-        // short enough to be read all the same is read in peace: what is made of it takes several times as much.
-        let mut loader = if bytes_of_types > limits::LITTLE {
-            limits::with_little_memory(EbpfLoader::new)
-        } else {
-            EbpfLoader::new()
-        };
-        let ebpf = loader
+        let ebpf = EbpfLoader::new()
             .override_global(name::CONFIG, &config, true)
             .map_max_entries(name::WATCH, sizes.processes)
             .map_max_entries(name::EVENTS, sizes.ring_bytes)

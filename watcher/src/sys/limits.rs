@@ -2,10 +2,7 @@
 
 use std::{fs, io, sync::OnceLock};
 
-use rustix::{
-    param::page_size,
-    process::{Resource, Rlimit, getrlimit, setrlimit},
-};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The limit on descriptors before it was raised: what is started by us gets it back. Programs that use `select`, or
 /// close every descriptor that there could be, rely on a low one.
@@ -35,31 +32,6 @@ pub fn descriptors() -> Option<u64> {
 #[must_use]
 pub fn locked_memory() -> Option<u64> {
     getrlimit(Resource::Memlock).current
-}
-
-/// Bytes of memory that [`with_little_memory`] leaves: enough for what is small, and cannot be refused without an end of all.
-pub const LITTLE: u64 = 1 << 20;
-
-/// Does something while this process can have only [`LITTLE`] more memory: for what would take much of it, but does without where
-/// there is none. Where other threads may want some meanwhile it is done as it is.
-pub fn with_little_memory<T>(work: impl FnOnce() -> T) -> T {
-    let before = getrlimit(Resource::As);
-    let is_alone = fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1);
-    let Some(used) = used().filter(|_| is_alone) else { return work() };
-    let little = used.saturating_add(LITTLE).min(before.current.unwrap_or(u64::MAX));
-    let is_limited = setrlimit(Resource::As, Rlimit { current: Some(little), maximum: before.maximum }).is_ok();
-    let done = work();
-    if is_limited {
-        // Nobody is refused the limit that he had.
-        let _as_before = setrlimit(Resource::As, before);
-    }
-    done
-}
-
-/// Bytes of addresses that are in use.
-fn used() -> Option<u64> {
-    let text = fs::read_to_string("/proc/self/statm").ok()?;
-    Some(text.split(' ').next()?.parse::<u64>().ok()?.saturating_mul(page_size() as u64))
 }
 
 /// An error as a sentence; of a want of descriptors it is said what helps.
@@ -96,41 +68,4 @@ pub fn open_descriptors() -> io::Result<u64> {
 /// The limit on descriptors that this process was started with, if it has raised it.
 pub(super) fn descriptors_at_start() -> Option<libc::rlimit> {
     AT_START.get().copied()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MUCH: usize = 256 << 20;
-
-    fn is_had(bytes: usize) -> bool {
-        Vec::<u8>::new().try_reserve_exact(bytes).is_ok()
-    }
-
-    /// Run by the test below, in a process of its own.
-    #[test]
-    #[ignore = "a part of the next test"]
-    fn has_little() {
-        // Tests are threads: this one is the only one that there is in its process, but for whoever waits for it.
-        assert!(with_little_memory(|| is_had(MUCH)), "another thread may want some");
-        // SAFETY: the child only reads and allocates, and leaves without a word to anybody.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            let refused = !with_little_memory(|| is_had(MUCH)) && with_little_memory(|| is_had(1000)) && is_had(MUCH);
-            // SAFETY: it ends.
-            unsafe { libc::_exit(i32::from(!refused)) };
-        }
-        let pid = rustix::process::Pid::from_raw(child).unwrap();
-        let (_, status) = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap().unwrap();
-        assert_eq!(status.exit_status(), Some(0));
-    }
-
-    #[test]
-    fn who_is_alone_gets_little_memory_and_all_of_it_afterwards() {
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "sys::limits::tests::has_little", "--ignored"]);
-        let child = child.stdin(std::process::Stdio::null()).output().unwrap();
-        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
-    }
 }
